@@ -1,0 +1,1 @@
+"""What decides: pure state, standard library only. No clock, no logging, no I/O."""

@@ -1,0 +1,137 @@
+"""Every name that streamspan writes into telemetry: attributes, events, closed sets of values.
+
+Rules
+    A name that a convention or the SDK already has keeps its name, type and meaning; the group says whose it is.
+    Everything of our own is under `llm_stream.`.
+    A point in the stream is given as an offset in seconds (double) from the start of the call.
+
+Sources
+    [genai]   https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ (released conventions, 1.41)
+    [http]    https://opentelemetry.io/docs/specs/semconv/http/http-spans/
+    [sdk]     the `anthropic` SDK's own client span, `anthropic/_tracing.py` from 1.14 on
+"""
+
+from typing import Final, Literal
+
+SCOPE: Final = "streamspan"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
+
+# --- closed sets of values ---------------------------------------------------------------------------------------
+
+Outcome = Literal["complete", "truncated", "error", "aborted"]
+"""How a stream ended. See `core/stream.py` for the rules."""
+
+Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
+"""Where the stream was when it ended otherwise than complete."""
+
+AbortReason = Literal["closed", "cancelled", "dropped", "never_read", "consumer_error", "shutdown"]
+"""Why the reader left."""
+
+DeltaKind = Literal["text", "thinking", "tool_input"]
+"""What a content delta carries."""
+
+# --- the request: set when the span starts, so that samplers see the first six [genai] -----------------------------
+
+OPERATION_NAME: Final = "gen_ai.operation.name"
+PROVIDER_NAME: Final = "gen_ai.provider.name"
+REQUEST_MODEL: Final = "gen_ai.request.model"
+REQUEST_STREAM: Final = "gen_ai.request.stream"
+SERVER_ADDRESS: Final = "server.address"
+SERVER_PORT: Final = "server.port"
+REQUEST_MAX_TOKENS: Final = "gen_ai.request.max_tokens"
+REQUEST_TEMPERATURE: Final = "gen_ai.request.temperature"
+REQUEST_TOP_P: Final = "gen_ai.request.top_p"
+REQUEST_TOP_K: Final = "gen_ai.request.top_k"
+REQUEST_STOP_SEQUENCES: Final = "gen_ai.request.stop_sequences"
+REQUEST_REASONING_LEVEL: Final = "gen_ai.request.reasoning.level"
+OUTPUT_TYPE: Final = "gen_ai.output.type"
+CONVERSATION_ID: Final = "gen_ai.conversation.id"
+ANTHROPIC_THINKING_TYPE: Final = "anthropic.thinking.type"  # [sdk]
+ANTHROPIC_THINKING_BUDGET_TOKENS: Final = "anthropic.thinking.budget_tokens"  # [sdk]
+ANTHROPIC_BETA: Final = "anthropic.beta"  # [sdk]
+ANTHROPIC_REQUEST_SERVICE_TIER: Final = "anthropic.request.service_tier"  # [sdk]
+
+# --- the HTTP exchange [http] ------------------------------------------------------------------------------------
+
+HTTP_REQUEST_METHOD: Final = "http.request.method"
+HTTP_ROUTE: Final = "http.route"
+HTTP_RESPONSE_STATUS_CODE: Final = "http.response.status_code"
+HTTP_REQUEST_RESEND_COUNT: Final = "http.request.resend_count"
+URL_SCHEME: Final = "url.scheme"
+URL_PATH: Final = "url.path"
+URL_FULL: Final = "url.full"
+ANTHROPIC_REQUEST_ID: Final = "anthropic.request.id"  # [sdk]
+ANTHROPIC_ORGANIZATION_ID: Final = "anthropic.organization.id"  # [sdk]
+ANTHROPIC_WORKSPACE_ID: Final = "anthropic.workspace.id"  # [sdk]
+
+# --- the response [genai] ----------------------------------------------------------------------------------------
+
+RESPONSE_ID: Final = "gen_ai.response.id"
+RESPONSE_MODEL: Final = "gen_ai.response.model"
+RESPONSE_FINISH_REASONS: Final = "gen_ai.response.finish_reasons"
+RESPONSE_TIME_TO_FIRST_CHUNK: Final = "gen_ai.response.time_to_first_chunk"
+ANTHROPIC_STOP_REASON: Final = "anthropic.message.stop_reason"  # [sdk]
+ANTHROPIC_RESPONSE_SERVICE_TIER: Final = "anthropic.response.service_tier"  # [sdk]
+ERROR_TYPE: Final = "error.type"
+
+USAGE_INPUT_TOKENS: Final = "gen_ai.usage.input_tokens"
+USAGE_OUTPUT_TOKENS: Final = "gen_ai.usage.output_tokens"
+USAGE_CACHE_READ_INPUT_TOKENS: Final = "gen_ai.usage.cache_read.input_tokens"
+USAGE_CACHE_WRITE_INPUT_TOKENS: Final = "gen_ai.usage.cache_write.input_tokens"  # [sdk]
+USAGE_REASONING_OUTPUT_TOKENS: Final = "gen_ai.usage.reasoning.output_tokens"
+ANTHROPIC_CACHE_CREATION_5M: Final = "anthropic.usage.cache_creation.ephemeral_5m_input_tokens"  # [sdk]
+ANTHROPIC_CACHE_CREATION_1H: Final = "anthropic.usage.cache_creation.ephemeral_1h_input_tokens"  # [sdk]
+ANTHROPIC_COMPACTION_INPUT_TOKENS: Final = "anthropic.usage.compaction.input_tokens"  # [sdk]
+ANTHROPIC_COMPACTION_OUTPUT_TOKENS: Final = "anthropic.usage.compaction.output_tokens"  # [sdk]
+USAGE_SERVER_TOOL_PREFIX: Final = "llm_stream.usage."
+"""Prefix of the billed requests of server tools, e.g. `llm_stream.usage.web_search_requests`."""
+
+# --- the stream: our own attributes --------------------------------------------------------------------------------
+
+TIME_TO_HEADERS: Final = "llm_stream.time_to_headers"
+TIME_TO_FIRST_TEXT: Final = "llm_stream.time_to_first_text"
+OBSERVED: Final = "llm_stream.observed"
+OUTCOME: Final = "llm_stream.outcome"
+PARTIAL: Final = "llm_stream.partial"
+PHASE: Final = "llm_stream.phase"
+ABORT_REASON: Final = "llm_stream.abort.reason"
+ABORT_TOOL_CALLS_COMPLETED: Final = "llm_stream.abort.tool_calls_completed"
+ABORT_CONNECTION_CLOSED: Final = "llm_stream.abort.connection_closed"
+CHUNK_COUNT: Final = "llm_stream.chunk.count"
+CONTENT_BLOCK_COUNT: Final = "llm_stream.content_block.count"
+TEXT_CHARS: Final = "llm_stream.text.chars"
+THINKING_CHARS: Final = "llm_stream.thinking.chars"
+TOOL_INPUT_CHARS: Final = "llm_stream.tool_input.chars"
+TOOL_CALL_COUNT: Final = "llm_stream.tool_call.count"
+TOOL_CALL_INCOMPLETE: Final = "llm_stream.tool_call.incomplete"
+TOOL_CALL_INVALID_JSON: Final = "llm_stream.tool_call.invalid_json"
+EVENTS_DROPPED: Final = "llm_stream.events_dropped"
+
+# --- events and their attributes -----------------------------------------------------------------------------------
+
+EVENT_FIRST_TOKEN: Final = "llm_stream.first_token"
+FIRST_TOKEN_KIND: Final = "llm_stream.first_token.kind"
+FIRST_TOKEN_TIME: Final = "llm_stream.first_token.time"
+
+EVENT_CONTENT_BLOCK: Final = "llm_stream.content_block"
+BLOCK_INDEX: Final = "llm_stream.content_block.index"
+BLOCK_TYPE: Final = "llm_stream.content_block.type"
+BLOCK_START: Final = "llm_stream.content_block.start"
+BLOCK_DURATION: Final = "llm_stream.content_block.duration"
+BLOCK_CHARS: Final = "llm_stream.content_block.chars"
+BLOCK_CHUNK_COUNT: Final = "llm_stream.content_block.chunk_count"
+BLOCK_COMPLETE: Final = "llm_stream.content_block.complete"
+
+EVENT_TOOL_CALL: Final = "llm_stream.tool_call"
+TOOL_NAME: Final = "gen_ai.tool.name"  # [genai]
+TOOL_CALL_ID: Final = "gen_ai.tool.call.id"  # [genai]
+TOOL_CALL_TYPE: Final = "llm_stream.tool_call.type"
+TOOL_CALL_INPUT_CHARS: Final = "llm_stream.tool_call.input_chars"
+TOOL_CALL_COMPLETE: Final = "llm_stream.tool_call.complete"
+TOOL_CALL_VALID_JSON: Final = "llm_stream.tool_call.valid_json"
+
+EVENT_ABORT: Final = "llm_stream.abort"
+EVENT_TRUNCATED: Final = "llm_stream.truncated"
+EVENT_ERROR: Final = "llm_stream.error"
+OFFSET: Final = "llm_stream.offset"
+CHARS_DELIVERED: Final = "llm_stream.chars_delivered"
