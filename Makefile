@@ -1,0 +1,91 @@
+# The habits of this project. All that is needed is Python 3.10 or newer and make: each target makes the
+# environment that it needs inside the repository and keeps it until its pins change.
+#
+#   PYTHON   the interpreter to build on                   make test PYTHON=python3.13
+#   ARGS     handed to the command of the target           make demo ARGS="--speed 4"
+#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.11.0-3.13"
+
+PYTHON ?= python3
+ARGS ?=
+ONLY ?=
+
+unexport PYTHONPATH
+export UV_PYTHON_DOWNLOADS := never
+# The machine's certificates, as pip uses them.
+export UV_SYSTEM_CERTS ?= 1
+
+BIN := .venv/bin
+INSTALL := $(BIN)/uv pip install --quiet --require-hashes --python
+INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation --python
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make pins" $(ARGS)
+COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
+SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
+
+.PHONY: help demo test lint types fix bench matrix wheel pins clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: .venv/demo.stamp ## play every story of a stream against a loopback server and draw it
+	@$(BIN)/streamspan demo $(ARGS)
+
+test: .venv-test/wheel.stamp ## run the tests against the built wheel
+	STREAMSPAN_TEST_WHEEL=1 .venv-test/bin/pytest $(ARGS)
+
+lint: .venv/dev.stamp ## ruff: rules and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/dev.stamp ## pyright, strict
+	$(BIN)/pyright
+
+fix: .venv/dev.stamp ## let ruff repair and format what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream
+	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest and newest Python
+	$(BIN)/python tools/matrix.py $(ONLY)
+
+wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
+
+pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer versions
+	$(COMPILE) --group uv --output-file requirements/uv.txt
+	$(COMPILE_WITH_DEMO) --group dev --output-file requirements/dev.txt
+	$(COMPILE_WITH_DEMO) --group test --constraints requirements/dev.txt --output-file requirements/test.txt
+	$(COMPILE_WITH_DEMO) --group matrix --constraints requirements/dev.txt --output-file requirements/matrix.txt
+	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
+
+clean: ## remove all that the targets above have made
+	rm -rf .venv .venv-test .matrix dist .pytest_cache .ruff_cache .hypothesis
+
+# --- environments ------------------------------------------------------------------------------------------------
+
+.venv/uv.stamp: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 10) or sys.exit("needs Python 3.10 or newer: make PYTHON=...")'
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+.venv/%.stamp: requirements/%.txt pyproject.toml .venv/uv.stamp
+	$(INSTALL) .venv -r $<
+	$(INSTALL_PROJECT) .venv --editable .
+	@touch $@
+
+.venv-test/test.stamp: requirements/test.txt .venv/uv.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-test
+	$(INSTALL) .venv-test -r $<
+	@touch $@
+
+.venv-test/wheel.stamp: dist/wheel.stamp .venv-test/test.stamp
+	$(INSTALL_PROJECT) .venv-test --reinstall dist/*.whl
+	@touch $@
+
+dist/wheel.stamp: $(SOURCES) .venv/demo.stamp
+	rm -rf dist
+	$(BIN)/hatchling build
+	@touch $@

@@ -1,0 +1,137 @@
+"""Runs the test suite on every generation of the SDK, on the oldest and the newest Python: `make matrix`.
+
+Each entry, `<anthropic>-<python>`, has an environment of its own under `.matrix/`, kept until its pins change: the
+built wheel, the SDK of that version, and everything else as `requirements/matrix.txt` pins it.
+Knows nothing of the tests.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+MATRIX = ROOT / ".matrix"
+UV = ROOT / ".venv" / "bin" / "uv"
+PINS = (ROOT / "requirements" / "matrix.txt").read_text()
+
+PINNED_SDK = re.compile(r"^anthropic==(\S+).*\n(?:[ ]+.*\n)*", re.MULTILINE)
+NEWEST_SDK = PINNED_SDK.findall(PINS)[0]
+CONSTRAINTS = PINNED_SDK.sub("", PINS)
+
+SDKS = (
+    "0.51.0",  # the oldest that is supported
+    "0.75.0",
+    "0.125.0",  # the last on httpx
+    "1.13.0",  # the last with a plain `_iterator`
+    "1.17.0",  # traces itself
+    NEWEST_SDK,
+)
+PYTHONS = ("3.10", "3.13")
+ENTRY_TIMEOUT_SECONDS = 1200
+
+
+class Result(NamedTuple):
+    """How the tests ended on one entry."""
+
+    entry: str
+    passed: bool
+    closing_line: str
+    seconds: float
+
+
+def interpreter(version: str) -> str | None:
+    """The path of a Python of this version; None if the machine has none that starts."""
+    command = shutil.which(f"python{version}")
+    if command is None:
+        return None
+    asked = subprocess.run(
+        [command, "-c", "import sys; print(sys.executable)"],
+        env=os.environ | {"PYENV_VERSION": version},  # pyenv's shims refuse to start without it
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else None
+
+
+def prepared_environment(entry: str, sdk: str, python: str) -> Path:
+    """The entry's environment with the present wheel in it."""
+    environment = MATRIX / entry
+    stamp = environment / "pins.sha256"
+    pyproject = (ROOT / "pyproject.toml").read_text()
+    pins = hashlib.sha256(f"{sdk}\n{python}\n{CONSTRAINTS}\n{pyproject}".encode()).hexdigest()
+    [wheel] = (ROOT / "dist").glob("*.whl")
+    install = [UV, "pip", "install", "--quiet", "--python", environment, "--reinstall-package", "streamspan"]
+    if not stamp.exists() or stamp.read_text() != pins:
+        constraints = MATRIX / "constraints.txt"
+        constraints.write_text(CONSTRAINTS)
+        subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, environment], check=True)
+        pinned = ["--constraints", constraints, "--group", "test", f"anthropic=={sdk}", f"{wheel}[demo]"]
+        subprocess.run([*install, *pinned], cwd=ROOT, check=True)
+        stamp.write_text(pins)
+    else:
+        subprocess.run([*install, "--no-deps", wheel], check=True)
+    return environment
+
+
+def tested(entry: str, sdk: str, python: str) -> Result:
+    """The result of the whole suite on one entry; its output is in `.matrix/<entry>.log`."""
+    started_at = time.monotonic()
+    environment = prepared_environment(entry, sdk, python)
+    log = MATRIX / f"{entry}.log"
+    with log.open("w") as output:
+        ended = subprocess.run(
+            [environment / "bin" / "pytest", "-p", "no:cacheprovider"],
+            cwd=ROOT,
+            env=os.environ | {"STREAMSPAN_TEST_WHEEL": "1"},
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            check=False,
+            timeout=ENTRY_TIMEOUT_SECONDS,
+        )
+    lines = log.read_text().splitlines()
+    if ended.returncode != 0:
+        print(*lines, sep="\n")
+    closing_line = lines[-1].strip("= ") if lines else "no output"
+    return Result(entry, ended.returncode == 0, closing_line, time.monotonic() - started_at)
+
+
+def main(patterns: list[str]) -> int:
+    """Runs the entries that match one of the patterns, all without patterns; 1 if any failed."""
+    MATRIX.mkdir(exist_ok=True)
+    interpreters = {version: interpreter(version) for version in PYTHONS}
+    if not any(interpreters.values()):
+        own_version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        interpreters = {own_version: sys.executable}
+    results: list[Result] = []
+    unmatched = set(patterns)
+    for sdk in SDKS:
+        for version, python in interpreters.items():
+            entry = f"{sdk}-{version}"
+            matched = {pattern for pattern in patterns or ["*"] if fnmatch(entry, pattern)}
+            unmatched -= matched
+            if not matched:
+                continue
+            if python is None:
+                print(f"{entry}: left out, this machine has no python{version}", flush=True)
+                continue
+            print(f"{entry}: testing", flush=True)
+            results.append(tested(entry, sdk, python))
+    print()
+    for result in results:
+        word = "ok    " if result.passed else "FAILED"
+        print(f"anthropic {result.entry:<14} {word} {result.seconds:4.0f} s  {result.closing_line}")
+    for pattern in unmatched:
+        print(f"no entry matches {pattern}")
+    return 0 if results and not unmatched and all(result.passed for result in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
