@@ -1,0 +1,129 @@
+"""The rules of the layers, read from the imports of every source file."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path, PurePosixPath
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "src" / "streamspan"
+MODULES = [PurePosixPath(path.relative_to(PACKAGE).as_posix()) for path in sorted(PACKAGE.rglob("*.py"))]
+
+CORE = [module for module in MODULES if module.parts[0] == "core"]
+
+WRITES_TELEMETRY = ["telemetry.py", "anthropic/instrumentor.py", "demo/*"]
+"""The instrumentor names the types of the providers that it is given."""
+
+MAY_IMPORT = {
+    "anthropic": ["anthropic/*", "demo/*"],
+    "wrapt": ["anthropic/*"],
+    "opentelemetry": ["telemetry.py", "anthropic/*", "demo/*"],
+    "opentelemetry.trace": WRITES_TELEMETRY,
+    "opentelemetry.metrics": WRITES_TELEMETRY,
+    "opentelemetry._logs": WRITES_TELEMETRY,
+    "opentelemetry.context": WRITES_TELEMETRY,
+    "opentelemetry.propagate": WRITES_TELEMETRY,
+    "opentelemetry.sdk": ["demo/*"],
+    "httpx": [],
+    "httpx2": [],
+    "rich": ["demo/*"],
+    "streamspan.anthropic": ["__init__.py", "anthropic/*", "demo/*"],
+    "streamspan.demo": ["demo/*"],
+}
+
+
+def imported_names(source: str, module: PurePosixPath) -> set[str]:
+    """Absolute names of all that the source imports, wherever in the file; `from a import b` gives `a.b`."""
+    package = ["streamspan", *module.parts[:-1]]
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            origin = ".".join([*above, *(node.module.split(".") if node.module else [])])
+            names |= {f"{origin}.{alias.name}" for alias in node.names}
+    return names
+
+
+def is_inside(name: str, package: str) -> bool:
+    """`a.b` is inside `a` and inside `a.b`."""
+    return f"{name}.".startswith(f"{package}.")
+
+
+def importers(package: str) -> set[str]:
+    """The modules that import the package or anything in it."""
+    return {
+        str(module)
+        for module in MODULES
+        for name in imported_names((PACKAGE / module).read_text(), module)
+        if is_inside(name, package)
+    }
+
+
+def test_imports_are_seen_in_every_form() -> None:
+    """The walk sees plain, aliased, relative, nested and type-checking imports."""
+    source = """
+import a, b.c as d
+from .sibling import x
+from ..core import y
+from . import z
+if TYPE_CHECKING:
+    from e.f import g
+def later():
+    import h
+"""
+
+    assert imported_names(source, PurePosixPath("anthropic/patch.py")) == {
+        "a",
+        "b.c",
+        "streamspan.anthropic.sibling.x",
+        "streamspan.core.y",
+        "streamspan.anthropic.z",
+        "e.f.g",
+        "h",
+    }
+
+
+@pytest.mark.parametrize("module", CORE, ids=str)
+def test_the_core_imports_the_standard_library_and_itself_only(module: PurePosixPath) -> None:
+    """core/ imports the standard library and itself only."""
+    names = imported_names((PACKAGE / module).read_text(), module)
+    foreign = {
+        name
+        for name in names
+        if name.split(".")[0] not in sys.stdlib_module_names and not is_inside(name, "streamspan.core")
+    }
+
+    assert foreign == set()
+
+
+@pytest.mark.parametrize("module", CORE, ids=str)
+def test_the_core_has_no_clock_no_logging_no_input_or_output(module: PurePosixPath) -> None:
+    """core/ imports no clock, no logging, no I/O and no threads."""
+    names = imported_names((PACKAGE / module).read_text(), module)
+    effects = {"asyncio", "datetime", "io", "logging", "os", "pathlib", "random", "socket", "sys", "threading", "time"}
+
+    assert {name for name in names if name.split(".")[0] in effects} == set()
+
+
+@pytest.mark.parametrize(("package", "allowed"), MAY_IMPORT.items(), ids=MAY_IMPORT)
+def test_a_package_is_imported_only_where_its_layer_is(package: str, allowed: list[str]) -> None:
+    """Only anthropic/ imports the SDK, only telemetry.py writes to OpenTelemetry, nobody imports the HTTP library."""
+    strangers = {
+        module for module in importers(package) if not any(PurePosixPath(module).match(pattern) for pattern in allowed)
+    }
+
+    assert strangers == set()
+
+
+def test_importing_streamspan_imports_no_sdk() -> None:
+    """`import streamspan` imports neither the SDK nor its HTTP library nor the demo's."""
+    program = """
+import sys, streamspan
+print(sorted({"anthropic", "httpx", "httpx2", "pydantic", "rich", "streamspan.demo"} & sys.modules.keys()))
+"""
+    printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert printed == "[]\n"
