@@ -1,9 +1,10 @@
-"""Every name that streamspan writes into telemetry: attributes, events, closed sets of values.
+"""Every name that streamspan writes into telemetry: attributes and events.
 
 Rules
     A name that a convention or the SDK already has keeps its name, type and meaning; the group says whose it is.
     Everything of our own is under `llm_stream.`.
     A point in the stream is given as an offset in seconds (double) from the start of the call.
+    Closed sets of values are `Literal`s in `core/`, where they are decided.
 
 Sources
     [genai]   https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/ (released conventions, 1.41)
@@ -11,24 +12,10 @@ Sources
     [sdk]     the `anthropic` SDK's own client span, `anthropic/_tracing.py` from 1.14 on
 """
 
-from typing import Final, Literal
+from typing import Final
 
 SCOPE: Final = "streamspan"
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
-
-# --- closed sets of values ---------------------------------------------------------------------------------------
-
-Outcome = Literal["complete", "truncated", "error", "aborted"]
-"""How a stream ended. See `core/stream.py` for the rules."""
-
-Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
-"""Where the stream was when it ended otherwise than complete."""
-
-AbortReason = Literal["closed", "cancelled", "dropped", "never_read", "consumer_error", "shutdown"]
-"""Why the reader left."""
-
-DeltaKind = Literal["text", "thinking", "tool_input"]
-"""What a content delta carries."""
 
 # --- the request: set when the span starts, so that samplers see the first six [genai] -----------------------------
 

@@ -1,0 +1,1 @@
+"""The Anthropic Python SDK. The only folder that imports it."""

@@ -1,0 +1,40 @@
+"""`AnthropicStreamInstrumentor`: the class behind `instrument()` and behind `opentelemetry-instrument`."""
+
+from collections.abc import Collection
+from importlib.metadata import version
+from typing import Any
+
+from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
+
+from streamspan.config import Config
+from streamspan.telemetry import Telemetry
+
+from .patch import Patch
+
+
+class AnthropicStreamInstrumentor(BaseInstrumentor):
+    """One span per streamed call of the Anthropic SDK, sync and async, on every client of the process.
+
+    instrument(tracer_provider=None, meter_provider=None, logger_provider=None, config=None)
+        Providers default to the global ones. `config`: a `streamspan.Config`; what it was not given comes from the
+        environment. Raises TypeError for a `config` of another type. A second call changes nothing and logs a warning.
+    uninstrument()
+        Puts the SDK's own functions back. Streams that are open still end their spans.
+    """
+
+    _patch: Patch | None = None
+
+    def instrumentation_dependencies(self) -> Collection[str]:
+        return ("anthropic >= 0.51, < 3",)
+
+    def _instrument(self, **kwargs: Any) -> None:
+        config = kwargs.get("config") or Config()
+        if not isinstance(config, Config):
+            raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
+        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), version("streamspan")), config)
+        self._patch.apply()
+
+    def _uninstrument(self, **_: Any) -> None:
+        if self._patch is not None:
+            self._patch.remove()
+            self._patch = None

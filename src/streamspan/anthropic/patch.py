@@ -1,0 +1,294 @@
+"""What is patched in the SDK, and how a stream is read under observation.
+
+    SyncAPIClient.request, AsyncAPIClient.request  every call goes through here: a stream begins, or fails to
+    Stream.__stream__, AsyncStream.__stream__      every event goes through here, once, however it is read
+    Stream.close, AsyncStream.close                the reader leaves
+    start_api_call_span                            the SDK's own span of a call, from 1.14 on
+
+The application gets what the SDK made: the same objects, and from `__stream__` a generator as before. The rest of a
+stream's life is seen on its body, see `body.py`.
+"""
+
+import importlib
+import importlib.util
+import logging
+import sys
+import time
+from collections.abc import AsyncGenerator, Callable, Generator
+from copy import copy
+from typing import Any
+
+from wrapt import FunctionWrapper, resolve_path
+
+from streamspan import telemetry
+from streamspan.config import Config
+from streamspan.core.stream import Ending
+from streamspan.guard import contained
+from streamspan.observer import Observer
+
+from . import translate
+from .body import Body, observer_of, reason_to_leave
+
+_log = logging.getLogger(__name__)
+
+Wrapped = Callable[..., Any]
+Arguments = tuple[Any, ...]
+Keywords = dict[str, Any]
+
+
+class Patch:
+    """The SDK's functions, wrapped from `apply()` to `remove()`."""
+
+    def __init__(self, source: telemetry.Telemetry, config: Config) -> None:
+        self._source = source
+        self._config = config
+        self._active = False
+        self._wrapped: list[tuple[Any, str, Any, Any]] = []
+
+    def apply(self) -> None:
+        """Never raises: what the SDK does not have is told in one warning, and the rest works without it."""
+        targets: list[tuple[str, str, Callable[..., Any]]] = [
+            ("_base_client", "SyncAPIClient.request", self._request),
+            ("_base_client", "AsyncAPIClient.request", self._request_async),
+            ("_streaming", "Stream.__stream__", _stream),
+            ("_streaming", "AsyncStream.__stream__", _stream_async),
+            ("_streaming", "Stream.close", _close),
+            ("_streaming", "AsyncStream.close", _close_async),
+        ]
+        if self._config.native_span == "replace" and importlib.util.find_spec("anthropic._tracing"):
+            targets.append(("_base_client", "start_api_call_span", _start_api_call_span))
+        missing = [name for module, name, wrapper in targets if not self._wrap(f"anthropic.{module}", name, wrapper)]
+        if missing:
+            version = importlib.import_module("anthropic").__version__
+            _log.warning("anthropic %s has no %s; streamspan goes on without", version, ", ".join(missing))
+        self._active = True
+
+    def remove(self) -> None:
+        """Put the SDK's own functions back. One that somebody wrapped since stays, and does nothing of ours."""
+        self._active = False
+        for parent, attribute, original, wrapper in self._wrapped:
+            if vars(parent)[attribute] is wrapper:
+                setattr(parent, attribute, original)
+        self._wrapped.clear()
+
+    def _wrap(self, module: str, name: str, wrapper: Callable[..., Any]) -> bool:
+        try:
+            parent, attribute, original = resolve_path(module, name)
+        except (ImportError, AttributeError):
+            return False
+        function = FunctionWrapper(original, wrapper, enabled=lambda: self._active)
+        setattr(parent, attribute, function)
+        self._wrapped.append((parent, attribute, original, function))
+        return True
+
+    # --- the call ------------------------------------------------------------------------------------------------
+
+    def _request(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
+        begun = self._begin(client, args, kwargs)
+        if begun is None:
+            return wrapped(*args, **kwargs)
+        observer, args, kwargs = begun
+        try:
+            with telemetry.Current(observer.span):
+                result = wrapped(*args, **kwargs)
+        except BaseException as error:
+            _failed(observer, error)
+            raise
+        _opened(observer, result)
+        return result
+
+    async def _request_async(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
+        begun = self._begin(client, args, kwargs)
+        if begun is None:
+            return await wrapped(*args, **kwargs)
+        observer, args, kwargs = begun
+        try:
+            with telemetry.Current(observer.span):
+                result = await wrapped(*args, **kwargs)
+        except BaseException as error:
+            _failed(observer, error)
+            raise
+        _opened(observer, result)
+        return result
+
+    @contained
+    def _begin(self, client: Any, args: Arguments, kwargs: Keywords) -> tuple[Observer, Arguments, Keywords] | None:
+        """The observer of a streamed inference call and the arguments to call with. None: it is another call."""
+        if not kwargs.get("stream") or telemetry.suppressed():
+            return None
+        options = args[1] if len(args) > 1 else kwargs["options"]
+        if not translate.is_inference(str(options.url)):
+            return None
+        observer = Observer(translate.call(client, options), self._source, self._config)
+        observer.handled_at_start = id(sys.exc_info()[1])
+        if self._config.native_span == "keep":
+            return observer, args, kwargs
+        options = _taken_over(options, observer)
+        return observer, (*args[:1], options, *args[2:]), {k: v for k, v in kwargs.items() if k != "options"}
+
+
+# --- the SDK's own span ------------------------------------------------------------------------------------------
+
+
+class _SpanName(str):
+    """The name of the SDK's span of one call, with the span that takes its place."""
+
+    span: telemetry.Span
+
+
+def _taken_over(options: Any, observer: Observer) -> Any:
+    """`options` for a call whose span is ours, or `options` where the SDK would make no span."""
+    name = getattr(options, "span_name", None)
+    span = telemetry.stand_in(observer.span)
+    if not isinstance(name, str) or span is None:
+        return options
+    ours = _SpanName(name)
+    ours.span = span
+    options = copy(options)  # the caller's stay as they are
+    options.span_name = ours
+    return options
+
+
+def _start_api_call_span(wrapped: Wrapped, _: Any, args: Arguments, kwargs: Keywords) -> Any:
+    """Lets the SDK go on with our span as if it were its own, so that it sends `traceparent` where it would have.
+
+    It cannot record on it: what it is given has the identity of our span only.
+    """
+    options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004  # tracer, base_url, options
+    name = getattr(options, "span_name", None)
+    return name.span if isinstance(name, _SpanName) else wrapped(*args, **kwargs)
+
+
+# --- the response ------------------------------------------------------------------------------------------------
+
+
+def _failed(observer: Observer, error: BaseException) -> None:
+    """The call raised: no stream."""
+    _describe_failure(observer, error)
+    _end_by_error(observer, error)
+
+
+@contained
+def _describe_failure(observer: Observer, error: BaseException) -> None:
+    response = getattr(error, "response", None)
+    if response is not None:
+        observer.attributes.update(translate.response_attributes(response))
+    else:
+        observer.attributes.update(translate.request_attributes(getattr(error, "request", None)))
+
+
+def _opened(observer: Observer, result: Any) -> None:
+    """The call returned: a stream, or a raw response that may become one."""
+    if not _watch(observer, result):
+        observer.end(Ending("unobserved", time.perf_counter()))
+
+
+@contained
+def _watch(observer: Observer, result: Any) -> bool:
+    """Whether `result` has a response that can be watched. A middleware may return anything."""
+    response = getattr(result, "http_response", None) or getattr(result, "response", None)
+    if not hasattr(response, "stream"):
+        return False
+    response.stream = Body(response.stream, observer)
+    observer.opened(translate.response_attributes(response))
+    return True
+
+
+# --- the events --------------------------------------------------------------------------------------------------
+
+
+def _stream(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Generator[Any, None, None]:
+    return _read(wrapped(*args, **kwargs), stream.response)
+
+
+def _stream_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> AsyncGenerator[Any, None]:
+    return _read_async(wrapped(*args, **kwargs), stream.response)
+
+
+# Up to 1.13 the SDK makes the generator while the call is still running, so the observer is looked up at the first
+# event. The two readers differ by `async` only.
+
+
+def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, None, None]:
+    observer = observer_of(response)
+    if observer is None:
+        yield from events
+        return
+    clock = time.perf_counter
+    observer.is_read = True
+    try:
+        while True:
+            observer.waiting_since = clock()
+            try:
+                event = next(events)
+            except StopIteration:
+                break
+            at = clock()
+            observer.waiting_since = None
+            translate.observe(event, observer, at)
+            yield event
+    except GeneratorExit:
+        with observer.leaving("dropped"):
+            events.close()
+        raise
+    except BaseException as error:
+        _end_by_error(observer, error)
+        raise
+    observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
+
+
+async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> AsyncGenerator[Any, None]:
+    observer = observer_of(response)
+    if observer is None:
+        try:
+            async for event in events:
+                yield event
+        finally:
+            await events.aclose()
+        return
+    clock = time.perf_counter
+    observer.is_read = True
+    try:
+        while True:
+            observer.waiting_since = clock()
+            try:
+                event = await events.__anext__()
+            except StopAsyncIteration:
+                break
+            at = clock()
+            observer.waiting_since = None
+            translate.observe(event, observer, at)
+            yield event
+    except GeneratorExit:
+        with observer.leaving("dropped"):
+            await events.aclose()
+        raise
+    except BaseException as error:
+        _end_by_error(observer, error)
+        raise
+    observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
+
+
+@contained
+def _end_by_error(observer: Observer, error: BaseException) -> None:
+    ending = translate.ending(error, time.perf_counter())
+    if observer.torn_at is not None and translate.is_torn_connection(error):
+        # Somebody closed the response while this reader waited, and it met what was left.
+        ending = Ending("reader_left", observer.torn_at, "closed")
+    observer.end(ending)
+
+
+def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
+    observer = observer_of(stream.response)
+    if observer is None:
+        return wrapped(*args, **kwargs)
+    with observer.leaving(reason_to_leave(observer)):
+        return wrapped(*args, **kwargs)
+
+
+async def _close_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
+    observer = observer_of(stream.response)
+    if observer is None:
+        return await wrapped(*args, **kwargs)
+    with observer.leaving(reason_to_leave(observer)):
+        return await wrapped(*args, **kwargs)

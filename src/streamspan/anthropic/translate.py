@@ -1,0 +1,293 @@
+"""From the SDK's words to ours: the request, the events, the errors.
+
+Nothing here is validated by the SDK, which hands on what the server sent, so every value is checked before it is used.
+Sources: `anthropic/_tracing.py` and `anthropic/lib/_tracing/` (the attributes of the SDK's own span and how it reads
+them), `anthropic/types/` (the events).
+"""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from opentelemetry.util.types import AttributeValue
+
+from streamspan import semconv
+from streamspan.core.stream import AbortReason, DeltaKind, Ending, Usage
+from streamspan.guard import observing
+from streamspan.observer import Observer
+from streamspan.telemetry import Attributes, Call
+
+MESSAGES_ROUTE = "/v1/messages"
+TRUNCATED_ERROR_TYPE = "api_error"
+"""The SDK's word for a body that ends without `message_stop`, from 1.14 on."""
+
+_PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
+_SERVER_TOOL_COUNTS_AT_MOST = 16
+T = TypeVar("T")
+
+# --- the request -------------------------------------------------------------------------------------------------
+
+
+def is_inference(url: str) -> bool:
+    """Whether a streamed call to `url` generates a message. Session and thread events are streams of another kind."""
+    return url.partition("?")[0].rstrip("/").endswith(MESSAGES_ROUTE)
+
+
+def call(client: Any, options: Any) -> Call:
+    body = _body(options)
+    model = _typed(body.get("model"), str)
+    attributes: dict[str, AttributeValue | None] = {
+        semconv.OPERATION_NAME: "chat",
+        semconv.PROVIDER_NAME: _provider(client),
+        semconv.REQUEST_MODEL: model,
+        semconv.REQUEST_STREAM: True,
+        semconv.SERVER_ADDRESS: client.base_url.host,
+        semconv.SERVER_PORT: client.base_url.port or (80 if client.base_url.scheme == "http" else 443),
+        semconv.HTTP_REQUEST_METHOD: str(options.method).upper(),
+        semconv.HTTP_ROUTE: MESSAGES_ROUTE,
+        semconv.REQUEST_MAX_TOKENS: _typed(body.get("max_tokens"), int),
+        semconv.REQUEST_TEMPERATURE: _number(body.get("temperature")),
+        semconv.REQUEST_TOP_P: _number(body.get("top_p")),
+        semconv.REQUEST_TOP_K: _number(body.get("top_k")),
+        semconv.REQUEST_STOP_SEQUENCES: _strings(body.get("stop_sequences")),
+        semconv.REQUEST_REASONING_LEVEL: _typed(_field(body.get("output_config"), "effort"), str),
+        semconv.OUTPUT_TYPE: "json" if _asks_for_json(body) else None,
+        semconv.ANTHROPIC_THINKING_TYPE: _typed(_field(body.get("thinking"), "type"), str),
+        semconv.ANTHROPIC_THINKING_BUDGET_TOKENS: _typed(_field(body.get("thinking"), "budget_tokens"), int),
+        semconv.ANTHROPIC_REQUEST_SERVICE_TIER: _typed(body.get("service_tier"), str),
+        semconv.CONVERSATION_ID: _typed(_field(_field(client, "_otel"), "conversation_id"), str),
+    }
+    return Call("chat", model, attributes)
+
+
+def _body(options: Any) -> Mapping[str, Any]:
+    """The JSON body with `extra_body` merged in, as the SDK merges it: by the top level."""
+    body = options.json_data if isinstance(options.json_data, Mapping) else {}
+    extra = _field(options, "extra_json")
+    return {**body, **extra} if isinstance(extra, Mapping) else body
+
+
+def _provider(client: Any) -> str:
+    """As the client says, from 1.14 on; before that, by the module that its class comes from."""
+    said = _typed(_field(client, "_gen_ai_provider_name"), str)
+    if said is not None:
+        return said
+    modules = [cls.__module__ for cls in type(client).__mro__]
+    return next((name for path, name in _PLATFORMS.items() if any(m.startswith(path) for m in modules)), "anthropic")
+
+
+def _asks_for_json(body: Mapping[str, Any]) -> bool:
+    """`output_format` is the deprecated form of `output_config.format`."""
+    formats = (_field(body.get("output_config"), "format"), body.get("output_format"))
+    return any(_field(a_format, "type") == "json_schema" for a_format in formats)
+
+
+# --- the HTTP exchange -------------------------------------------------------------------------------------------
+
+
+def response_attributes(response: Any) -> Attributes:
+    """Of an HTTP response of either HTTP library."""
+    headers = response.headers
+    return {
+        semconv.HTTP_RESPONSE_STATUS_CODE: response.status_code,
+        semconv.ANTHROPIC_REQUEST_ID: headers.get("request-id"),
+        semconv.ANTHROPIC_ORGANIZATION_ID: headers.get("anthropic-organization-id"),
+        semconv.ANTHROPIC_WORKSPACE_ID: headers.get("anthropic-workspace-id"),
+        **request_attributes(getattr(response, "_request", None)),  # the public property raises where there is none
+    }
+
+
+def request_attributes(request: Any) -> Attributes:
+    """Of the HTTP request as it was sent last. The query is left out: it has nothing of ours, and may have a key."""
+    if request is None:
+        return {}
+    url, headers = request.url, request.headers
+    path = url.raw_path.partition(b"?")[0].decode("ascii")
+    betas = [beta.strip() for beta in headers.get("anthropic-beta", "").split(",") if beta.strip()]
+    resend_count = headers.get("x-stainless-retry-count", "")
+    return {
+        semconv.URL_SCHEME: url.scheme,
+        semconv.URL_PATH: path,
+        semconv.URL_FULL: f"{url.scheme}://{url.netloc.decode('ascii')}{path}",
+        semconv.ANTHROPIC_BETA: betas or None,
+        semconv.HTTP_REQUEST_RESEND_COUNT: int(resend_count) or None if resend_count.isdecimal() else None,
+    }
+
+
+# --- the events --------------------------------------------------------------------------------------------------
+
+
+@observing
+def observe(event: Any, observer: Observer, at: float) -> None:
+    """Tell `observer` of one event that arrived at `at`. Runs for every event."""
+    event_type = getattr(event, "type", None)
+    if event_type == "content_block_delta":
+        _delta(event, observer, at)
+    elif event_type == "content_block_start":
+        _content_block_start(event, observer, at)
+    elif event_type == "content_block_stop":
+        observer.block_stopped(_index(event), at)
+    elif event_type == "message_start":
+        _message_start(getattr(event, "message", None), observer, at)
+    elif event_type == "message_delta":
+        _message_delta(event, observer, at)
+    elif event_type == "message_stop":
+        observer.message_stopped(at)
+    else:
+        observer.state.touched(at)
+
+
+def _delta(event: Any, observer: Observer, at: float) -> None:
+    delta = getattr(event, "delta", None)
+    delta_type = getattr(delta, "type", None)
+    kind: DeltaKind
+    if delta_type == "text_delta":
+        kind, text = "text", getattr(delta, "text", None)
+    elif delta_type == "input_json_delta":
+        kind, text = "tool_input", getattr(delta, "partial_json", None)
+    elif delta_type == "thinking_delta":
+        kind, text = "thinking", getattr(delta, "thinking", None)
+    else:
+        observer.state.touched(at)
+        return
+    if isinstance(text, str):
+        observer.delta(kind, _index(event), text, at)
+
+
+def _content_block_start(event: Any, observer: Observer, at: float) -> None:
+    block = getattr(event, "content_block", None)
+    observer.state.block_started(
+        _index(event),
+        _typed(_field(block, "type"), str) or "unknown",
+        at,
+        tool_name=_typed(_field(block, "name"), str),
+        tool_id=_typed(_field(block, "id"), str),
+    )
+
+
+def _index(event: Any) -> int:
+    index = getattr(event, "index", None)
+    return index if isinstance(index, int) else -1
+
+
+def _message_start(message: Any, observer: Observer, at: float) -> None:
+    usage = _field(message, "usage")
+    observer.state.message_started(
+        _typed(_field(message, "id"), str), _typed(_field(message, "model"), str), _usage(usage), at
+    )
+    observer.attributes[semconv.ANTHROPIC_RESPONSE_SERVICE_TIER] = _typed(_field(usage, "service_tier"), str)
+
+
+def _message_delta(event: Any, observer: Observer, at: float) -> None:
+    stop_reason = _typed(_field(_field(event, "delta"), "stop_reason"), str)
+    observer.state.message_delta(stop_reason, _usage(_field(event, "usage")), at)
+    if stop_reason is not None:
+        observer.attributes[semconv.ANTHROPIC_STOP_REASON] = stop_reason
+
+
+def _usage(usage: Any) -> Usage:
+    written = _field(usage, "cache_creation")
+    more = {
+        semconv.ANTHROPIC_CACHE_CREATION_5M: _typed(_field(written, "ephemeral_5m_input_tokens"), int),
+        semconv.ANTHROPIC_CACHE_CREATION_1H: _typed(_field(written, "ephemeral_1h_input_tokens"), int),
+        **_compaction(_field(usage, "iterations")),
+        **_server_tool_requests(_field(usage, "server_tool_use")),
+    }
+    return Usage(
+        input_tokens=_typed(_field(usage, "input_tokens"), int),
+        cache_read_tokens=_typed(_field(usage, "cache_read_input_tokens"), int),
+        cache_write_tokens=_typed(_field(usage, "cache_creation_input_tokens"), int),
+        output_tokens=_typed(_field(usage, "output_tokens"), int),
+        reasoning_tokens=_typed(_field(_field(usage, "output_tokens_details"), "thinking_tokens"), int),
+        more={name: count for name, count in more.items() if count is not None},
+    )
+
+
+def _compaction(iterations: Any) -> dict[str, int | None]:
+    """The tokens of compactions, which the usage itself leaves out."""
+    if not isinstance(iterations, list):
+        return {}
+    compactions = [entry for entry in iterations if _field(entry, "type") == "compaction"]
+    if not compactions:
+        return {}
+    inputs = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
+    return {
+        semconv.ANTHROPIC_COMPACTION_INPUT_TOKENS: sum(
+            _typed(_field(entry, name), int) or 0 for entry in compactions for name in inputs
+        ),
+        semconv.ANTHROPIC_COMPACTION_OUTPUT_TOKENS: sum(
+            _typed(_field(entry, "output_tokens"), int) or 0 for entry in compactions
+        ),
+    }
+
+
+def _server_tool_requests(server_tools: Any) -> dict[str, int | None]:
+    """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
+    if server_tools is None:
+        return {}
+    counts = server_tools if isinstance(server_tools, Mapping) else dict(server_tools)
+    known = [name for name in counts if isinstance(name, str) and name.endswith("_requests")]
+    return {
+        semconv.USAGE_SERVER_TOOL_PREFIX + name: _typed(counts[name], int)
+        for name in known[:_SERVER_TOOL_COUNTS_AT_MOST]
+    }
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+def ending(error: BaseException, at: float) -> Ending:
+    """What `error`, raised by the SDK or into it, makes of the stream. What is no Exception is a cancellation."""
+    if isinstance(error, Exception):
+        return Ending("failure", at, error_type=error_type(error))
+    return Ending("reader_left", at, "cancelled")
+
+
+def abort_reason(error: BaseException | None) -> AbortReason:
+    """Why the reader closes a stream while it handles `error`."""
+    if error is None:
+        return "closed"
+    return "consumer_error" if isinstance(error, Exception) else "cancelled"
+
+
+def error_type(error: Exception) -> str:
+    """In the SDK's words, which it has from 1.14 on: the API's type of the error, else the status code."""
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if names & {"APITimeoutError", "TimeoutException"}:
+        return "client_timeout_error"
+    if names & {"APIConnectionError", "TransportError"}:
+        return "connection_error"
+    said = _typed(_field(_field(_field(error, "body"), "error"), "type"), str)
+    status_code = _typed(_field(error, "status_code"), int)
+    if said:
+        return said
+    # An error event has the status of the response that opened its stream, which is no error.
+    return str(status_code) if status_code is not None and status_code >= 400 else "client_error"  # noqa: PLR2004
+
+
+def is_torn_connection(error: BaseException) -> bool:
+    """Whether `error` is what a read meets whose connection was closed meanwhile."""
+    return bool({cls.__name__ for cls in type(error).__mro__} & {"TransportError", "StreamError"})
+
+
+# --- values ------------------------------------------------------------------------------------------------------
+
+
+def _field(value: Any, name: str) -> Any:
+    """A field of a model or of a mapping, None where there is none."""
+    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def _typed(value: Any, type_: type[T]) -> T | None:
+    """`value` if it is of `type_`; a bool is no number."""
+    return value if isinstance(value, type_) and not (isinstance(value, bool) and type_ is not bool) else None
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def _strings(value: Any) -> list[str] | None:
+    """The strings of a list of strings."""
+    if not isinstance(value, (list, tuple)):
+        return None
+    return [item for item in value if isinstance(item, str)] or None

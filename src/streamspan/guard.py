@@ -1,0 +1,69 @@
+"""The one place where our own failures stop.
+
+A failure of ours never reaches the application. It is counted by the function that failed (`failures`) and told at
+debug level, without its message and without values, which may hold content. A stream whose observation fails three
+times is not observed any further; it still ends. What is no `Exception` (cancellation, exit) passes through.
+"""
+
+import functools
+import logging
+from collections import Counter
+from collections.abc import Callable
+from typing import ParamSpec, Protocol, TypeVar
+
+_log = logging.getLogger(__name__)
+_FAILURES_AT_MOST = 3  # per stream
+
+failures: Counter[str] = Counter()
+"""How often each guarded function of ours has failed in this process."""
+
+reraises = False
+"""Tests set this: then a failure of ours is an error."""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+E = TypeVar("E")
+
+
+class Observed(Protocol):
+    failure_count: int
+
+
+O = TypeVar("O", bound=Observed)  # noqa: E741  # the observer
+
+
+def contained(function: Callable[P, R]) -> Callable[P, R | None]:
+    """`function` that returns None where it would raise."""
+
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R | None:
+        try:
+            return function(*args, **kwargs)
+        except Exception as error:
+            _count(function.__qualname__, error)
+            return None
+
+    return call
+
+
+def observing(function: Callable[[E, O, float], None]) -> Callable[[E, O, float], None]:
+    """The same for the one function that runs for every event; plain arguments, because it is hot."""
+
+    @functools.wraps(function)
+    def call(event: E, observer: O, at: float) -> None:
+        if observer.failure_count >= _FAILURES_AT_MOST:
+            return
+        try:
+            function(event, observer, at)
+        except Exception as error:
+            observer.failure_count += 1
+            _count(function.__qualname__, error)
+
+    return call
+
+
+def _count(where: str, error: Exception) -> None:
+    if reraises:
+        raise error
+    failures[where] += 1
+    _log.debug("streamspan failed in %s with %s; the application is not affected", where, type(error).__name__)

@@ -1,0 +1,217 @@
+"""One stream's observer: a clock, the core and the telemetry. The first end wins; nothing raises into the caller.
+
+Who runs what: the verbs run in the thread or task that reads; an end may come from any thread, and from a finalizer.
+A finalizer that the garbage collector runs in the middle of the OpenTelemetry SDK must not enter it again, as its locks
+are not reentrant: such an end waits until the next stream begins or ends, or until the process exits.
+
+What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
+refers to the application's stream or to its response, so those are dropped as if it were not there.
+"""
+
+import atexit
+import os
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+from typing import TypeVar
+
+from . import telemetry
+from .config import Config
+from .core.stream import AbortReason, ContentBlock, DeltaKind, Ending, StreamState
+from .guard import contained
+
+open_streams: set["Observer"] = set()
+"""Every stream of this process that has not ended."""
+
+_waiting_ends: deque[tuple["Observer", Ending]] = deque()
+_RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
+_LEFT_BY_FINALIZER = frozenset[AbortReason | None]({"dropped", "never_read"})
+
+F = TypeVar("F")
+
+
+class Observer:
+    """Watches one streamed call, which begins when this is made.
+
+    attributes     what else the span gets at the end; the provider's own
+    waiting_since  when the reader began to wait for the event that it waits for; None while it does not
+    is_read        the events are being read, or have been
+    reads_bytes    the application reads the bytes of the body itself
+    handled_at_start  the id of the exception that the application handled when it made the call
+    torn_at        when the body was closed while the reader waited; None: it was not
+    """
+
+    __slots__ = (
+        "_ended",
+        "_events_dropped",
+        "_events_left",
+        "_lock",
+        "_started_ns",
+        "attributes",
+        "failure_count",
+        "handled_at_start",
+        "is_read",
+        "reads_bytes",
+        "span",
+        "state",
+        "torn_at",
+        "waiting_since",
+    )
+
+    def __init__(self, call: telemetry.Call, source: telemetry.Telemetry, config: Config) -> None:
+        finish_waiting_ends()
+        self._started_ns = time.time_ns()
+        self.state = StreamState(time.perf_counter())
+        self.span = source.span(call, self._started_ns)
+        self.attributes: dict[str, telemetry.AttributeValue | None] = {}
+        self.waiting_since: float | None = None
+        self.is_read = False
+        self.reads_bytes = False
+        self.torn_at: float | None = None
+        self.handled_at_start = id(None)
+        self.failure_count = 0
+        self._events_left = config.max_events
+        self._events_dropped = 0
+        self._ended = False
+        self._lock = threading.Lock()
+        _remember(self)
+
+    # --- verbs ---------------------------------------------------------------------------------------------------
+
+    def opened(self, attributes: telemetry.Attributes) -> None:
+        """The response headers have come."""
+        self.state.opened(time.perf_counter())
+        self.attributes.update(attributes)
+
+    def delta(self, kind: DeltaKind, index: int, text: str, at: float) -> None:
+        if self.state.delta(kind, index, text, at):
+            first = telemetry.FirstToken(kind, at - self.state.started_at)
+            self._add_event(telemetry.add_first_token, first, at, reserved=True)
+
+    def block_stopped(self, index: int, at: float) -> None:
+        block = self.state.block_stopped(index, at)
+        if block is not None:
+            self._add_block(block, at)
+
+    def message_stopped(self, at: float) -> None:
+        self.state.touched(at)
+        self.end(Ending("message_stop", at))
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def end(self, ending: Ending) -> None:
+        """Ends the span, unless it has ended. Never raises."""
+        if self._claim():
+            self._finish(ending)
+            finish_waiting_ends()
+
+    @contextmanager
+    def leaving(self, reason: AbortReason) -> Iterator[None]:
+        """The reader leaves, and closes the stream in this block: whatever fails now is part of this end."""
+        claimed = self._claim()
+        at = None if reason in _LEFT_BY_FINALIZER else time.perf_counter()
+        try:
+            yield
+        finally:
+            if claimed:
+                self._finish(Ending("reader_left", at, reason))
+                finish_waiting_ends()
+
+    def _claim(self) -> bool:
+        with self._lock:
+            ended, self._ended = self._ended, True
+        return not ended
+
+    @contained
+    def _finish(self, ending: Ending) -> None:
+        if ending.abort_reason in _LEFT_BY_FINALIZER and _inside_opentelemetry_sdk():
+            _waiting_ends.append((self, ending))
+            return
+        open_streams.discard(self)
+        summary = self.state.ended(ending)
+        at = self.state.started_at + summary.duration
+        for block in summary.cut_blocks:
+            self._add_block(block, at, ending=True)
+        if summary.outcome not in {"complete", None}:
+            self._add_event(telemetry.add_end, summary, at, reserved=True, ending=True)
+        telemetry.end(self.span, summary, self.attributes, self._events_dropped, self._timestamp(at))
+
+    # --- events --------------------------------------------------------------------------------------------------
+
+    def _add_block(self, block: ContentBlock, at: float, *, ending: bool = False) -> None:
+        self._add_event(telemetry.add_content_block, block, at, ending=ending)
+        if block.tool_call is not None:
+            self._add_event(telemetry.add_tool_call, block.tool_call, at, ending=ending)
+
+    def _add_event(
+        self,
+        write: Callable[[telemetry.Span, F, int], None],
+        fact: F,
+        at: float,
+        *,
+        reserved: bool = False,
+        ending: bool = False,
+    ) -> None:
+        """Nothing is added once the stream has ended, but by its ending."""
+        with self._lock:
+            if self._ended and not ending:
+                return
+            if self._events_left > (0 if reserved else _RESERVED_EVENTS):
+                self._events_left -= 1
+                write(self.span, fact, self._timestamp(at))
+            else:
+                self._events_dropped += 1
+
+    def _timestamp(self, at: float) -> int:
+        return self._started_ns + int((at - self.state.started_at) * 1e9)
+
+
+def finish_waiting_ends() -> None:
+    while _waiting_ends:
+        observer, ending = _waiting_ends.popleft()
+        observer._finish(ending)  # noqa: SLF001  # of this module
+
+
+def _inside_opentelemetry_sdk() -> bool:
+    """Whether a function of the SDK or of an exporter, which may hold a lock, is running in this thread."""
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001  # the only way to see what a finalizer interrupted
+    while frame is not None:
+        if str(frame.f_globals.get("__name__")).startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _remember(observer: Observer) -> None:
+    """Put among the open streams, and have those end at exit, before the tracer provider shuts down.
+
+    What is registered last runs first, so this has to come after the application made its provider.
+    """
+    if not open_streams:
+        atexit.unregister(_end_at_exit)
+        atexit.register(_end_at_exit)
+    open_streams.add(observer)
+
+
+def _end_at_exit() -> None:
+    finish_waiting_ends()
+    for observer in tuple(open_streams):
+        at = None if observer.waiting_since is None else time.perf_counter()
+        observer.end(Ending("reader_left", at, "shutdown"))
+
+
+def _forget_in_child() -> None:
+    """The streams that are open at a fork go on in the parent, which tells of them."""
+    for observer in open_streams:
+        observer._ended = True  # noqa: SLF001  # of this module
+        observer._lock = threading.Lock()  # noqa: SLF001  # the old one may be held by a thread that is gone
+    open_streams.clear()
+    _waiting_ends.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_in_child)

@@ -1,0 +1,220 @@
+"""From facts to OpenTelemetry: the only module that writes to it.
+
+A stream's attributes are written once, at its end, beside those that samplers see at its start. Its span is never
+current while the application's code runs; only around the HTTP request.
+"""
+
+from collections.abc import Mapping
+from contextvars import Token
+from dataclasses import dataclass
+
+from opentelemetry import context, trace
+from opentelemetry.context import Context
+from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, TracerProvider
+from opentelemetry.util.types import AttributeValue
+
+from . import semconv
+from .core.stream import ContentBlock, DeltaKind, Summary, ToolCall
+
+Attributes = Mapping[str, AttributeValue | None]
+"""None: not known, and so not written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A streamed call as it is issued: what its span starts with."""
+
+    operation: str
+    model: str | None
+    attributes: Attributes
+
+
+class Telemetry:
+    """Makes the spans of one `instrument()`."""
+
+    def __init__(self, tracer_provider: TracerProvider | None, version: str) -> None:
+        self._tracer = trace.get_tracer(semconv.SCOPE, version, tracer_provider, schema_url=semconv.SCHEMA_URL)
+
+    def span(self, call: Call, start_ns: int) -> Span:
+        """A started span whose parent is the current one. Not made current."""
+        return self._tracer.start_span(
+            f"{call.operation} {call.model}" if call.model else call.operation,
+            kind=SpanKind.CLIENT,
+            attributes=_known(call.attributes),
+            start_time=start_ns,
+        )
+
+
+def suppressed() -> bool:
+    """Whether the application has switched instrumentation off for this context."""
+    return not is_instrumentation_enabled()
+
+
+class Current:
+    """Makes `span` current for a `with` block, in the context that the block started in.
+
+    Never complains: a coroutine that is closed from another context leaves its own context as it is, which dies with
+    the coroutine, instead of detaching a token that is not of this context.
+    """
+
+    __slots__ = ("_span", "_token")
+
+    def __init__(self, span: Span) -> None:
+        self._span = span
+
+    def __enter__(self) -> None:
+        self._token: Token[Context] = context.attach(trace.set_span_in_context(self._span))
+
+    def __exit__(self, *_: object) -> None:
+        if trace.get_current_span() is self._span:
+            context.detach(self._token)
+
+
+def stand_in(span: Span) -> Span | None:
+    """A span with the identity of `span` that records nothing. None: `span` is not a span of its own.
+
+    A tracer without an SDK hands on the span around it.
+    """
+    identity = span.get_span_context()
+    around = trace.get_current_span().get_span_context()
+    return NonRecordingSpan(identity) if identity.is_valid and identity.span_id != around.span_id else None
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    kind: DeltaKind
+    time: float
+
+
+def add_first_token(span: Span, first: FirstToken, timestamp_ns: int) -> None:
+    span.add_event(
+        semconv.EVENT_FIRST_TOKEN,
+        {semconv.FIRST_TOKEN_KIND: first.kind, semconv.FIRST_TOKEN_TIME: first.time},
+        timestamp_ns,
+    )
+
+
+def add_content_block(span: Span, block: ContentBlock, timestamp_ns: int) -> None:
+    span.add_event(
+        semconv.EVENT_CONTENT_BLOCK,
+        {
+            semconv.BLOCK_INDEX: block.index,
+            semconv.BLOCK_TYPE: block.type,
+            semconv.BLOCK_START: block.start,
+            semconv.BLOCK_DURATION: block.duration,
+            semconv.BLOCK_CHARS: block.chars,
+            semconv.BLOCK_CHUNK_COUNT: block.chunk_count,
+            semconv.BLOCK_COMPLETE: block.complete,
+        },
+        timestamp_ns,
+    )
+
+
+def add_tool_call(span: Span, call: ToolCall, timestamp_ns: int) -> None:
+    span.add_event(
+        semconv.EVENT_TOOL_CALL,
+        _known(
+            {
+                semconv.TOOL_NAME: call.name,
+                semconv.TOOL_CALL_ID: call.id,
+                semconv.TOOL_CALL_TYPE: call.type,
+                semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
+                semconv.TOOL_CALL_COMPLETE: call.complete,
+                semconv.TOOL_CALL_VALID_JSON: call.valid_json,
+            }
+        ),
+        timestamp_ns,
+    )
+
+
+def add_end(span: Span, summary: Summary, timestamp_ns: int) -> None:
+    """The event of a stream that did not end complete; none for one that did."""
+    attributes: dict[str, AttributeValue | None] = {
+        semconv.PHASE: summary.phase,
+        semconv.OFFSET: summary.duration,
+        semconv.CHARS_DELIVERED: sum(summary.chars.values()),
+    }
+    match summary.outcome:
+        case "aborted":
+            attributes[semconv.ABORT_REASON] = summary.abort_reason
+            attributes[semconv.ABORT_TOOL_CALLS_COMPLETED] = summary.tool_calls_completed
+            span.add_event(semconv.EVENT_ABORT, _known(attributes), timestamp_ns)
+        case "truncated":
+            span.add_event(semconv.EVENT_TRUNCATED, _known(attributes), timestamp_ns)
+        case "error":
+            attributes[semconv.ERROR_TYPE] = summary.error_type
+            span.add_event(semconv.EVENT_ERROR, _known(attributes), timestamp_ns)
+        case "complete" | None:
+            pass
+
+
+def end(span: Span, summary: Summary, more: Attributes, events_dropped: int, end_ns: int) -> None:
+    """Write the summary and `more` on the span, and end it."""
+    attributes = {**more, **_stream_attributes(summary), **_response_attributes(summary)}
+    attributes[semconv.EVENTS_DROPPED] = events_dropped or None
+    span.set_attributes(_known(attributes))
+    if summary.outcome in {"error", "truncated"}:
+        span.set_status(Status(StatusCode.ERROR))
+    span.end(end_ns)
+
+
+def _stream_attributes(summary: Summary) -> Attributes:
+    if summary.outcome is None:
+        return {semconv.OBSERVED: False, semconv.TIME_TO_HEADERS: summary.time_to_headers}
+    opened = summary.time_to_headers is not None
+    ended_early = summary.outcome != "complete"
+    aborted = summary.outcome == "aborted"
+    return {
+        semconv.OUTCOME: summary.outcome,
+        semconv.PARTIAL: summary.partial,
+        semconv.PHASE: summary.phase if ended_early else None,
+        semconv.ABORT_REASON: summary.abort_reason,
+        semconv.ABORT_TOOL_CALLS_COMPLETED: summary.tool_calls_completed if aborted else None,
+        semconv.ABORT_CONNECTION_CLOSED: summary.connection_closed if aborted else None,
+        semconv.ERROR_TYPE: summary.error_type,
+        semconv.TIME_TO_HEADERS: summary.time_to_headers,
+        semconv.RESPONSE_TIME_TO_FIRST_CHUNK: summary.time_to_first_chunk,
+        semconv.TIME_TO_FIRST_TEXT: summary.time_to_first_text,
+        **(_content_attributes(summary) if opened else {}),
+    }
+
+
+def _content_attributes(summary: Summary) -> Attributes:
+    return {
+        semconv.CHUNK_COUNT: summary.chunk_count,
+        semconv.CONTENT_BLOCK_COUNT: summary.block_count,
+        semconv.TEXT_CHARS: summary.chars["text"],
+        semconv.THINKING_CHARS: summary.chars["thinking"],
+        semconv.TOOL_INPUT_CHARS: summary.chars["tool_input"],
+        semconv.TOOL_CALL_COUNT: summary.tool_call_count,
+        semconv.TOOL_CALL_INCOMPLETE: summary.tool_calls_incomplete,
+        semconv.TOOL_CALL_INVALID_JSON: summary.tool_calls_invalid,
+    }
+
+
+def _response_attributes(summary: Summary) -> Attributes:
+    usage = summary.usage
+    cached = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
+    return {
+        semconv.RESPONSE_ID: summary.message_id,
+        semconv.RESPONSE_MODEL: summary.model,
+        semconv.RESPONSE_FINISH_REASONS: _finish_reasons(summary),
+        semconv.USAGE_INPUT_TOKENS: None if usage.input_tokens is None else usage.input_tokens + cached,
+        semconv.USAGE_OUTPUT_TOKENS: usage.output_tokens,
+        semconv.USAGE_CACHE_READ_INPUT_TOKENS: usage.cache_read_tokens,
+        semconv.USAGE_CACHE_WRITE_INPUT_TOKENS: usage.cache_write_tokens,
+        semconv.USAGE_REASONING_OUTPUT_TOKENS: usage.reasoning_tokens,
+        **usage.more,
+    }
+
+
+def _finish_reasons(summary: Summary) -> tuple[str, ...] | None:
+    """The convention's word for "expected but not received" is `error`."""
+    if summary.outcome == "complete":
+        return None if summary.stop_reason is None else (summary.stop_reason,)
+    return None if summary.outcome is None else ("error",)
+
+
+def _known(attributes: Attributes) -> dict[str, AttributeValue]:
+    return {name: value for name, value in attributes.items() if value is not None}
