@@ -1,0 +1,49 @@
+"""What the tests share: a tracer provider that keeps its spans, the instrumentation, the scripted server."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from streamspan import AnthropicStreamInstrumentor, guard
+from streamspan.demo.server import MessagesServer
+
+
+@pytest.fixture(autouse=True)
+def failures_of_ours_are_errors() -> Iterator[None]:
+    guard.reraises = True
+    yield
+    guard.reraises = False
+
+
+@pytest.fixture
+def exporter() -> InMemorySpanExporter:
+    """The spans that have ended."""
+    return InMemorySpanExporter()
+
+
+@pytest.fixture
+def tracer_provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
+    provider = TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def instrumented(tracer_provider: TracerProvider) -> Iterator[AnthropicStreamInstrumentor]:
+    """The SDK is instrumented while the test runs."""
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(tracer_provider=tracer_provider)
+    yield instrumentor
+    if instrumentor.is_instrumented_by_opentelemetry:
+        instrumentor.uninstrument()
+
+
+@pytest.fixture
+def server() -> Iterator[MessagesServer]:
+    """The loopback Messages API; a test appends to `server.scripts` what each request is answered with."""
+    with MessagesServer() as running:
+        yield running
