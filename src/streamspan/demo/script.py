@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from streamspan.demo import wire
+from . import wire
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 REQUEST_ID = "req_011CSHoEeqs5C35K2UUqR7Fy"
@@ -59,9 +59,7 @@ Step = bytes | wire.Event | Head | Pause | Wait | Ending
 Script = Sequence[Step]
 
 
-def error_response(
-    status: int, error_type: str, message: str, *, headers: Mapping[str, str] | None = None
-) -> Script:
+def error_response(status: int, error_type: str, message: str, *, headers: Mapping[str, str] | None = None) -> Script:
     """An HTTP error with the API's JSON body."""
     body = wire.error_body(error_type, message, REQUEST_ID)
     head = {"content-type": "application/json", "content-length": str(len(body)), "request-id": REQUEST_ID}

@@ -26,7 +26,7 @@ from email.utils import formatdate
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from streamspan.demo.script import (
+from .script import (
     EVENT_STREAM,
     ORGANIZATION_ID,
     REQUEST_ID,
@@ -37,7 +37,7 @@ from streamspan.demo.script import (
     Wait,
     error_response,
 )
-from streamspan.demo.wire import Event
+from .wire import Event
 
 if TYPE_CHECKING:
     from typing_extensions import Self

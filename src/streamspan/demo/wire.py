@@ -110,9 +110,7 @@ def tool_block(
     yield block_stop(index)
 
 
-def message_delta(
-    stop_reason: str | None, output_tokens: int, *, usage: Mapping[str, object] | None = None
-) -> Event:
+def message_delta(stop_reason: str | None, output_tokens: int, *, usage: Mapping[str, object] | None = None) -> Event:
     """The stop reason and the cumulative usage."""
     return Event(
         "message_delta",
@@ -139,9 +137,7 @@ def error_body(error_type: str, message: str, request_id: str) -> bytes:
     return compact_json({"type": "error", "error": failure, "request_id": request_id}).encode()
 
 
-def whole_message(
-    *blocks: Iterable[Event], stop_reason: str = "end_turn", output_tokens: int = 20
-) -> Iterator[Event]:
+def whole_message(*blocks: Iterable[Event], stop_reason: str = "end_turn", output_tokens: int = 20) -> Iterator[Event]:
     """A complete message from its blocks."""
     yield message_start()
     yield ping()

@@ -1,0 +1,122 @@
+"""One finished stream as plain data, wherever its span comes from, and what it says in words.
+
+Unknown is absent: an attribute that the span does not have gives None, and no words.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from opentelemetry.util.types import AttributeValue
+
+from streamspan import semconv
+
+
+@dataclass(frozen=True, slots=True)
+class StreamEvent:
+    name: str
+    offset: float
+    """Seconds from the start of the call."""
+    attributes: Mapping[str, AttributeValue]
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedStream:
+    name: str
+    duration: float
+    """Seconds."""
+    status: str
+    """`UNSET`, `OK` or `ERROR`."""
+    attributes: Mapping[str, AttributeValue]
+    events: Sequence[StreamEvent]
+
+    @property
+    def outcome(self) -> str:
+        return word(self.attributes, semconv.OUTCOME) or "not observed"
+
+    @property
+    def abort_reason(self) -> str | None:
+        return word(self.attributes, semconv.ABORT_REASON)
+
+    @property
+    def stop_reason(self) -> str | None:
+        return word(self.attributes, semconv.ANTHROPIC_STOP_REASON)
+
+    @property
+    def first_chunk(self) -> float | None:
+        return number(self.attributes, semconv.RESPONSE_TIME_TO_FIRST_CHUNK)
+
+    @property
+    def input_tokens(self) -> float | None:
+        return number(self.attributes, semconv.USAGE_INPUT_TOKENS)
+
+    @property
+    def output_tokens(self) -> float | None:
+        return number(self.attributes, semconv.USAGE_OUTPUT_TOKENS)
+
+
+def number(attributes: Mapping[str, AttributeValue], name: str) -> float | None:
+    value = attributes.get(name)
+    return value if isinstance(value, int | float) else None
+
+
+def word(attributes: Mapping[str, AttributeValue], name: str) -> str | None:
+    value = attributes.get(name)
+    return value if isinstance(value, str) else None
+
+
+def seconds(duration: float) -> str:
+    return f"{duration:.2f} s" if round(duration, 1) else f"{duration * 1000:.0f} ms"
+
+
+def headline(stream: FinishedStream) -> str:
+    """The outcome and why, and where the stream was if it did not come to its end."""
+    attributes = stream.attributes
+    phase = word(attributes, semconv.PHASE)
+    words = [
+        stream.outcome.upper(),
+        stream.stop_reason,
+        stream.abort_reason,
+        word(attributes, semconv.ERROR_TYPE),
+        f"in phase {phase}" if phase else None,
+    ]
+    if completed := number(attributes, semconv.ABORT_TOOL_CALLS_COMPLETED):
+        words.append(f"after {completed} completed tool call{'s' if completed > 1 else ''}")
+    return ", ".join(filter(None, words))
+
+
+def facts(stream: FinishedStream) -> Iterator[str]:
+    """The few facts that matter, most important first."""
+    attributes = stream.attributes
+    if stream.first_chunk is not None:
+        yield f"first chunk {seconds(stream.first_chunk)}"
+    if stream.stop_reason:
+        yield f"stop reason {stream.stop_reason}"
+    tokens = {"in": stream.input_tokens, "out": stream.output_tokens}
+    if known := [f"{count} {way}" for way, count in tokens.items() if count is not None]:
+        yield f"tokens {', '.join(known)}"
+    yield from _chars(stream)
+    yield from _tool_calls(stream)
+    if retries := number(attributes, semconv.HTTP_REQUEST_RESEND_COUNT):
+        yield f"retries {retries}"
+    if status := number(attributes, semconv.HTTP_RESPONSE_STATUS_CODE):
+        yield f"HTTP {status}"
+    if dropped := number(attributes, semconv.EVENTS_DROPPED):
+        yield f"events dropped {dropped}"
+
+
+def _chars(stream: FinishedStream) -> Iterator[str]:
+    names = {"text": semconv.TEXT_CHARS, "thinking": semconv.THINKING_CHARS, "tool input": semconv.TOOL_INPUT_CHARS}
+    counts = {kind: number(stream.attributes, name) for kind, name in names.items()}
+    delivered = [f"{count} {kind}" for kind, count in counts.items() if count]
+    if delivered:
+        yield f"chars {' + '.join(delivered)}"
+
+
+def _tool_calls(stream: FinishedStream) -> Iterator[str]:
+    count = number(stream.attributes, semconv.TOOL_CALL_COUNT)
+    if not count:
+        return
+    incomplete = number(stream.attributes, semconv.TOOL_CALL_INCOMPLETE) or 0
+    invalid = number(stream.attributes, semconv.TOOL_CALL_INVALID_JSON) or 0
+    parts = {"completed": count - incomplete - invalid, "incomplete": incomplete, "invalid JSON": invalid}
+    yield "tool calls " + ", ".join(f"{part} {what}" for what, part in parts.items() if part)

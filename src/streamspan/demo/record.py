@@ -1,0 +1,68 @@
+"""Plays stories with the SDK instrumented, and keeps the spans in memory."""
+
+from typing import TYPE_CHECKING
+
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+
+from streamspan import AnthropicStreamInstrumentor, semconv
+
+from .finished import FinishedStream, StreamEvent
+from .stories import Story, play
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SERVICE_NAME = "streamspan-demo"
+NANOSECONDS = 1e9
+
+
+class Recorder:
+    """Instruments the SDK for a `with` block. `spans` has every stream's span."""
+
+    def __init__(self) -> None:
+        self.spans: list[ReadableSpan] = []
+        self._memory = InMemorySpanExporter()
+        resource = Resource.create({"service.name": SERVICE_NAME})
+        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        self._instrumentor = AnthropicStreamInstrumentor()
+
+    def __enter__(self) -> "Self":
+        self._instrumentor.instrument(tracer_provider=self._provider)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._instrumentor.uninstrument()
+        self._provider.shutdown()
+
+    def streams_of(self, story: Story, *, speed: float = 1.0) -> list[FinishedStream]:
+        """Plays the story. The streams that it left: one, unless the instrumentation is broken."""
+        self._memory.clear()
+        play(story, speed=speed)
+        spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
+        self.spans += spans
+        return [finished_stream(span) for span in spans]
+
+
+def finished_stream(span: ReadableSpan) -> FinishedStream:
+    """The stream of a span that has ended."""
+    start = span.start_time or 0
+    return FinishedStream(
+        name=span.name,
+        duration=((span.end_time or start) - start) / NANOSECONDS,
+        status=span.status.status_code.name,
+        attributes=dict(span.attributes or {}),
+        events=[
+            StreamEvent(event.name, (event.timestamp - start) / NANOSECONDS, dict(event.attributes or {}))
+            for event in span.events
+        ],
+    )
+
+
+def _is_of_a_stream(span: ReadableSpan) -> bool:
+    """Not a span that the SDK itself makes, as it does where the configuration keeps those."""
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == semconv.SCOPE

@@ -1,0 +1,133 @@
+"""The demo: plays stories, shows each stream as it ends, and says if one ended otherwise than expected.
+
+Streams go to the standard output, everything else to the standard error.
+"""
+
+import io
+import json
+import sys
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from rich.console import Console
+
+from . import otlp as otlp_endpoint
+from .finished import FinishedStream
+from .record import Recorder
+from .stories import STORIES, Story
+from .waterfall import Waterfall, summary
+
+SVG_WIDTH = 92
+
+
+class View(Protocol):
+    """Where streams are shown."""
+
+    def playing(self, story: Story) -> AbstractContextManager[object]: ...
+
+    def show(self, story: Story, stream: FinishedStream) -> None: ...
+
+    def finish(self) -> None: ...
+
+
+class JsonLines:
+    """One JSON object for each stream, on a line of its own."""
+
+    def playing(self, story: Story) -> AbstractContextManager[object]:
+        del story
+        return nullcontext()
+
+    def show(self, story: Story, stream: FinishedStream) -> None:
+        events = [{"name": e.name, "offset": e.offset, "attributes": e.attributes} for e in stream.events]
+        shown = {
+            "story": story.name,
+            "name": stream.name,
+            "duration": stream.duration,
+            "status": stream.status,
+            "attributes": stream.attributes,
+            "events": events,
+        }
+        print(json.dumps(shown), flush=True)
+
+    def finish(self) -> None:
+        pass
+
+
+class Drawing:
+    """Waterfalls in the terminal, and a table of all streams at the end. `svg`: a file for the same waterfalls."""
+
+    def __init__(self, svg: str | None) -> None:
+        self._console = Console(highlight=False)
+        self._svg = svg
+        self._shown: list[tuple[str, FinishedStream]] = []
+        self._drawn: list[Waterfall] = []
+
+    def playing(self, story: Story) -> AbstractContextManager[object]:
+        return self._console.status(f"{story.name}: {story.about}") if self._console.is_terminal else nullcontext()
+
+    def show(self, story: Story, stream: FinishedStream) -> None:
+        drawing = Waterfall(story.name, story.about, stream)
+        self._drawn.append(drawing)
+        self._shown.append((story.name, stream))
+        self._console.print(drawing)
+        self._console.print()
+
+    def finish(self) -> None:
+        self._console.print(summary(self._shown))
+        if self._svg:
+            save_svg(self._drawn, self._svg)
+
+
+def save_svg(drawings: Sequence[Waterfall], path: str) -> None:
+    """The drawings as a picture, which is the same in every terminal."""
+    console = Console(record=True, width=SVG_WIDTH, file=io.StringIO(), force_terminal=True, color_system="truecolor")
+    for drawing in drawings:
+        console.print(drawing)
+        console.print()
+    console.save_svg(path, title="streamspan demo")
+
+
+def print_list() -> None:
+    width = max(len(story.name) for story in STORIES)
+    for story in STORIES:
+        print(f"{story.name:<{width}}  {story.about}")
+
+
+def chosen(names: Sequence[str]) -> Sequence[Story]:
+    """The stories of these names, in this order; all if there are none. Raises ValueError for a name of none."""
+    known = {story.name: story for story in STORIES}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise ValueError(f"no story is named {', '.join(unknown)}; there are {', '.join(known)}")
+    return [known[name] for name in names] or STORIES
+
+
+def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None) -> int:
+    """Gives the exit status of the command."""
+    if otlp and (failure := otlp_endpoint.failure_to_reach(otlp)):
+        print(f"streamspan: no OTLP endpoint can be reached at {otlp}: {failure}", file=sys.stderr)
+        return 1
+    failures: list[str] = []
+    with Recorder() as recorder:
+        for story in stories:
+            with view.playing(story):
+                streams = recorder.streams_of(story, speed=speed)
+            for stream in streams:
+                view.show(story, stream)
+            failures += differences(story, streams)
+    view.finish()
+    if otlp and not otlp_endpoint.sent(recorder.spans, otlp):
+        failures.append(f"the spans could not be sent to {otlp}")
+    elif otlp:
+        print(f"Sent {len(recorder.spans)} spans to {otlp}.", file=sys.stderr)
+    for failure in failures:
+        print(f"streamspan: {failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def differences(story: Story, streams: Sequence[FinishedStream]) -> list[str]:
+    """What is otherwise than the story expects."""
+    expected = [(story.outcome, story.abort_reason)]
+    actual = [(stream.outcome, stream.abort_reason) for stream in streams]
+    return [] if actual == expected else [f"story {story.name}: expected {expected}, got {actual}"]

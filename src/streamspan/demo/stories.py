@@ -1,0 +1,300 @@
+"""What can happen to a stream: each story is a script of the server, an application, and the outcome to expect.
+
+A new story is one more `Story` in `STORIES`. Each plays for a second or two.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine, Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+
+import anthropic
+from anthropic.types import MessageParam
+
+from streamspan.core.stream import AbortReason, Outcome
+
+from . import wire
+from .script import Ending, Head, Pause, Script, Step, error_response, overloaded, paced
+from .server import MessagesServer
+
+MAX_TOKENS = 1024
+QUESTION: list[MessageParam] = [
+    {"role": "user", "content": "Where is my order 4711, and can I still send the tent back?"}
+]
+
+Application = Callable[[str], None]
+"""What an application does with the API at this URL."""
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    name: str
+    about: str
+    scripts: tuple[Script, ...]
+    """One for each request that the SDK sends."""
+    application: Application
+    outcome: Outcome
+    abort_reason: AbortReason | None = None
+
+
+def play(story: Story, *, speed: float = 1.0) -> None:
+    """Runs the application against the server. What the story makes fail stays inside the application."""
+    with MessagesServer(story.scripts, speed=speed) as server:
+        story.application(server.url)
+
+
+# --- applications ------------------------------------------------------------------------------------------------
+
+
+def with_client(use: Callable[[anthropic.Anthropic], None]) -> Application:
+    """An application with a client that no key and no proxy of the environment reaches."""
+
+    def application(url: str) -> None:
+        http_client = anthropic.DefaultHttpxClient(trust_env=False)
+        with anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client) as client:
+            use(client)
+
+    return application
+
+
+def with_async_client(use: Callable[[anthropic.AsyncAnthropic], Coroutine[None, None, None]]) -> Application:
+    async def main(url: str) -> None:
+        http_client = anthropic.DefaultAsyncHttpxClient(trust_env=False)
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="demo", http_client=http_client) as client:
+            await use(client)
+
+    return lambda url: asyncio.run(main(url))
+
+
+@with_client
+def reads_every_event(client: anthropic.Anthropic) -> None:
+    for _ in client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
+        pass
+
+
+@with_client
+def waits_for_the_message(client: anthropic.Anthropic) -> None:
+    with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        stream.get_final_message()
+
+
+@with_async_client
+async def shows_the_text(client: anthropic.AsyncAnthropic) -> None:
+    async with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        async for _ in stream.text_stream:
+            pass
+
+
+@with_async_client
+async def apologises_for_an_api_error(client: anthropic.AsyncAnthropic) -> None:
+    with suppress(anthropic.APIStatusError):
+        stream = await client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+        async for _ in stream:
+            pass
+
+
+@with_client
+def survives_a_lost_connection(client: anthropic.Anthropic) -> None:
+    with suppress(Exception):  # an error of the HTTP library, which no SDK version wraps here
+        reads_every_event(str(client.base_url))
+
+
+@with_client
+def stops_at_the_second_email(client: anthropic.Anthropic) -> None:
+    with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        for event in stream:
+            if event.type == "input_json" and "lee@" in str(event.snapshot):
+                break
+
+
+@with_async_client
+async def gives_up_after_some_text(client: anthropic.AsyncAnthropic) -> None:
+    enough = asyncio.Event()
+
+    async def show() -> None:
+        shown = ""
+        async with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+            async for text in stream.text_stream:
+                shown += text
+                if "tent" in shown:
+                    enough.set()
+
+    task = asyncio.create_task(show())
+    await enough.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@with_client
+def never_reads(client: anthropic.Anthropic) -> None:
+    client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+    gc.collect()  # up to 1.13 the stream is part of a reference cycle
+
+
+@with_client
+def asks_for_too_much(client: anthropic.Anthropic) -> None:
+    with suppress(anthropic.BadRequestError):
+        client.messages.create(model=wire.MODEL, max_tokens=900_000, messages=QUESTION, stream=True)
+
+
+# --- scripts -----------------------------------------------------------------------------------------------------
+
+
+def begun(*blocks: Iterable[Step], headers_after: float = 0.2, first_block_after: float = 0.3) -> list[Step]:
+    """A message up to and including its blocks."""
+    start = [wire.message_start(usage={"input_tokens": 412}), wire.ping()]
+    steps: list[Step] = [Pause(headers_after), Head(), *start, Pause(first_block_after)]
+    for block in blocks:
+        steps += block
+    return steps
+
+
+def answer(*blocks: Iterable[Step], stop_reason: str = "end_turn", output_tokens: int = 64) -> list[Step]:
+    """A whole message."""
+    return [*begun(*blocks), Pause(0.05), wire.message_delta(stop_reason, output_tokens), wire.message_stop()]
+
+
+def text(index: int, content: str) -> list[Step]:
+    return list(paced(wire.text_block(index, content, size=6), 0.025))
+
+
+def thinking(index: int, content: str) -> list[Step]:
+    return list(paced(wire.thinking_block(index, content, size=10), 0.025))
+
+
+def tool(index: int, name: str, tool_input: str) -> list[Step]:
+    """A tool call, after the silence in which the model decides on it."""
+    return [Pause(0.12), *paced(wire.tool_block(index, name, tool_input, size=8), 0.03)]
+
+
+SHIPPED = "Your order 4711 left our warehouse this morning and should be with you on Thursday."
+REFUND = (
+    "You can send the tent back within 30 days, even opened. I have put the label in your account; "
+    "the money is with you three days after the parcel reaches us."
+)
+POLICY = (
+    "The customer wants to return an opened tent. The order is 12 days old, the policy allows 30 days, "
+    "and opening the box is no reason to refuse. So: a full refund, and the steps."
+)
+EMAIL_TO_DANA = '{"to":"dana@example.com","subject":"Your refund","body":"Dear Dana, the refund is on its way."}'
+EMAIL_TO_LEE = '{"to":"lee@example.com","subject":"Your refund","body":"Dear Lee, the refund is on its way."}'
+TOO_MANY_TOKENS = "max_tokens: 900000 > 64000, which is the maximum allowed number of output tokens"
+
+STORIES: tuple[Story, ...] = (
+    Story(
+        "clean",
+        "A clean answer.",
+        (answer(text(0, SHIPPED)),),
+        reads_every_event,
+        "complete",
+    ),
+    Story(
+        "thinks",
+        "The model thinks before it writes; the user waits for the first word.",
+        (answer(thinking(0, POLICY), text(1, REFUND), output_tokens=131),),
+        shows_the_text,
+        "complete",
+    ),
+    Story(
+        "tools",
+        "Text, then two tool calls.",
+        (
+            answer(
+                text(0, "Let me look at your order and at the weather for the parcel."),
+                tool(1, "get_order", '{"order_id":"4711","include":["items","delivery"]}'),
+                tool(2, "get_weather", '{"city":"Lisbon","day":"Thursday"}'),
+                stop_reason="tool_use",
+                output_tokens=118,
+            ),
+        ),
+        waits_for_the_message,
+        "complete",
+    ),
+    Story(
+        "tool-cut",
+        "max_tokens cuts the JSON of a tool call. The HTTP call is a success.",
+        (
+            answer(
+                text(0, "I will write to Dana."),
+                tool(1, "send_email", EMAIL_TO_DANA[:61]),
+                stop_reason="max_tokens",
+                output_tokens=64,
+            ),
+        ),
+        reads_every_event,
+        "complete",
+    ),
+    Story(
+        "cut-off",
+        "The body ends in the middle of a sentence. The SDK raises nothing.",
+        (begun(text(0, REFUND)[:-16]),),
+        reads_every_event,
+        "truncated",
+    ),
+    Story(
+        "overloaded",
+        "The API sends an error after half of the answer. The status is 200.",
+        ([*begun(text(0, REFUND)[:-26]), Pause(0.2), wire.error("overloaded_error", "Overloaded")],),
+        apologises_for_an_api_error,
+        "error",
+    ),
+    Story(
+        "reset",
+        "The connection is reset while a tool call is being written.",
+        (
+            [
+                *begun(text(0, "I will write to Dana."), tool(1, "send_email", EMAIL_TO_DANA)[:-14]),
+                Ending.RESET,
+            ],
+        ),
+        survives_a_lost_connection,
+        "error",
+    ),
+    Story(
+        "stop",
+        "The user presses Stop at the second e-mail. The first has been sent.",
+        (
+            answer(
+                text(0, "I will write to Dana and Lee."),
+                tool(1, "send_email", EMAIL_TO_DANA),
+                tool(2, "send_email", EMAIL_TO_LEE),
+                stop_reason="tool_use",
+            ),
+        ),
+        stops_at_the_second_email,
+        "aborted",
+        "closed",
+    ),
+    Story(
+        "cancelled",
+        "The task that reads is cancelled.",
+        (answer(text(0, f"{SHIPPED} {REFUND}")),),
+        gives_up_after_some_text,
+        "aborted",
+        "cancelled",
+    ),
+    Story(
+        "never-read",
+        "The stream is opened, never read and dropped. It is billed.",
+        (begun(text(0, SHIPPED), headers_after=0.4),),
+        never_reads,
+        "aborted",
+        "never_read",
+    ),
+    Story(
+        "retries",
+        "HTTP 529 twice, then an answer: the SDK retries in silence.",
+        (overloaded(retry_after_ms=150), overloaded(retry_after_ms=250), answer(text(0, SHIPPED))),
+        reads_every_event,
+        "complete",
+    ),
+    Story(
+        "bad-request",
+        "HTTP 400: the stream never opens.",
+        ([Pause(0.2), *error_response(400, "invalid_request_error", TOO_MANY_TOKENS)],),
+        asks_for_too_much,
+        "error",
+    ),
+)
