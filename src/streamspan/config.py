@@ -39,14 +39,13 @@ def _from_environment(name: str, parse: Callable[[str], T], default: T) -> T:
     try:
         return parse(text)
     except ValueError as error:
-        _log.error("%s=%r %s; using %r", name, text, error, default)  # noqa: TRY400  # the traceback says no more
+        _log.error("%s=%r %s; using %r", name, text, error, default)  # the traceback says no more
         return default
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """
-    native_span  `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call from
+    """native_span  `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call from
                  1.14 on: `replace` (default: one span per stream, ours) or `keep` (both).
     max_events   `STREAMSPAN_MAX_EVENTS`: span events per stream at the most, default 100; what is beyond is counted in
                  `llm_stream.events_dropped`. The OpenTelemetry SDK keeps the last 128 of a span.

@@ -9,13 +9,14 @@ refers to the application's stream or to its response, so those are dropped as i
 """
 
 import atexit
+import inspect
 import os
-import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from functools import partial
 from types import FrameType
 from typing import TypeVar
 
@@ -27,7 +28,7 @@ from .guard import contained
 open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""
 
-_waiting_ends: deque[tuple["Observer", Ending]] = deque()
+_waiting_ends: deque[Callable[[], None]] = deque()
 _RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
 _LEFT_BY_FINALIZER = frozenset[AbortReason | None]({"dropped", "never_read"})
 
@@ -87,12 +88,12 @@ class Observer:
         self.state.opened(time.perf_counter())
         self.attributes.update(attributes)
 
-    def delta(self, kind: DeltaKind, index: int, text: str, at: float) -> None:
-        if self.state.delta(kind, index, text, at):
-            first = telemetry.FirstToken(kind, at - self.state.started_at)
-            self._add_event(telemetry.add_first_token, first, at, reserved=True)
+    def first_chunk(self, kind: DeltaKind, at: float) -> None:
+        """What `state.delta` has told."""
+        first = telemetry.FirstToken(kind, at - self.state.started_at)
+        self._add_event(telemetry.add_first_token, first, at, reserved=True)
 
-    def block_stopped(self, index: int, at: float) -> None:
+    def block_stopped(self, index: object, at: float) -> None:
         block = self.state.block_stopped(index, at)
         if block is not None:
             self._add_block(block, at)
@@ -110,7 +111,7 @@ class Observer:
             finish_waiting_ends()
 
     @contextmanager
-    def leaving(self, reason: AbortReason) -> Iterator[None]:
+    def leaving(self, reason: AbortReason) -> Generator[None]:
         """The reader leaves, and closes the stream in this block: whatever fails now is part of this end."""
         claimed = self._claim()
         at = None if reason in _LEFT_BY_FINALIZER else time.perf_counter()
@@ -121,6 +122,11 @@ class Observer:
                 self._finish(Ending("reader_left", at, reason))
                 finish_waiting_ends()
 
+    def forget(self) -> None:
+        """Ends without a word, in a process that the stream does not belong to."""
+        self._lock = threading.Lock()  # the old one may be held by a thread that this process does not have
+        self._ended = True
+
     def _claim(self) -> bool:
         with self._lock:
             ended, self._ended = self._ended, True
@@ -129,7 +135,7 @@ class Observer:
     @contained
     def _finish(self, ending: Ending) -> None:
         if ending.abort_reason in _LEFT_BY_FINALIZER and _inside_opentelemetry_sdk():
-            _waiting_ends.append((self, ending))
+            _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
         summary = self.state.ended(ending)
@@ -172,13 +178,12 @@ class Observer:
 
 def finish_waiting_ends() -> None:
     while _waiting_ends:
-        observer, ending = _waiting_ends.popleft()
-        observer._finish(ending)  # noqa: SLF001  # of this module
+        _waiting_ends.popleft()()
 
 
 def _inside_opentelemetry_sdk() -> bool:
     """Whether a function of the SDK or of an exporter, which may hold a lock, is running in this thread."""
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001  # the only way to see what a finalizer interrupted
+    frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         if str(frame.f_globals.get("__name__")).startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
             return True
@@ -207,8 +212,7 @@ def _end_at_exit() -> None:
 def _forget_in_child() -> None:
     """The streams that are open at a fork go on in the parent, which tells of them."""
     for observer in open_streams:
-        observer._ended = True  # noqa: SLF001  # of this module
-        observer._lock = threading.Lock()  # noqa: SLF001  # the old one may be held by a thread that is gone
+        observer.forget()
     open_streams.clear()
     _waiting_ends.clear()
 

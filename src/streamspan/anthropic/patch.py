@@ -133,6 +133,7 @@ class Patch:
 class _SpanName(str):
     """The name of the SDK's span of one call, with the span that takes its place."""
 
+    __slots__ = ("span",)
     span: telemetry.Span
 
 
@@ -186,7 +187,7 @@ def _opened(observer: Observer, result: Any) -> None:
 @contained
 def _watch(observer: Observer, result: Any) -> bool:
     """Whether `result` has a response that can be watched. A middleware may return anything."""
-    response = getattr(result, "http_response", None) or getattr(result, "response", None)
+    response: Any = getattr(result, "http_response", None) or getattr(result, "response", None)
     if not hasattr(response, "stream"):
         return False
     response.stream = Body(response.stream, observer)

@@ -5,8 +5,8 @@ Sources: `anthropic/_tracing.py` and `anthropic/lib/_tracing/` (the attributes o
 them), `anthropic/types/` (the events).
 """
 
-from collections.abc import Mapping
-from typing import Any, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar, cast
 
 from opentelemetry.util.types import AttributeValue
 
@@ -61,9 +61,7 @@ def call(client: Any, options: Any) -> Call:
 
 def _body(options: Any) -> Mapping[str, Any]:
     """The JSON body with `extra_body` merged in, as the SDK merges it: by the top level."""
-    body = options.json_data if isinstance(options.json_data, Mapping) else {}
-    extra = _field(options, "extra_json")
-    return {**body, **extra} if isinstance(extra, Mapping) else body
+    return {**_mapping(options.json_data), **_mapping(_field(options, "extra_json"))}
 
 
 def _provider(client: Any) -> str:
@@ -118,14 +116,31 @@ def request_attributes(request: Any) -> Attributes:
 
 @observing
 def observe(event: Any, observer: Observer, at: float) -> None:
-    """Tell `observer` of one event that arrived at `at`. Runs for every event."""
+    """Tell `observer` of one event that arrived at `at`. Runs for every event, nearly all of which are text deltas."""
+    if getattr(event, "type", None) != "content_block_delta":
+        _other_event(event, observer, at)
+        return
+    delta = getattr(event, "delta", None)
+    delta_type = getattr(delta, "type", None)
+    kind: DeltaKind
+    if delta_type == "text_delta":
+        kind, text = "text", getattr(delta, "text", None)
+    elif delta_type == "input_json_delta":
+        kind, text = "tool_input", getattr(delta, "partial_json", None)
+    else:
+        kind, text = "thinking", getattr(delta, "thinking", None)
+    if not isinstance(text, str):  # a signature, a citation, something new, or malformed
+        observer.state.touched(at)
+    elif observer.state.delta(kind, getattr(event, "index", None), text, at):
+        observer.first_chunk(kind, at)
+
+
+def _other_event(event: Any, observer: Observer, at: float) -> None:
     event_type = getattr(event, "type", None)
-    if event_type == "content_block_delta":
-        _delta(event, observer, at)
-    elif event_type == "content_block_start":
+    if event_type == "content_block_start":
         _content_block_start(event, observer, at)
     elif event_type == "content_block_stop":
-        observer.block_stopped(_index(event), at)
+        observer.block_stopped(getattr(event, "index", None), at)
     elif event_type == "message_start":
         _message_start(getattr(event, "message", None), observer, at)
     elif event_type == "message_delta":
@@ -134,23 +149,6 @@ def observe(event: Any, observer: Observer, at: float) -> None:
         observer.message_stopped(at)
     else:
         observer.state.touched(at)
-
-
-def _delta(event: Any, observer: Observer, at: float) -> None:
-    delta = getattr(event, "delta", None)
-    delta_type = getattr(delta, "type", None)
-    kind: DeltaKind
-    if delta_type == "text_delta":
-        kind, text = "text", getattr(delta, "text", None)
-    elif delta_type == "input_json_delta":
-        kind, text = "tool_input", getattr(delta, "partial_json", None)
-    elif delta_type == "thinking_delta":
-        kind, text = "thinking", getattr(delta, "thinking", None)
-    else:
-        observer.state.touched(at)
-        return
-    if isinstance(text, str):
-        observer.delta(kind, _index(event), text, at)
 
 
 def _content_block_start(event: Any, observer: Observer, at: float) -> None:
@@ -204,9 +202,7 @@ def _usage(usage: Any) -> Usage:
 
 def _compaction(iterations: Any) -> dict[str, int | None]:
     """The tokens of compactions, which the usage itself leaves out."""
-    if not isinstance(iterations, list):
-        return {}
-    compactions = [entry for entry in iterations if _field(entry, "type") == "compaction"]
+    compactions = [entry for entry in _items(iterations) if _field(entry, "type") == "compaction"]
     if not compactions:
         return {}
     inputs = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
@@ -224,8 +220,8 @@ def _server_tool_requests(server_tools: Any) -> dict[str, int | None]:
     """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
     if server_tools is None:
         return {}
-    counts = server_tools if isinstance(server_tools, Mapping) else dict(server_tools)
-    known = [name for name in counts if isinstance(name, str) and name.endswith("_requests")]
+    counts: dict[str, Any] = dict(server_tools)
+    known = [name for name in counts if name.endswith("_requests")]
     return {
         semconv.USAGE_SERVER_TOOL_PREFIX + name: _typed(counts[name], int)
         for name in known[:_SERVER_TOOL_COUNTS_AT_MOST]
@@ -274,7 +270,15 @@ def is_torn_connection(error: BaseException) -> bool:
 
 def _field(value: Any, name: str) -> Any:
     """A field of a model or of a mapping, None where there is none."""
-    return value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return _mapping(value).get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
 
 
 def _typed(value: Any, type_: type[T]) -> T | None:
@@ -288,6 +292,4 @@ def _number(value: Any) -> float | None:
 
 def _strings(value: Any) -> list[str] | None:
     """The strings of a list of strings."""
-    if not isinstance(value, (list, tuple)):
-        return None
-    return [item for item in value if isinstance(item, str)] or None
+    return [item for item in _items(value) if isinstance(item, str)] or None

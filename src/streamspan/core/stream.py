@@ -121,12 +121,15 @@ class Summary:
 
 @dataclass(slots=True)
 class _OpenBlock:
+    """`kind` is that of its first delta; None: it has none yet."""
+
     index: int
     type: str
     started_at: float
-    tool_name: str | None
-    tool_id: str | None
-    tool_input: ToolInput | None
+    tool_name: str | None = None
+    tool_id: str | None = None
+    tool_input: ToolInput | None = None
+    kind: DeltaKind | None = None
     chars: int = 0
     chunk_count: int = 0
 
@@ -137,10 +140,7 @@ class StreamState:
     def __init__(self, started_at: float) -> None:
         self.started_at = started_at
         self.last_at = started_at
-        self.first_chunk_at: float | None = None
-        self.chunk_count = 0
-        self.chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
-        self.tool_calls_completed = 0
+        self._first_chunk_at: float | None = None
         self._opened_at: float | None = None
         self._first_text_at: float | None = None
         self._message_id: str | None = None
@@ -149,7 +149,11 @@ class StreamState:
         self._usage = Usage()
         self._block_count = 0
         self._open_blocks: dict[int, _OpenBlock] = {}
+        self._block = self._stray = _OpenBlock(-1, "", started_at)  # takes the deltas of blocks that are not open
+        self._chunk_count = 0  # this and the chars: of the blocks that have closed
+        self._chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
         self._tool_call_count = 0
+        self._tool_calls_completed = 0
         self._tool_calls_incomplete = 0
         self._tool_calls_invalid = 0
         self._last_block_is_empty_tool_call = False
@@ -180,33 +184,40 @@ class StreamState:
             self._tool_call_count += 1
             tool_input = ToolInput()
         if len(self._open_blocks) < _OPEN_BLOCKS_AT_MOST:
-            self._open_blocks[index] = _OpenBlock(index, block_type, at, tool_name, tool_id, tool_input)
+            self._block = _OpenBlock(index, block_type, at, tool_name, tool_id, tool_input)
+            self._open_blocks[index] = self._block
         elif tool_input is not None:
             self._tool_calls_incomplete += 1
 
-    def delta(self, kind: DeltaKind, index: int, text: str, at: float) -> bool:
-        """One chunk. True: it is the stream's first."""
-        chars = len(text)
+    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> bool:
+        """One chunk. True: it is the stream's first. Hot, so what can wait for the block's end waits."""
         self.last_at = at
-        self.chunk_count += 1
-        self.chars[kind] += chars
-        block = self._open_blocks.get(index)
-        if block is not None:
-            block.chars += chars
-            block.chunk_count += 1
-            if block.tool_input is not None:
-                block.tool_input.feed(text)
+        block = self._block
+        if block.index != index:
+            block = self._block = self._open_block(index)
+        block.chars += len(text)
+        block.chunk_count += 1
+        if block.tool_input is not None:
+            block.tool_input.feed(text)
+        return block.kind is None and self._first_delta(block, kind, at)
+
+    def _first_delta(self, block: _OpenBlock, kind: DeltaKind, at: float) -> bool:
+        """The first delta of a block. True: also of the stream."""
+        block.kind = kind
         if self._first_text_at is None and kind == "text":
             self._first_text_at = at
-        if self.first_chunk_at is None:
-            self.first_chunk_at = at
-            return True
-        return False
+        if self._first_chunk_at is not None:
+            return False
+        self._first_chunk_at = at
+        return True
 
-    def block_stopped(self, index: int, at: float) -> ContentBlock | None:
+    def _open_block(self, index: object) -> _OpenBlock:
+        return self._open_blocks.get(index, self._stray) if isinstance(index, int) else self._stray
+
+    def block_stopped(self, index: object, at: float) -> ContentBlock | None:
         """None: no such block is open."""
         self.last_at = at
-        block = self._open_blocks.pop(index, None)
+        block = self._open_blocks.pop(index, None) if isinstance(index, int) else None
         return None if block is None else self._closed(block, at, complete=True)
 
     def message_delta(self, stop_reason: str | None, usage: Usage, at: float) -> None:
@@ -216,7 +227,7 @@ class StreamState:
             return
         if self._last_block_is_empty_tool_call and stop_reason in _CUTTING_STOP_REASONS:
             # No input at all stands for an empty one, unless the model was cut before it could write any.
-            self.tool_calls_completed -= 1
+            self._tool_calls_completed -= 1
             self._tool_calls_incomplete += 1
         self._last_block_is_empty_tool_call = False
         self._stop_reason = stop_reason
@@ -235,7 +246,7 @@ class StreamState:
             return "opening"
         if self._stop_reason is not None:
             return "after_stop_reason"
-        if self.first_chunk_at is None:
+        if self._first_chunk_at is None:
             return "waiting"
         for block in reversed(self._open_blocks.values()):
             return "tool_input" if block.tool_input is not None else _PHASE_OF_BLOCK.get(block.type, "between_blocks")
@@ -246,6 +257,7 @@ class StreamState:
         phase = self.phase
         partial = self._stop_reason is None or bool(self._open_blocks)
         ended_at = self.last_at if ending.at is None else ending.at
+        self._count(self._stray)
         cut_blocks = tuple(self._closed(block, ended_at, complete=False) for block in self._open_blocks.values())
         outcome = self._outcome(ending.kind)
         return Summary(
@@ -257,17 +269,17 @@ class StreamState:
             error_type=ending.error_type if outcome in {"error", "truncated"} else None,
             duration=ended_at - self.started_at,
             time_to_headers=self._offset(self._opened_at),
-            time_to_first_chunk=self._offset(self.first_chunk_at),
+            time_to_first_chunk=self._offset(self._first_chunk_at),
             time_to_first_text=self._offset(self._first_text_at),
             message_id=self._message_id,
             model=self._model,
             stop_reason=self._stop_reason,
             usage=self._usage,
-            chunk_count=self.chunk_count,
-            chars=self.chars,
+            chunk_count=self._chunk_count,
+            chars=self._chars,
             block_count=self._block_count,
             tool_call_count=self._tool_call_count,
-            tool_calls_completed=self.tool_calls_completed,
+            tool_calls_completed=self._tool_calls_completed,
             tool_calls_incomplete=self._tool_calls_incomplete,
             tool_calls_invalid=self._tool_calls_invalid,
             cut_blocks=cut_blocks,
@@ -287,6 +299,8 @@ class StreamState:
                 return None
 
     def _closed(self, block: _OpenBlock, at: float, *, complete: bool) -> ContentBlock:
+        self._count(block)
+        self._block = self._stray
         self._last_block_is_empty_tool_call = False
         return ContentBlock(
             index=block.index,
@@ -299,11 +313,16 @@ class StreamState:
             tool_call=None if block.tool_input is None else self._tool_call(block, block.tool_input, complete),
         )
 
+    def _count(self, block: _OpenBlock) -> None:
+        self._chunk_count += block.chunk_count
+        if block.kind is not None:
+            self._chars[block.kind] += block.chars
+
     def _tool_call(self, block: _OpenBlock, tool_input: ToolInput, stopped: bool) -> ToolCall:
         verdict = tool_input.verdict()
         complete = stopped and verdict == "complete"
         if complete:
-            self.tool_calls_completed += 1
+            self._tool_calls_completed += 1
         elif verdict == "invalid":
             self._tool_calls_invalid += 1
         else:

@@ -24,7 +24,9 @@ _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _BARE = re.compile(r"[-+.0-9A-Za-z]+")
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
-_CUT_SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)?|-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?)?|t|tru?|f|fa|fals?|n|nul?")
+_CUT_SCALAR = re.compile(
+    r"-?(?:0|[1-9][0-9]*)?|-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?)?|t|tru?|f|fa|fals?|n|nul?"
+)
 
 
 class ToolInput:
