@@ -43,6 +43,7 @@ class Patch:
         self._source = source
         self._config = config
         self._active = False
+        self._looked_for_others = False
         self._wrapped: list[tuple[Any, str, Any, Any]] = []
 
     def apply(self) -> None:
@@ -117,14 +118,31 @@ class Patch:
         if not kwargs.get("stream") or telemetry.suppressed():
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
-        if not translate.is_inference(str(options.url)):
+        call = translate.call(client, options)
+        if call is None:
             return None
-        observer = Observer(translate.call(client, options), self._source, self._config)
+        if not self._looked_for_others:
+            self._looked_for_others = True
+            _warn_of_others()
+        observer = Observer(call, self._source, self._config)
         observer.handled_at_start = id(sys.exc_info()[1])
         if self._config.native_span == "keep":
             return observer, args, kwargs
         options = _taken_over(options, observer)
         return observer, (*args[:1], options, *args[2:]), {k: v for k, v in kwargs.items() if k != "options"}
+
+
+def _warn_of_others() -> None:
+    """Tell once of another instrumentation that makes a span of each streamed call too. It may have come after us."""
+    messages = importlib.import_module("anthropic.resources.messages").Messages
+    wrappers = [getattr(vars(messages).get(name), "_self_wrapper", None) for name in ("create", "stream")]
+    others = {str(wrapper.__module__) for wrapper in wrappers if wrapper is not None}
+    if others:
+        _log.warning(
+            "%s instruments the Anthropic SDK too, so each streamed call has a span of either; "
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic switches the other off",
+            ", ".join(sorted(others)),
+        )
 
 
 # --- the SDK's own span ------------------------------------------------------------------------------------------

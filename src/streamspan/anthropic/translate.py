@@ -16,7 +16,9 @@ from streamspan.guard import observing
 from streamspan.observer import Observer
 from streamspan.telemetry import Attributes, Call
 
-MESSAGES_ROUTE = "/v1/messages"
+OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
+"""What the streamed calls that generate something are, by route. Sessions and threads stream events of another kind."""
+
 TRUNCATED_ERROR_TYPE = "api_error"
 """The SDK's word for a body that ends without `message_stop`, from 1.14 on."""
 
@@ -27,24 +29,25 @@ T = TypeVar("T")
 # --- the request -------------------------------------------------------------------------------------------------
 
 
-def is_inference(url: str) -> bool:
-    """Whether a streamed call to `url` generates a message. Session and thread events are streams of another kind."""
-    return url.partition("?")[0].rstrip("/").endswith(MESSAGES_ROUTE)
-
-
-def call(client: Any, options: Any) -> Call:
+def call(client: Any, options: Any) -> Call | None:
+    """What a streamed call starts with. None: it generates nothing."""
+    path = "/" + str(options.url).partition("?")[0].strip("/")
+    route = next((known for known in OPERATIONS if path.endswith(known)), None)
+    if route is None:
+        return None
+    operation = OPERATIONS[route]
     body = _body(options)
     model = _typed(body.get("model"), str)
     attributes: dict[str, AttributeValue | None] = {
-        semconv.OPERATION_NAME: "chat",
+        semconv.OPERATION_NAME: operation,
         semconv.PROVIDER_NAME: _provider(client),
         semconv.REQUEST_MODEL: model,
         semconv.REQUEST_STREAM: True,
         semconv.SERVER_ADDRESS: client.base_url.host,
         semconv.SERVER_PORT: client.base_url.port or (80 if client.base_url.scheme == "http" else 443),
         semconv.HTTP_REQUEST_METHOD: str(options.method).upper(),
-        semconv.HTTP_ROUTE: MESSAGES_ROUTE,
-        semconv.REQUEST_MAX_TOKENS: _typed(body.get("max_tokens"), int),
+        semconv.HTTP_ROUTE: route,
+        semconv.REQUEST_MAX_TOKENS: _typed(body.get("max_tokens", body.get("max_tokens_to_sample")), int),
         semconv.REQUEST_TEMPERATURE: _number(body.get("temperature")),
         semconv.REQUEST_TOP_P: _number(body.get("top_p")),
         semconv.REQUEST_TOP_K: _number(body.get("top_k")),
@@ -56,7 +59,7 @@ def call(client: Any, options: Any) -> Call:
         semconv.ANTHROPIC_REQUEST_SERVICE_TIER: _typed(body.get("service_tier"), str),
         semconv.CONVERSATION_ID: _typed(_field(_field(client, "_otel"), "conversation_id"), str),
     }
-    return Call("chat", model, attributes)
+    return Call(operation, model, attributes)
 
 
 def _body(options: Any) -> Mapping[str, Any]:
@@ -147,6 +150,8 @@ def _other_event(event: Any, observer: Observer, at: float) -> None:
         _message_delta(event, observer, at)
     elif event_type == "message_stop":
         observer.message_stopped(at)
+    elif event_type == "completion":
+        _completion(event, observer, at)
     else:
         observer.state.touched(at)
 
@@ -177,9 +182,28 @@ def _message_start(message: Any, observer: Observer, at: float) -> None:
 
 def _message_delta(event: Any, observer: Observer, at: float) -> None:
     stop_reason = _typed(_field(_field(event, "delta"), "stop_reason"), str)
-    observer.state.message_delta(stop_reason, _usage(_field(event, "usage")), at)
+    _stop_reason(stop_reason, _usage(_field(event, "usage")), observer, at)
+
+
+def _stop_reason(stop_reason: str | None, usage: Usage, observer: Observer, at: float) -> None:
+    observer.state.message_delta(stop_reason, usage, at)
     if stop_reason is not None:
         observer.attributes[semconv.ANTHROPIC_STOP_REASON] = stop_reason
+
+
+def _completion(event: Any, observer: Observer, at: float) -> None:
+    """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
+    state = observer.state
+    if not state.has_blocks:
+        state.message_started(_typed(_field(event, "id"), str), _typed(_field(event, "model"), str), Usage(), at)
+        state.block_started(0, "text", at)
+    if state.delta("text", 0, _typed(_field(event, "completion"), str) or "", at):
+        observer.first_chunk("text", at)
+    stop_reason = _typed(_field(event, "stop_reason"), str)
+    if stop_reason is not None:
+        observer.block_stopped(0, at)
+        _stop_reason(stop_reason, Usage(), observer, at)
+        observer.message_stopped(at)
 
 
 def _usage(usage: Any) -> Usage:

@@ -241,6 +241,10 @@ class StreamState:
         self._connection_closed = True
 
     @property
+    def has_blocks(self) -> bool:
+        return self._block_count > 0
+
+    @property
     def phase(self) -> Phase:
         if self._opened_at is None:
             return "opening"
