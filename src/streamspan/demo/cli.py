@@ -63,7 +63,7 @@ def run_demo(options: argparse.Namespace, parser: argparse.ArgumentParser) -> in
         package = missing.name or ""
         if package.partition(".")[0] not in EXTRA:
             raise
-        print(f'streamspan: the package {package} is missing; run: pip install "streamspan[demo]"', file=sys.stderr)
+        print(f'streamspan: {package} is missing; run: pip install "streamspan[demo]"', file=sys.stderr)
         return 1
     if options.list:
         show.print_list()

@@ -10,6 +10,8 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 
+SHORTEST_IN_SECONDS = 0.1
+
 
 @dataclass(frozen=True, slots=True)
 class StreamEvent:
@@ -28,6 +30,11 @@ class FinishedStream:
     """`UNSET`, `OK` or `ERROR`."""
     attributes: Mapping[str, AttributeValue]
     events: Sequence[StreamEvent]
+
+    @property
+    def is_observed(self) -> bool:
+        """False where the body was read as bytes: nothing is known of its events."""
+        return semconv.OUTCOME in self.attributes
 
     @property
     def outcome(self) -> str:
@@ -65,7 +72,7 @@ def word(attributes: Mapping[str, AttributeValue], name: str) -> str | None:
 
 
 def seconds(duration: float) -> str:
-    return f"{duration:.2f} s" if round(duration, 1) else f"{duration * 1000:.0f} ms"
+    return f"{duration:.2f} s" if duration >= SHORTEST_IN_SECONDS else f"{duration * 1000:.0f} ms"
 
 
 def headline(stream: FinishedStream) -> str:

@@ -128,6 +128,12 @@ def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None)
 
 def differences(story: Story, streams: Sequence[FinishedStream]) -> list[str]:
     """What is otherwise than the story expects."""
-    expected = [(story.outcome, story.abort_reason)]
-    actual = [(stream.outcome, stream.abort_reason) for stream in streams]
-    return [] if actual == expected else [f"story {story.name}: expected {expected}, got {actual}"]
+    expected = ending(story.outcome, story.abort_reason)
+    actual = [ending(stream.outcome, stream.abort_reason) for stream in streams]
+    if actual == [expected]:
+        return []
+    return [f"story {story.name}: expected {expected}, got {', '.join(actual) or 'no stream'}"]
+
+
+def ending(outcome: str, abort_reason: str | None) -> str:
+    return f"{outcome} ({abort_reason})" if abort_reason else outcome

@@ -6,6 +6,7 @@ other characters.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -19,6 +20,7 @@ from .finished import FinishedStream, StreamEvent, facts, headline, number, seco
 LABEL_WIDTH = 13
 MEASURE_WIDTH = 18
 TICKS_AT_MOST = 5
+NUMBERS = {"first chunk", "duration", "tokens in", "out"}
 OUTCOME_STYLES = {"complete": "bold green", "truncated": "bold yellow", "error": "bold red", "aborted": "bold magenta"}
 
 
@@ -101,8 +103,9 @@ def tick_step(end: float) -> float:
 
 
 def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
-    yield waiting_row(stream, symbols)
-    for event, following in zip(stream.events, [*stream.events[1:], None], strict=True):
+    if stream.is_observed:
+        yield waiting_row(stream, symbols)
+    for event, following in zip_longest(stream.events, stream.events[1:]):
         if event.name == semconv.EVENT_CONTENT_BLOCK:
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
             yield block_row(event, following if has_tool_call else None, symbols)
@@ -177,7 +180,7 @@ def line(row: Row, columns: int, columns_per_second: float) -> Text:
         (f"{note_left:>{start}}", row.mark_style),
         (row.bar * (end - start), row.style),
         (row.mark, row.mark_style),
-        (f" {row.note}" if note_fits else "", row.mark_style),
+        (f" {row.note}" if row.note and note_fits else "", row.mark_style),
     )
     if row.measure:
         drawn.append(row.measure.rjust(LABEL_WIDTH + columns + MEASURE_WIDTH - drawn.cell_len), "dim")
@@ -199,10 +202,10 @@ def lines(parts: Iterable[str], separator: str, width: int) -> Iterator[str]:
 
 def summary(streams: Iterable[tuple[str, FinishedStream]]) -> Table:
     """A line for each stream, under its title."""
-    table = Table("stream", "outcome", box=SIMPLE_HEAD)
-    for numeric in ("first chunk", "duration", "tokens in", "out"):
-        table.add_column(numeric, justify="right")
-    table.add_column("stop reason")
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("stream", "outcome", "first chunk", "duration", "tokens in", "out", "stop reason"):
+        justify = "right" if name in NUMBERS else "left"
+        table.add_column(name, justify=justify, overflow="fold")  # by default an ellipsis, which is not ASCII
     for title, stream in streams:
         table.add_row(
             title,

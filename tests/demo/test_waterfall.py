@@ -1,0 +1,199 @@
+"""The drawing of a finished stream, as text."""
+
+import io
+import re
+from dataclasses import replace
+
+import pytest
+from rich.console import Console, RenderableType
+
+from streamspan import semconv
+from streamspan.demo.finished import FinishedStream, StreamEvent
+from streamspan.demo.waterfall import Waterfall, axis, summary
+
+
+def block(index: int, block_type: str, start: float, duration: float, chars: int, *, complete: bool) -> StreamEvent:
+    attributes = {
+        semconv.BLOCK_INDEX: index,
+        semconv.BLOCK_TYPE: block_type,
+        semconv.BLOCK_START: start,
+        semconv.BLOCK_DURATION: duration,
+        semconv.BLOCK_CHARS: chars,
+        semconv.BLOCK_CHUNK_COUNT: 4,
+        semconv.BLOCK_COMPLETE: complete,
+    }
+    return StreamEvent(semconv.EVENT_CONTENT_BLOCK, start + duration, attributes)
+
+
+def tool_call(name: str, at: float, *, complete: bool) -> StreamEvent:
+    return StreamEvent(semconv.EVENT_TOOL_CALL, at, {semconv.TOOL_NAME: name, semconv.TOOL_CALL_COMPLETE: complete})
+
+
+STOPPED = FinishedStream(
+    name="chat claude-sonnet-4-6",
+    duration=2.0,
+    status="UNSET",
+    attributes={
+        semconv.OUTCOME: "aborted",
+        semconv.ABORT_REASON: "closed",
+        semconv.ABORT_TOOL_CALLS_COMPLETED: 1,
+        semconv.PHASE: "tool_input",
+        semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5,
+        semconv.USAGE_INPUT_TOKENS: 412,
+        semconv.THINKING_CHARS: 40,
+        semconv.TEXT_CHARS: 29,
+        semconv.TOOL_INPUT_CHARS: 119,
+        semconv.TOOL_CALL_COUNT: 2,
+        semconv.TOOL_CALL_INCOMPLETE: 1,
+        semconv.TOOL_CALL_INVALID_JSON: 0,
+        semconv.HTTP_RESPONSE_STATUS_CODE: 200,
+    },
+    events=[
+        block(0, "thinking", 0.5, 0.3, 40, complete=True),
+        block(1, "text", 0.8, 0.2, 29, complete=True),
+        block(2, "tool_use", 1.1, 0.5, 95, complete=True),
+        tool_call("send_email", 1.6, complete=True),
+        block(3, "tool_use", 1.8, 0.2, 24, complete=False),
+        tool_call("send_email", 2.0, complete=False),
+        StreamEvent(semconv.EVENT_ABORT, 2.0, {semconv.ABORT_REASON: "closed"}),
+    ],
+)
+REFUSED = FinishedStream(
+    name="chat claude-sonnet-4-6",
+    duration=0.2,
+    status="ERROR",
+    attributes={
+        semconv.OUTCOME: "error",
+        semconv.ERROR_TYPE: "invalid_request_error",
+        semconv.PHASE: "opening",
+        semconv.HTTP_RESPONSE_STATUS_CODE: 400,
+    },
+    events=[],
+)
+
+STOPPED_IN_UNICODE = """\
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call
+The user presses Stop.
+             │0          │0.5        │1          │1.5        │2 s
+waiting      ░░░░░░░░░░░░◆ first chunk                                    0.50 s
+thinking                 ▒▒▒▒▒▒▒                                 0.30 s    40 ch
+text                            █████                            0.20 s    29 ch
+send_email                             ▓▓▓▓▓▓▓▓▓▓▓▓✓             0.50 s    95 ch
+send_email                                   incomplete ▓▓▓▓▓✗   0.20 s    24 ch
+end                                                   closed ■            2.00 s
+first chunk 0.50 s · tokens 412 in
+chars 29 text + 40 thinking + 119 tool input
+tool calls 1 completed, 1 incomplete · HTTP 200
+"""
+STOPPED_IN_ASCII = """\
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call
+The user presses Stop.
+             |0          |0.5        |1          |1.5        |2 s
+waiting      ............* first chunk                                    0.50 s
+thinking                 ~~~~~~~                                 0.30 s    40 ch
+text                            #####                            0.20 s    29 ch
+send_email                             ============v             0.50 s    95 ch
+send_email                                   incomplete =====x   0.20 s    24 ch
+end                                                   closed !            2.00 s
+first chunk 0.50 s | tokens 412 in
+chars 29 text + 40 thinking + 119 tool input
+tool calls 1 completed, 1 incomplete | HTTP 200
+"""
+REFUSED_DRAWN = """\
+bad-request  ERROR, invalid_request_error, in phase opening
+HTTP 400.
+             │0          │0.05       │0.1        │0.15       │0.2 s
+waiting      ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░
+end                                                    error ■            0.20 s
+HTTP 400
+"""
+NOT_OBSERVED = """\
+raw  NOT OBSERVED
+Read as bytes.
+             │0          │0.05       │0.1        │0.15       │0.2 s
+end                                             not observed ■            0.20 s
+"""
+
+
+def drawn(drawing: RenderableType, *, width: int = 80, encoding: str = "utf-8", no_color: bool | None = None) -> str:
+    """What a console of this width and encoding writes; a terminal, if `no_color` is given."""
+    written = io.BytesIO()
+    file = io.TextIOWrapper(written, encoding)
+    is_terminal = no_color is not None
+    colours = "standard" if is_terminal else None
+    console = Console(file=file, width=width, force_terminal=is_terminal, color_system=colours, no_color=no_color)
+    console.print(drawing)
+    file.flush()
+    return written.getvalue().decode(encoding)
+
+
+def test_stream_at_80_columns() -> None:
+    """A stream is its outcome, an axis, a row for each wait, block and end, and the facts."""
+    text = drawn(Waterfall("stop", "The user presses Stop.", STOPPED))
+
+    assert text == STOPPED_IN_UNICODE
+
+
+def test_stream_that_never_opened() -> None:
+    """A stream that never opened is drawn as one wait, with its error."""
+    text = drawn(Waterfall("bad-request", "HTTP 400.", REFUSED))
+
+    assert text == REFUSED_DRAWN
+
+
+def test_ascii() -> None:
+    """An output that has ASCII only gets a drawing in ASCII, of the same shape."""
+    text = drawn(Waterfall("stop", "The user presses Stop.", STOPPED), encoding="ascii")
+
+    assert text == STOPPED_IN_ASCII
+
+
+@pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 200])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_no_line_is_too_long(width: int, encoding: str) -> None:
+    """The drawing and the table keep to the width of the terminal."""
+    drawings = [Waterfall("stop", "The user presses Stop.", STOPPED), summary([("stop", STOPPED), ("bad", REFUSED)])]
+    lengths = [len(line) for each in drawings for line in drawn(each, width=width, encoding=encoding).splitlines()]
+
+    assert max(lengths) <= width
+
+
+def test_colour_is_not_needed() -> None:
+    """The same characters are drawn with and without colour."""
+    drawing = Waterfall("stop", "The user presses Stop.", STOPPED)
+    coloured = drawn(drawing, no_color=False)
+    bare = drawn(drawing, no_color=True)
+
+    assert re.search(r"\x1b\[[0-9;]*3[0-7]m", coloured)
+    assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", bare)
+    assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == drawn(drawing)
+
+
+def test_unknown_is_left_out() -> None:
+    """A stream of which nothing is known draws its duration, and makes nothing up."""
+    text = drawn(Waterfall("raw", "Read as bytes.", replace(REFUSED, attributes={})))
+
+    assert text == NOT_OBSERVED
+
+
+def test_summary() -> None:
+    """The table has a line for each stream; what is not known is blank."""
+    text = drawn(summary([("stop", STOPPED), ("bad-request", REFUSED)]))
+
+    assert [line.split() for line in text.splitlines()[2:]] == [
+        ["stop", "aborted", "0.50", "s", "2.00", "s", "412"],
+        ["bad-request", "error", "0.20", "s"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("end", "drawn_axis"),
+    [
+        (2.0, "|0        |0.5      |1        |1.5      |2 s"),
+        (0.003, "|0           |0.001        |0.002       |0.003 s"),
+        (7200.0, "|0         |2000      |4000      |6000 s"),
+    ],
+)
+def test_axis_has_round_ticks(end: float, drawn_axis: str) -> None:
+    """The ticks are round numbers of seconds, five steps at the most."""
+    assert axis(end, 40 / end, "|") == drawn_axis
