@@ -199,10 +199,11 @@ def test_otlp_endpoint_that_is_no_url(capsys: pytest.CaptureFixture[str], endpoi
 
 
 def test_svg_is_the_same_drawing(tmp_path: Path) -> None:
-    """`--svg` writes the waterfalls as a picture."""
+    """`--svg` writes the waterfalls as a picture, which fetches nothing from elsewhere."""
     picture = tmp_path / "waterfall.svg"
     main(["demo", *FAST, "--story", "tools", "--svg", str(picture)])
 
     drawn = picture.read_text(encoding="utf-8")
     assert drawn.startswith("<svg")
     assert "get_weather" in drawn
+    assert "url(https" not in drawn.replace('"', "")

@@ -5,9 +5,11 @@ Streams go to the standard output, everything else to the standard error.
 
 import io
 import json
+import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 from typing import Protocol
 
 from rich.console import Console
@@ -19,6 +21,8 @@ from .stories import STORIES, Story
 from .waterfall import Waterfall, summary
 
 SVG_WIDTH = 92
+FONT_DOWNLOAD = re.compile(r"@font-face {.*?}\s*", re.DOTALL)
+"""What rich has a picture fetch from elsewhere."""
 
 
 class View(Protocol):
@@ -85,7 +89,8 @@ def save_svg(drawings: Sequence[Waterfall], path: str) -> None:
     for drawing in drawings:
         console.print(drawing)
         console.print()
-    console.save_svg(path, title="streamspan demo")
+    drawn = console.export_svg(title="streamspan demo")
+    Path(path).write_text(FONT_DOWNLOAD.sub("", drawn), encoding="utf-8")
 
 
 def print_list() -> None:
