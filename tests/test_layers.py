@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "httpx2": [],
     "rich": ["demo/*"],
     "streamspan.anthropic": ["__init__.py", "anthropic/*", "demo/*"],
-    "streamspan.demo": ["demo/*"],
+    "streamspan.demo": ["__main__.py", "demo/*"],
 }
 
 
