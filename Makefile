@@ -20,9 +20,10 @@ INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins" $(ARGS)
 COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
+PICTURED := tools cut-off stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench matrix wheel pins clean
+.PHONY: help demo test lint types fix bench picture matrix wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -47,6 +48,9 @@ fix: .venv/dev.stamp ## let ruff repair and format what it can
 
 bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+picture: .venv/demo.stamp ## draw the waterfalls of the README again
+	$(BIN)/streamspan demo $(PICTURED:%=--story %) --svg docs/images/waterfall.svg
 
 matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
