@@ -134,8 +134,8 @@ class Patch:
 
 def _warn_of_others() -> None:
     """Tell once of another instrumentation that makes a span of each streamed call too. It may have come after us."""
-    messages = importlib.import_module("anthropic.resources.messages").Messages
-    wrappers = [getattr(vars(messages).get(name), "_self_wrapper", None) for name in ("create", "stream")]
+    messages: type = importlib.import_module("anthropic.resources.messages").Messages
+    wrappers: list[Any] = [getattr(vars(messages).get(name), "_self_wrapper", None) for name in ("create", "stream")]
     others = {str(wrapper.__module__) for wrapper in wrappers if wrapper is not None}
     if others:
         _log.warning(
