@@ -185,7 +185,7 @@ def test_faults_reach_the_application(script: Script, error: str) -> None:
 def test_silence_is_a_read_timeout() -> None:
     """A pause without end is a read timeout of the client, and the server sees the client leave."""
     with MessagesServer([[*BEGUN, Pause(math.inf)]]) as server:
-        with client_of(server) as client, open_stream(client.with_options(timeout=0.05)) as stream:
+        with client_of(server) as client, open_stream(client.with_options(timeout=0.5)) as stream:
             failure = failure_of(event.type for event in stream)
 
         assert type(failure).__name__ == "ReadTimeout"

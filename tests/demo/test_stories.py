@@ -25,6 +25,16 @@ def test_story_ends_as_it_says(recorder: Recorder, story: Story) -> None:
     assert [(s.outcome, s.abort_reason) for s in streams] == [(story.outcome, story.abort_reason)]
 
 
+@pytest.mark.parametrize("name", ["clean", "thinks"])
+def test_environment_does_not_matter(recorder: Recorder, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """A proxy in the environment is not asked for the loopback server, neither by the sync nor by the async client."""
+    for variable in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    (story,) = (story for story in STORIES if story.name == name)
+
+    assert [stream.outcome for stream in recorder.streams_of(story, speed=SPEED)] == ["complete"]
+
+
 def test_stories_show_every_way_to_end() -> None:
     """The stories leave out no outcome, and no two have the same name."""
     assert {story.outcome for story in STORIES} == {"complete", "truncated", "error", "aborted"}

@@ -5,10 +5,11 @@ import re
 from dataclasses import replace
 
 import pytest
+from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.demo.finished import FinishedStream, StreamEvent
+from streamspan.demo.finished import FinishedStream, StreamEvent, facts
 from streamspan.demo.waterfall import Waterfall, axis, summary
 
 
@@ -174,6 +175,25 @@ def test_unknown_is_left_out() -> None:
     text = drawn(Waterfall("raw", "Read as bytes.", replace(REFUSED, attributes={})))
 
     assert text == NOT_OBSERVED
+
+
+@pytest.mark.parametrize(
+    ("attributes", "fact"),
+    [
+        ({semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5, semconv.TIME_TO_FIRST_TEXT: 2.25}, "first text 2.25 s"),
+        ({semconv.HTTP_REQUEST_RESEND_COUNT: 2}, "retries 2"),
+        ({semconv.ABORT_CONNECTION_CLOSED: False}, "connection left open"),
+        ({semconv.EVENTS_DROPPED: 3}, "events dropped 3"),
+        ({semconv.USAGE_OUTPUT_TOKENS: 20}, "tokens 20 out"),
+        (
+            {semconv.TOOL_CALL_COUNT: 3, semconv.TOOL_CALL_INCOMPLETE: 1, semconv.TOOL_CALL_INVALID_JSON: 1},
+            "tool calls 1 completed, 1 incomplete, 1 invalid JSON",
+        ),
+    ],
+)
+def test_fact_is_told(attributes: dict[str, AttributeValue], fact: str) -> None:
+    """What matters of a stream is told in words."""
+    assert list(facts(replace(REFUSED, attributes=attributes)))[-1] == fact
 
 
 def test_summary() -> None:

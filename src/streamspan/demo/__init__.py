@@ -1,11 +1,16 @@
 """The demonstration: a loopback Messages API that streams as the real one does, and the terminal waterfall.
 
-    wire.py       the events of a streamed message, as data
-    script.py     what the server does for one request: events, pauses, faults
-    server.py     plays scripts over TCP and records what the client did; the project's tests use it too
-    stories.py    what can happen to a stream: a script, an application, the expected outcome
-    waterfall.py  one finished stream, drawn
-    cli.py        the `streamspan` command
+    wire.py          the events of a streamed message, as data
+    script.py        what the server does for one request: events, pauses, faults
+    server.py        plays scripts over TCP and records what the client did; the project's tests use it too
+    applications.py  what a program does with the client
+    stories.py       what can happen to a stream: a script, an application, the expected outcome
+    record.py        plays stories with the SDK instrumented
+    finished.py      one finished stream, as data and in words
+    waterfall.py     one finished stream, drawn
+    otlp.py          sends the spans elsewhere
+    show.py          the demo: all of the above, in order
+    cli.py           the `streamspan` command
 
 Nothing of the instrumentation imports this folder.
 """

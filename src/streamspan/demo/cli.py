@@ -7,6 +7,7 @@ Exit status: 0, or 1 if a story ended otherwise than expected or the spans could
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Sequence
 
@@ -30,7 +31,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.command is None:
         parser.print_help()
         return 0
-    return run_demo(options, demo)
+    try:
+        return run_demo(options, demo)
+    except KeyboardInterrupt:
+        return 1
+    except BrokenPipeError:  # the reader of our output has left
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # so that the flush at exit is silent
+        return 1
 
 
 def add_demo_options(demo: argparse.ArgumentParser) -> None:

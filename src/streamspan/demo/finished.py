@@ -96,6 +96,9 @@ def facts(stream: FinishedStream) -> Iterator[str]:
     attributes = stream.attributes
     if stream.first_chunk is not None:
         yield f"first chunk {seconds(stream.first_chunk)}"
+    first_text = number(attributes, semconv.TIME_TO_FIRST_TEXT)
+    if first_text is not None and first_text != stream.first_chunk:
+        yield f"first text {seconds(first_text)}"
     if stream.stop_reason:
         yield f"stop reason {stream.stop_reason}"
     tokens = {"in": stream.input_tokens, "out": stream.output_tokens}
@@ -107,6 +110,8 @@ def facts(stream: FinishedStream) -> Iterator[str]:
         yield f"retries {retries}"
     if status := number(attributes, semconv.HTTP_RESPONSE_STATUS_CODE):
         yield f"HTTP {status}"
+    if attributes.get(semconv.ABORT_CONNECTION_CLOSED) is False:
+        yield "connection left open"
     if dropped := number(attributes, semconv.EVENTS_DROPPED):
         yield f"events dropped {dropped}"
 

@@ -3,28 +3,26 @@
 A new story is one more `Story` in `STORIES`. Each plays for a second or two.
 """
 
-import asyncio
-import gc
-from collections.abc import Callable, Coroutine, Iterable
-from contextlib import suppress
+from collections.abc import Iterable
 from dataclasses import dataclass
-
-import anthropic
-from anthropic.types import MessageParam
 
 from streamspan.core.stream import AbortReason, Outcome
 
 from . import wire
+from .applications import (
+    Application,
+    apologises_for_an_api_error,
+    asks_for_too_much,
+    gives_up_after_some_text,
+    never_reads,
+    reads_every_event,
+    shows_the_text,
+    stops_at_the_second_email,
+    survives_a_lost_connection,
+    waits_for_the_message,
+)
 from .script import Ending, Head, Pause, Script, Step, error_response, overloaded, paced
 from .server import MessagesServer
-
-MAX_TOKENS = 1024
-QUESTION: list[MessageParam] = [
-    {"role": "user", "content": "Where is my order 4711, and can I still send the tent back?"}
-]
-
-Application = Callable[[str], None]
-"""What an application does with the API at this URL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,101 +40,6 @@ def play(story: Story, *, speed: float = 1.0) -> None:
     """Runs the application against the server. What the story makes fail stays inside the application."""
     with MessagesServer(story.scripts, speed=speed) as server:
         story.application(server.url)
-
-
-# --- applications ------------------------------------------------------------------------------------------------
-
-
-def with_client(use: Callable[[anthropic.Anthropic], None]) -> Application:
-    """An application with a client that no key and no proxy of the environment reaches."""
-
-    def application(url: str) -> None:
-        http_client = anthropic.DefaultHttpxClient(trust_env=False)
-        with anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client) as client:
-            use(client)
-
-    return application
-
-
-def with_async_client(use: Callable[[anthropic.AsyncAnthropic], Coroutine[None, None, None]]) -> Application:
-    async def main(url: str) -> None:
-        http_client = anthropic.DefaultAsyncHttpxClient(trust_env=False)
-        async with anthropic.AsyncAnthropic(base_url=url, api_key="demo", http_client=http_client) as client:
-            await use(client)
-
-    return lambda url: asyncio.run(main(url))
-
-
-@with_client
-def reads_every_event(client: anthropic.Anthropic) -> None:
-    for _ in client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
-        pass
-
-
-@with_client
-def waits_for_the_message(client: anthropic.Anthropic) -> None:
-    with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-        stream.get_final_message()
-
-
-@with_async_client
-async def shows_the_text(client: anthropic.AsyncAnthropic) -> None:
-    async with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-        async for _ in stream.text_stream:
-            pass
-
-
-@with_async_client
-async def apologises_for_an_api_error(client: anthropic.AsyncAnthropic) -> None:
-    with suppress(anthropic.APIStatusError):
-        stream = await client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-        async for _ in stream:
-            pass
-
-
-@with_client
-def survives_a_lost_connection(client: anthropic.Anthropic) -> None:
-    with suppress(Exception):  # an error of the HTTP library, which no SDK version wraps here
-        reads_every_event(str(client.base_url))
-
-
-@with_client
-def stops_at_the_second_email(client: anthropic.Anthropic) -> None:
-    with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-        for event in stream:
-            if event.type == "input_json" and "lee@" in str(event.snapshot):
-                break
-
-
-@with_async_client
-async def gives_up_after_some_text(client: anthropic.AsyncAnthropic) -> None:
-    enough = asyncio.Event()
-
-    async def show() -> None:
-        shown = ""
-        async with client.messages.stream(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-            async for text in stream.text_stream:
-                shown += text
-                if "tent" in shown:
-                    enough.set()
-
-    task = asyncio.create_task(show())
-    await enough.wait()
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
-
-
-@with_client
-def never_reads(client: anthropic.Anthropic) -> None:
-    client.messages.create(model=wire.MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-    gc.collect()  # up to 1.13 the stream is part of a reference cycle
-
-
-@with_client
-def asks_for_too_much(client: anthropic.Anthropic) -> None:
-    with suppress(anthropic.BadRequestError):
-        client.messages.create(model=wire.MODEL, max_tokens=900_000, messages=QUESTION, stream=True)
 
 
 # --- scripts -----------------------------------------------------------------------------------------------------

@@ -1,0 +1,114 @@
+"""What the applications of the stories do with the client: read, stop, cancel, forget.
+
+An application gets the URL of the API. What it expects to fail stays inside it.
+"""
+
+import asyncio
+import gc
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+
+import anthropic
+from anthropic.types import MessageParam
+
+from .wire import MODEL
+
+MAX_TOKENS = 1024
+QUESTION: list[MessageParam] = [
+    {"role": "user", "content": "Where is my order 4711, and can I still send the tent back?"}
+]
+NO_PROXY = {"all://127.0.0.1": None}
+
+Application = Callable[[str], None]
+"""What an application does with the API at this URL."""
+
+
+def with_client(use: Callable[[anthropic.Anthropic], None]) -> Application:
+    """An application with a client that uses neither the key nor the proxy of the environment."""
+
+    def application(url: str) -> None:
+        http_client = anthropic.DefaultHttpxClient(mounts=NO_PROXY)
+        with anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client) as client:
+            use(client)
+
+    return application
+
+
+def with_async_client(use: Callable[[anthropic.AsyncAnthropic], Coroutine[None, None, None]]) -> Application:
+    async def main(url: str) -> None:
+        http_client = anthropic.DefaultAsyncHttpxClient(mounts=NO_PROXY)
+        async with anthropic.AsyncAnthropic(base_url=url, api_key="demo", http_client=http_client) as client:
+            await use(client)
+
+    return lambda url: asyncio.run(main(url))
+
+
+@with_client
+def reads_every_event(client: anthropic.Anthropic) -> None:
+    for _ in client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
+        pass
+
+
+@with_client
+def waits_for_the_message(client: anthropic.Anthropic) -> None:
+    with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        stream.get_final_message()
+
+
+@with_async_client
+async def shows_the_text(client: anthropic.AsyncAnthropic) -> None:
+    async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        async for _ in stream.text_stream:
+            pass
+
+
+@with_async_client
+async def apologises_for_an_api_error(client: anthropic.AsyncAnthropic) -> None:
+    with suppress(anthropic.APIStatusError):
+        stream = await client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+        async for _ in stream:
+            pass
+
+
+def survives_a_lost_connection(url: str) -> None:
+    with suppress(Exception):  # an error of the HTTP library, which the SDK does not wrap here
+        reads_every_event(url)
+
+
+@with_client
+def stops_at_the_second_email(client: anthropic.Anthropic) -> None:
+    with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+        for event in stream:
+            if event.type == "input_json" and "lee@" in str(event.snapshot):
+                break
+
+
+@with_async_client
+async def gives_up_after_some_text(client: anthropic.AsyncAnthropic) -> None:
+    enough = asyncio.Event()
+
+    async def show() -> None:
+        shown = ""
+        async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+            async for text in stream.text_stream:
+                shown += text
+                if "tent" in shown:
+                    enough.set()
+
+    task = asyncio.create_task(show())
+    await enough.wait()
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+@with_client
+def never_reads(client: anthropic.Anthropic) -> None:
+    client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+    gc.collect()  # up to 1.13 the stream is part of a reference cycle
+
+
+@with_client
+def asks_for_too_much(client: anthropic.Anthropic) -> None:
+    with suppress(anthropic.BadRequestError):
+        client.messages.create(model=MODEL, max_tokens=900_000, messages=QUESTION, stream=True)
