@@ -2,7 +2,8 @@
 
 A failure of ours never reaches the application. It is counted by the function that failed (`failures`) and told at
 debug level, without its message and without values, which may hold content. A stream whose observation fails three
-times is not observed any further; it still ends. What is no `Exception` (cancellation, exit) passes through.
+times is not observed any further; it still ends, without an outcome. What is no `Exception` (cancellation, exit)
+passes through.
 """
 
 import functools
@@ -32,6 +33,11 @@ class Observed(Protocol):
 O = TypeVar("O", bound=Observed)  # noqa: E741  # the observer
 
 
+def gave_up(observer: Observed) -> bool:
+    """Whether the stream is not observed any further."""
+    return observer.failure_count >= _FAILURES_AT_MOST
+
+
 def contained(function: Callable[P, R]) -> Callable[P, R | None]:
     """`function` that returns None where it would raise."""
 
@@ -51,7 +57,7 @@ def observing(function: Callable[[E, O, float], None]) -> Callable[[E, O, float]
 
     @functools.wraps(function)
     def call(event: E, observer: O, at: float) -> None:
-        if observer.failure_count >= _FAILURES_AT_MOST:
+        if observer.failure_count >= _FAILURES_AT_MOST:  # not the function above: hot
             return
         try:
             function(event, observer, at)

@@ -23,7 +23,7 @@ from typing import TypeVar
 from . import telemetry
 from .config import Config
 from .core.stream import AbortReason, ContentBlock, DeltaKind, Ending, StreamState
-from .guard import contained
+from .guard import contained, gave_up
 
 open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""
@@ -138,7 +138,7 @@ class Observer:
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
-        summary = self.state.ended(ending)
+        summary = self.state.ended(Ending("unobserved", ending.at) if gave_up(self) else ending)
         at = self.state.started_at + summary.duration
         for block in summary.cut_blocks:
             self._add_block(block, at, ending=True)

@@ -73,7 +73,7 @@ def one_abort(exporter: InMemorySpanExporter) -> tuple[object, ...]:
     return abort_of(span)
 
 
-# --- behind the stop reason ----------------------------------------------------------------------------------------
+# --- behind the stop reason --------------------------------------------------------------------------------------
 
 
 def test_leaving_behind_the_stop_reason_is_complete(
@@ -93,7 +93,7 @@ def test_leaving_behind_the_stop_reason_is_complete(
     assert "llm_stream.abort.reason" not in attributes(span)
 
 
-# --- close ---------------------------------------------------------------------------------------------------------
+# --- close -------------------------------------------------------------------------------------------------------
 
 
 def test_break_in_a_with_block(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
@@ -204,7 +204,7 @@ def test_a_raw_response_is_left_unread(
     assert one_abort(exporter) == ("aborted", "closed", "waiting")
 
 
-# --- the reader's exception ------------------------------------------------------------------------------------------
+# --- the reader's exception --------------------------------------------------------------------------------------
 
 
 def test_exception_in_a_with_block(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
@@ -282,7 +282,7 @@ def test_the_helper_cannot_read_a_tool_input(
     assert one_abort(exporter) == ("aborted", "consumer_error", "tool_input")
 
 
-# --- dropped -------------------------------------------------------------------------------------------------------
+# --- dropped -----------------------------------------------------------------------------------------------------
 
 
 def test_never_read(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
@@ -346,7 +346,7 @@ def test_break_and_drop(client: Anthropic, server: MessagesServer, exporter: InM
     assert one_abort(exporter) == ("aborted", "dropped", "text")
 
 
-# --- before the stream ---------------------------------------------------------------------------------------------
+# --- before the stream -------------------------------------------------------------------------------------------
 
 
 def test_an_http_error(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
@@ -422,7 +422,7 @@ def test_timeout_before_the_headers(server: MessagesServer, client: Anthropic, e
     assert (*abort_of(span), attributes(span)["error.type"]) == ("error", None, "opening", "client_timeout_error")
 
 
-# --- tasks ---------------------------------------------------------------------------------------------------------
+# --- tasks -------------------------------------------------------------------------------------------------------
 
 
 async def read_with(client: AsyncAnthropic, server: MessagesServer, reading: asyncio.Event) -> None:

@@ -1,0 +1,370 @@
+"""A guest in somebody's process: what the application sees, what is current while its code runs, what it can undo."""
+
+import asyncio
+import contextvars
+import copy
+import logging
+import threading
+from collections.abc import Generator, Iterator
+from typing import Any
+
+import anthropic
+import pytest
+from anthropic import Anthropic, AsyncAnthropic
+from opentelemetry import trace
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+
+from streamspan import AnthropicStreamInstrumentor, guard
+from streamspan.anthropic import body, patch, translate
+from streamspan.demo import wire
+from streamspan.demo.script import Pause, Script
+from streamspan.demo.server import MessagesServer
+from streamspan.observer import open_streams
+from tests.anthropic.paths import REQUEST
+from tests.anthropic.spans import abort_of, attributes, ended_spans
+
+pytestmark = pytest.mark.usefixtures("quick_collection")
+
+MESSAGE: Script = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
+
+
+def patched_functions() -> list[object]:
+    """What is patched, as the SDK has it now."""
+    base: Any = anthropic._base_client
+    stream: Any = anthropic.Stream
+    stream_async: Any = anthropic.AsyncStream
+    return [
+        base.SyncAPIClient.request,
+        base.AsyncAPIClient.request,
+        stream.__stream__,
+        stream_async.__stream__,
+        stream.close,
+        stream_async.close,
+        getattr(base, "start_api_call_span", None),
+    ]
+
+
+ORIGINALS = patched_functions()
+
+
+@pytest.fixture
+def client(server: MessagesServer) -> Iterator[Anthropic]:
+    http_client = anthropic.DefaultHttpxClient(verify=False)
+    with Anthropic(base_url=server.url, api_key="none", max_retries=0, http_client=http_client) as client:
+        yield client
+
+
+def opened(client: Any, server: MessagesServer, script: Script = MESSAGE) -> Any:
+    server.scripts.append(script)
+    return client.messages.create(stream=True, **REQUEST)
+
+
+# --- the objects -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_the_stream_is_the_sdks_own(client: Anthropic, server: MessagesServer) -> None:
+    """Its class, its iterators and its response are what they are without us."""
+    stream: Any = opened(client, server)
+    response_body: Any = stream.response.stream
+    iterator: object = stream._iterator
+    is_stream = isinstance(stream, anthropic.Stream)
+    stream.close()
+
+    assert (is_stream, type(stream).__name__) == (True, "Stream")
+    assert isinstance(iterator, Generator)
+    assert isinstance(response_body, type(response_body.__wrapped__))
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_the_stream_is_lazy(client: Anthropic, server: MessagesServer) -> None:
+    """The call returns with the headers; nothing is read ahead of the reader."""
+    hold = threading.Event()
+    stream = opened(client, server, [*MESSAGE[:1], Pause(0.2), *MESSAGE[1:]])
+    first = next(stream)
+    hold.set()
+
+    assert first.type == "message_start"
+    assert [event.type for event in stream][-1] == "message_stop"
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_callers_options_are_not_changed(client: Anthropic, server: MessagesServer) -> None:
+    """A request's own headers and body reach the server as given."""
+    server.scripts.append(MESSAGE)
+    headers = {"x-own": "1"}
+    extra_body = {"metadata": {"user_id": "u"}}
+    list(client.messages.create(stream=True, extra_headers=headers, extra_body=extra_body, **copy.deepcopy(REQUEST)))
+
+    assert server.exchanges[-1].headers["x-own"] == "1"
+    assert server.exchanges[-1].body == {**REQUEST, "stream": True, **extra_body}
+    assert (headers, extra_body) == ({"x-own": "1"}, {"metadata": {"user_id": "u"}})
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_other_streams_are_left_alone(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """A stream of another route is the SDK's, event by event, and has no span."""
+    server.scripts.append(MESSAGE)
+    stream = client.post(
+        "/v1/sessions/s1/events/stream",
+        cast_to=object,
+        body={},
+        stream=True,
+        stream_cls=anthropic.Stream[anthropic.types.RawMessageStreamEvent],
+    )
+    events = [event.type for event in stream]
+
+    assert events[-1] == "message_stop"
+    assert body.observer_of(stream.response) is None
+    assert ended_spans(exporter) == []
+
+
+# --- what is current ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_the_readers_code_has_its_own_span(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, tracer_provider: TracerProvider
+) -> None:
+    """Between two chunks the reader's span is current, and the stream's span is a child of the one at the call."""
+    tracer = tracer_provider.get_tracer("application")
+    with tracer.start_as_current_span("request") as request_span:
+        stream = opened(client, server)
+        current = {trace.get_current_span() for _ in stream}
+    stream_span = next(span for span in ended_spans(exporter) if span.name.startswith("chat"))
+
+    assert current == {request_span}
+    assert stream_span.parent == request_span.get_span_context()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_stream_is_read_in_another_thread(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, tracer_provider: TracerProvider
+) -> None:
+    """The parent is the span at the call, wherever the stream is read."""
+    tracer = tracer_provider.get_tracer("application")
+    with tracer.start_as_current_span("request") as request_span:
+        stream = opened(client, server)
+    reader = threading.Thread(target=list, args=(stream,))
+    reader.start()
+    reader.join()
+    stream_span = next(span for span in ended_spans(exporter) if span.name.startswith("chat"))
+
+    assert stream_span.parent == request_span.get_span_context()
+    assert attributes(stream_span)["llm_stream.outcome"] == "complete"
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_stream_is_read_in_another_task(
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    tracer_provider: TracerProvider,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The same for tasks; nothing is attached in one context and detached in another."""
+    tracer = tracer_provider.get_tracer("application")
+
+    async def read(stream: Any) -> set[trace.Span]:
+        return {trace.get_current_span() async for _ in stream}
+
+    async def main() -> tuple[Any, set[trace.Span]]:
+        http_client = anthropic.DefaultAsyncHttpxClient(verify=False)
+        async with AsyncAnthropic(base_url=server.url, api_key="none", http_client=http_client) as client:
+            with tracer.start_as_current_span("request") as request_span:
+                stream = await opened(client, server)
+            with tracer.start_as_current_span("reader") as reader_span:
+                current = await asyncio.create_task(read(stream))
+            assert current == {reader_span}
+            return request_span, current
+
+    request_span, _ = asyncio.run(main())
+    stream_span = next(span for span in ended_spans(exporter) if span.name.startswith("chat"))
+
+    assert stream_span.parent == request_span.get_span_context()
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
+
+
+class HangingTransport:
+    """Never answers, without an event loop."""
+
+    def __await__(self) -> Generator[None]:
+        yield
+
+    async def handle_async_request(self, _: object) -> None:
+        await self
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_call_that_is_closed_in_another_context(
+    exporter: InMemorySpanExporter, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A coroutine that is closed while it waits for the headers, in a context that is not its own, as by a finalizer,
+    ends its span without a complaint of ours. From 1.14 on the SDK itself detaches there, and is complained of."""
+    transport: Any = HangingTransport()
+    client = AsyncAnthropic(
+        base_url="http://none", api_key="none", http_client=anthropic.DefaultAsyncHttpxClient(transport=transport)
+    )
+    client._platform = "Linux"  # found out in a thread, else
+    call: Any = client.messages.create(stream=True, **REQUEST)
+    contextvars.copy_context().run(call.send, None)
+    call.close()
+    (span,) = ended_spans(exporter)
+    complaints = [record for record in caplog.records if "Failed to detach context" in record.message]
+
+    assert abort_of(span) == ("aborted", "cancelled", "opening")
+    assert len(complaints) == (1 if hasattr(client, "_otel") else 0)
+
+
+# --- switches ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_suppressed(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+    """`suppress_instrumentation` is heeded."""
+    with suppress_instrumentation():
+        list(opened(client, server))
+
+    assert [span for span in ended_spans(exporter) if span.name.startswith("chat")] == []
+
+
+def test_sampled_out(client: Anthropic, server: MessagesServer) -> None:
+    """A span that the sampler leaves out costs the application nothing but the observation."""
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(tracer_provider=TracerProvider(sampler=ALWAYS_OFF))
+    events = [event.type for event in opened(client, server)]
+    instrumentor.uninstrument()
+
+    assert events[-1] == "message_stop"
+    assert open_streams == set()
+
+
+def test_a_client_made_before(
+    server: MessagesServer, exporter: InMemorySpanExporter, client: Anthropic, tracer_provider: TracerProvider
+) -> None:
+    """A client that was made before `instrument()`, its copies and its subclasses are instrumented."""
+
+    class Ours(Anthropic):
+        pass
+
+    http_client = anthropic.DefaultHttpxClient(verify=False)
+    subclassed = Ours(base_url=server.url, api_key="none", http_client=http_client)
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(tracer_provider=tracer_provider)
+    list(opened(client, server))
+    list(opened(client.with_options(timeout=9), server))
+    list(opened(subclassed, server))
+    instrumentor.uninstrument()
+    http_client.close()
+
+    assert [attributes(span)["llm_stream.outcome"] for span in ended_spans(exporter)] == ["complete"] * 3
+
+
+def test_uninstrument_restores(
+    instrumented: AnthropicStreamInstrumentor, client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """The SDK's own functions are back, and a stream that was open still ends its span."""
+    stream = opened(client, server)
+    next(stream)
+    instrumented.uninstrument()
+    events = [event.type for event in stream]
+    (span,) = ended_spans(exporter)
+
+    assert events[-1] == "message_stop"
+    assert attributes(span)["llm_stream.outcome"] == "complete"
+    assert patched_functions() == ORIGINALS
+
+
+def test_instrument_twice(
+    instrumented: AnthropicStreamInstrumentor, client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """The second call changes nothing."""
+    AnthropicStreamInstrumentor().instrument()
+    list(opened(client, server))
+
+    assert len(ended_spans(exporter)) == 1
+
+
+def test_a_wrong_config_is_an_error() -> None:
+    """`instrument()` says what is wrong."""
+    with pytest.raises(TypeError, match=r"config must be a streamspan\.Config, not dict"):
+        AnthropicStreamInstrumentor().instrument(config={"max_events": 1})
+
+
+# --- our own failures --------------------------------------------------------------------------------------------
+
+
+class OursError(Exception):
+    """A failure of ours."""
+
+
+def fails(*_: object, **__: object) -> Any:
+    raise OursError("with content in it")
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [
+        (translate, "call"),
+        (translate, "response_attributes"),
+        (translate, "request_attributes"),
+        (translate, "error_type"),
+        (translate, "_message_start"),
+        (translate, "_message_delta"),
+        (translate, "_content_block_start"),
+        (translate, "_usage"),
+        (patch, "_taken_over"),
+        (patch, "Observer"),
+        (patch, "Body"),
+        (patch.telemetry, "add_content_block"),
+        (patch.telemetry, "add_first_token"),
+        (patch.telemetry, "end"),
+        (patch.telemetry, "stand_in"),
+        (patch.telemetry, "suppressed"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_our_failures_stay_with_us(
+    module: Any,
+    name: str,
+    client: Anthropic,
+    server: MessagesServer,
+    instrumented: AnthropicStreamInstrumentor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whatever of ours fails, the application gets every event; it is counted, and the log has no content."""
+    monkeypatch.setattr(guard, "reraises", False)
+    monkeypatch.setattr(module, name, fails)
+    guard.failures.clear()
+    caplog.set_level(logging.DEBUG, logger="streamspan")
+    events = [event.type for event in opened(client, server)]
+    monkeypatch.undo()
+
+    assert events[-1] == "message_stop"
+    assert sum(guard.failures.values()) >= (0 if name in {"request_attributes", "error_type"} else 1)
+    assert "with content in it" not in caplog.text
+
+
+def test_a_stream_that_cannot_be_observed(
+    client: Anthropic,
+    server: MessagesServer,
+    instrumented: AnthropicStreamInstrumentor,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """After three failures its events are not looked at any more; its span still ends, without an outcome."""
+    monkeypatch.setattr(guard, "reraises", False)
+    monkeypatch.setattr(translate, "_other_event", fails)
+    guard.failures.clear()
+    list(opened(client, server))
+
+    (span,) = ended_spans(exporter)
+
+    assert guard.failures == {"observe": 3}
+    assert attributes(span)["llm_stream.observed"] is False
+    assert "llm_stream.outcome" not in attributes(span)
