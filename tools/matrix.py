@@ -1,7 +1,8 @@
-"""Runs the test suite on every generation of the SDK, on the oldest and the newest Python: `make matrix`.
+"""Runs the test suite on every generation of the SDK, on the oldest and the newest Python there is: `make matrix`.
 
-Each entry, `<anthropic>-<python>`, has an environment of its own under `.matrix/`, kept until its pins change: the
-built wheel, the SDK of that version, and everything else as `requirements/matrix.txt` pins it.
+Each entry, `<anthropic>-<python>`, also named `<anthropic>-oldest` or `<anthropic>-newest`, has an environment of its
+own under `.matrix/`, kept until its pins change: the built wheel, the SDK of that version, and everything else as
+`requirements/matrix.txt` pins it.
 Knows nothing of the tests.
 """
 
@@ -12,7 +13,8 @@ import shutil
 import subprocess
 import sys
 import time
-from fnmatch import fnmatch
+from fnmatch import filter as filter_names
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +35,8 @@ SDKS = (
     "1.17.0",  # traces itself
     NEWEST_SDK,
 )
-PYTHONS = ("3.10", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ENTRY_TIMEOUT_SECONDS = 1200
 
 
@@ -48,6 +51,8 @@ class Result(NamedTuple):
 
 def interpreter(version: str) -> str | None:
     """The path of a Python of this version; None if the machine has none that starts."""
+    if version == OWN_PYTHON:
+        return sys.executable
     command = shutil.which(f"python{version}")
     if command is None:
         return None
@@ -106,24 +111,18 @@ def tested(entry: str, sdk: str, python: str) -> Result:
 def main(patterns: list[str]) -> int:
     """Runs the entries that match one of the patterns, all without patterns; 1 if any failed."""
     MATRIX.mkdir(exist_ok=True)
-    interpreters = {version: interpreter(version) for version in PYTHONS}
-    if not any(interpreters.values()):
-        own_version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        interpreters = {own_version: sys.executable}
+    found = {version: path for version in PYTHONS if (path := interpreter(version))} or {OWN_PYTHON: sys.executable}
+    versions = list(found)
+    roles = {"oldest": versions[0], "newest": versions[-1]}
     results: list[Result] = []
     unmatched = set(patterns)
-    for sdk in SDKS:
-        for version, python in interpreters.items():
-            entry = f"{sdk}-{version}"
-            matched = {pattern for pattern in patterns or ["*"] if fnmatch(entry, pattern)}
-            unmatched -= matched
-            if not matched:
-                continue
-            if python is None:
-                print(f"{entry}: left out, this machine has no python{version}", flush=True)
-                continue
-            print(f"{entry}: testing", flush=True)
-            results.append(tested(entry, sdk, python))
+    for sdk, version in product(SDKS, dict.fromkeys(roles.values())):
+        names = [f"{sdk}-{version}", *(f"{sdk}-{role}" for role in roles if roles[role] == version)]
+        matched = {pattern for pattern in patterns or ["*"] if filter_names(names, pattern)}
+        unmatched -= matched
+        if matched:
+            print(f"{names[0]}: testing", flush=True)
+            results.append(tested(names[0], sdk, found[version]))
     print()
     for result in results:
         word = "ok    " if result.passed else "FAILED"
