@@ -35,6 +35,7 @@ SDKS = (
     "1.17.0",  # traces itself
     NEWEST_SDK,
 )
+CLOSING_LINE = re.compile(r" in \d+\.\d+s")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ENTRY_TIMEOUT_SECONDS = 1200
@@ -104,7 +105,8 @@ def tested(entry: str, sdk: str, python: str) -> Result:
     lines = log.read_text().splitlines()
     if ended.returncode != 0:
         print(*lines, sep="\n")
-    closing_line = lines[-1].strip("= ") if lines else "no output"
+    closing_lines = [line.strip("= ") for line in lines if CLOSING_LINE.search(line)]
+    closing_line = closing_lines[-1] if closing_lines else "pytest did not finish"
     return Result(entry, ended.returncode == 0, closing_line, time.monotonic() - started_at)
 
 
