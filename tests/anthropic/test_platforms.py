@@ -23,6 +23,8 @@ from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 TRACES_ITSELF = SDK >= (1, 14)
+# On 0.75 the SDK's own models of beta.messages.stream() warn when they are made data.
+pytestmark = pytest.mark.filterwarnings("ignore:Pydantic serializer warnings:UserWarning")
 traces_itself = pytest.mark.skipif(not TRACES_ITSELF, reason="this SDK makes no spans of its own")
 EXCEPTION_FRAME_ERROR_TYPE = "throttlingException" if SDK >= (1, 0) else "client_error"
 
@@ -361,6 +363,8 @@ def test_copies(
     instrumented: AnthropicStreamInstrumentor,
 ) -> None:
     """`copy()` and `with_options()` give clients of the same platform."""
+    if platform is FOUNDRY and SDK < (0, 125):
+        pytest.skip("this SDK's own copy() of a Foundry client raises TypeError")
     client = platform.client(server)
     server.scripts.extend([platform.steps(message())] * 3)
     read(client.with_options(timeout=20), CREATE[0])
