@@ -2,7 +2,8 @@
 
 Who runs what: the verbs run in the thread or task that reads; an end may come from any thread, and from a finalizer.
 A finalizer that the garbage collector runs in the middle of the OpenTelemetry SDK must not enter it again, as its locks
-are not reentrant: such an end waits until the next stream begins or ends, or until the process exits.
+are not reentrant: such an end waits until the next stream begins or ends, or until the process exits. An end that does
+not know its time comes from a finalizer.
 
 What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
 refers to the application's stream or to its response, so those are dropped as if it were not there.
@@ -30,7 +31,6 @@ open_streams: set["Observer"] = set()
 
 _waiting_ends: deque[Callable[[], None]] = deque()
 _RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
-_LEFT_BY_FINALIZER = frozenset[AbortReason | None]({"dropped", "never_read"})
 
 F = TypeVar("F")
 
@@ -93,6 +93,13 @@ class Observer:
         first = telemetry.FirstToken(kind, at - self.state.started_at)
         self._add_event(telemetry.add_first_token, first, at, reserved=True)
 
+    def block_started(
+        self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
+    ) -> None:
+        cut = self.state.block_started(index, block_type, at, tool_name, tool_id)
+        if cut is not None:
+            self._add_block(cut, at)
+
     def block_stopped(self, index: object, at: float) -> None:
         block = self.state.block_stopped(index, at)
         if block is not None:
@@ -111,10 +118,9 @@ class Observer:
             finish_waiting_ends()
 
     @contextmanager
-    def leaving(self, reason: AbortReason) -> Generator[None]:
+    def leaving(self, reason: AbortReason, at: float | None = None) -> Generator[None]:
         """The reader leaves, and closes the stream in this block: whatever fails now is part of this end."""
         claimed = self._claim()
-        at = None if reason in _LEFT_BY_FINALIZER else time.perf_counter()
         try:
             yield
         finally:
@@ -134,7 +140,7 @@ class Observer:
 
     @contained
     def _finish(self, ending: Ending) -> None:
-        if ending.abort_reason in _LEFT_BY_FINALIZER and _inside_opentelemetry_sdk():
+        if ending.at is None and _inside_opentelemetry_sdk():
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
@@ -177,6 +183,8 @@ class Observer:
 
 
 def finish_waiting_ends() -> None:
+    if not _waiting_ends or _inside_opentelemetry_sdk():
+        return
     while _waiting_ends:
         _waiting_ends.popleft()()
 

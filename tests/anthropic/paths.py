@@ -41,7 +41,7 @@ class Path:
                 try:
                     self.read(client, seen)
                 except Exception as error:  # noqa: BLE001  # what the application saw
-                    seen.append(_plain_error(error))
+                    seen.append(plain_error(error))
         return seen
 
     async def _run_async(self, url: str, seen: Seen, options: dict[str, Any]) -> None:
@@ -51,7 +51,7 @@ class Path:
             try:
                 await read(client, seen)
             except Exception as error:  # noqa: BLE001  # what the application saw
-                seen.append(_plain_error(error))
+                seen.append(plain_error(error))
 
 
 def _client_options(url: str, options: dict[str, Any]) -> dict[str, Any]:
@@ -59,7 +59,7 @@ def _client_options(url: str, options: dict[str, Any]) -> dict[str, Any]:
     return {"base_url": url, "api_key": "none", "max_retries": 0, **options}
 
 
-def _plain_error(error: Exception) -> tuple[str, str]:
+def plain_error(error: Exception) -> tuple[str, str]:
     return type(error).__name__, str(error)
 
 

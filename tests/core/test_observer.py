@@ -1,8 +1,9 @@
 """One stream, one span: the first end wins, from whichever thread, and the events stay under their cap."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan.config import Config
 from streamspan.core.stream import Ending, Usage
-from streamspan.observer import Observer, open_streams
+from streamspan.observer import Observer, finish_waiting_ends, open_streams
 from streamspan.telemetry import Call, Telemetry
 
 THREADS = 8
@@ -134,3 +135,35 @@ def test_the_events_stay_under_their_cap(max_events: int, expected: list[str], d
     [span] = exporter.get_finished_spans()
     assert event_names([span]) == expected
     assert (span.attributes or {}).get("llm_stream.events_dropped") == dropped
+
+
+def inside_the_sdk(function: Callable[[], None]) -> None:
+    """Call `function` as the garbage collector would call a finalizer in the middle of a function of the SDK."""
+    namespace: dict[str, Any] = {"__name__": "opentelemetry.sdk.trace", "function": function}
+    exec("def interrupted(): function()", namespace)  # noqa: S102  # a function of a module of that name
+    namespace["interrupted"]()
+
+
+@pytest.mark.parametrize("ending", [Ending("reader_left", None, "dropped"), Ending("unobserved")])
+def test_an_end_by_a_finalizer_inside_the_sdk_waits(ending: Ending) -> None:
+    """The SDK is not entered again, whose locks are not reentrant; the span ends with the next stream."""
+    observer, exporter = observed()
+    inside_the_sdk(lambda: observer.end(ending))
+    while_inside = exporter.get_finished_spans()
+    observed()[0].end(Ending("body_end"))
+
+    assert while_inside == ()
+    assert len(exporter.get_finished_spans()) == 1
+
+
+def test_a_waiting_end_is_not_finished_inside_the_sdk() -> None:
+    """Other streams that end there leave it waiting."""
+    observer, exporter = observed()
+    other, _ = observed()
+    inside_the_sdk(lambda: observer.end(Ending("reader_left", None, "dropped")))
+    inside_the_sdk(lambda: other.end(Ending("body_end", 0.0)))
+    while_inside = exporter.get_finished_spans()
+    finish_waiting_ends()
+
+    assert while_inside == ()
+    assert len(exporter.get_finished_spans()) == 1

@@ -745,3 +745,14 @@ def test_any_order_of_events_has_an_end(steps: list[Step], ending: Ending) -> No
     assert summary.partial == (not has_stop_reason or bool(summary.cut_blocks))
     assert (summary.tool_call_count, sum(by_their_end)) == (len(tool_starts), len(tool_starts))
     assert min(by_their_end) >= 0
+
+
+def test_chars_count_by_the_kind_of_their_delta() -> None:
+    """A block whose deltas change their kind, and deltas of no block, are counted under what they carry."""
+    state = StreamState(CALLED_AT)
+    state.opened(101.0)
+    state.delta("thinking", 0, "aa", 102.0)
+    state.delta("text", 1, "bbb", 103.0)
+    summary = state.ended(Ending("body_end", 104.0))
+
+    assert (summary.chars, summary.time_to_first_text) == ({"text": 3, "thinking": 2, "tool_input": 0}, 3.0)

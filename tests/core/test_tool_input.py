@@ -239,3 +239,55 @@ def test_memory_does_not_grow_with_the_input(piece: str, start: str, end: str, e
 
     assert held < MEMORY_AT_MOST
     assert tool_input.verdict() == expected
+
+
+def verdict_of(*pieces: str) -> Verdict:
+    tool_input = ToolInput()
+    for piece in pieces:
+        tool_input.feed(piece)
+    return tool_input.verdict()
+
+
+@pytest.mark.parametrize(
+    "pieces", [(" " * 4095 + "1",), ('{"a": [1,' + " " * 5000 + "2", "]}"), ("[" + " " * 5000 + "t", "rue]")]
+)
+def test_blanks_are_not_part_of_a_cut_token(pieces: tuple[str, ...]) -> None:
+    """Blanks before a token that is cut count for nothing, however many they are."""
+    assert verdict_of(*pieces) == "complete"
+
+
+def test_a_number_without_end_is_none() -> None:
+    """A number of 4096 digits or more is invalid, wherever it is cut."""
+    assert verdict_of("[", "1" * 4200, "]") == verdict_of("[" + "1" * 4200 + "]") == "invalid"
+
+
+@pytest.mark.parametrize("text", ["[1.e", "[1.e+", "[-0.E", "1.e-"])
+def test_an_exponent_follows_no_bare_point(text: str) -> None:
+    """No text that follows makes these JSON."""
+    assert verdict_of(text) == "invalid"
+
+
+def test_empty_pieces_hold_nothing() -> None:
+    """The API's first piece of an input is empty; any number of such pieces takes no memory."""
+    tool_input = ToolInput()
+    tracemalloc.start()
+    for _ in range(100_000):
+        tool_input.feed("")
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert held < MEMORY_AT_MOST
+
+
+@pytest.mark.parametrize("pieces", [[r"\n" * 500_000], [r"\n" * 2048] * 10], ids=["one", "many"])
+def test_escapes_take_no_memory(pieces: list[str]) -> None:
+    """A string of escapes is scanned in the same memory as any other, but for the text itself."""
+    tool_input = ToolInput()
+    tool_input.feed('"')
+    tracemalloc.start()
+    for piece in pieces:
+        tool_input.feed(piece)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < MEMORY_AT_MOST + 4 * max(map(len, pieces))

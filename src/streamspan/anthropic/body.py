@@ -11,10 +11,12 @@ It refers to the body and to the observer, never to the response. The HTTP libra
 the SDK changed libraries at 1.0 (httpx, httpx2).
 """
 
+import gc
+import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
-from typing import Any
+from typing import Any, cast
 
 import wrapt
 
@@ -83,6 +85,9 @@ def closes(observer: Observer) -> None:
     """The body is about to be closed."""
     observer.state.connection_closed()
     error = sys.exc_info()[1]
+    if isinstance(error, GeneratorExit) and _inside_the_sdks_generator():
+        # The collector may find the SDK's generator before the reader around it, which then tells of its end.
+        return
     if observer.waiting_since is None:
         # Nobody is reading, so it is the application that closes. A `Stream` that was left has ended before this.
         kind = "unobserved" if observer.reads_bytes else "reader_left"
@@ -90,6 +95,13 @@ def closes(observer: Observer) -> None:
     elif error is None or not translate.is_torn_connection(error):
         # Behind the last event, or somebody else closes while the reader waits: what the reader meets will tell.
         observer.torn_at = time.perf_counter()
+
+
+def _inside_the_sdks_generator() -> bool:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "__stream__":
+        frame = frame.f_back
+    return frame is not None
 
 
 @contained
@@ -126,5 +138,13 @@ async def _bytes_async(chunks: AsyncIterator[bytes], observer: Observer) -> Asyn
     finally:
         observer.end(Ending("unobserved"))
         if isinstance(chunks, AsyncGenerator):
-            # In the task that reads. Left alone, the event loop would close it later, in a task of its own.
-            await chunks.aclose()
+            await close_unless_finalized(cast("AsyncGenerator[bytes]", chunks))
+
+
+async def close_unless_finalized(generator: AsyncGenerator[Any]) -> None:
+    """Close a generator in the task that reads it. Left alone, the event loop would do so later, in a task of its own.
+
+    One that the collector has found together with its reader is being closed in such a task already, which would fail.
+    """
+    if not gc.is_finalized(generator):
+        await generator.aclose()

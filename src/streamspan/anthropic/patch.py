@@ -27,7 +27,7 @@ from streamspan.guard import contained
 from streamspan.observer import Observer
 
 from . import translate
-from .body import Body, observer_of, reason_to_leave
+from .body import Body, close_unless_finalized, observer_of, reason_to_leave
 
 _log = logging.getLogger(__name__)
 
@@ -263,7 +263,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
             async for event in events:
                 yield event
         finally:
-            await events.aclose()
+            await close_unless_finalized(events)
         return
     clock = time.perf_counter
     observer.is_read = True
@@ -280,7 +280,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
             yield event
     except GeneratorExit:
         with observer.leaving("dropped"):
-            await events.aclose()
+            await close_unless_finalized(events)
         raise
     except BaseException as error:
         _end_by_error(observer, error)
@@ -301,7 +301,7 @@ def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> 
     observer = observer_of(stream.response)
     if observer is None:
         return wrapped(*args, **kwargs)
-    with observer.leaving(reason_to_leave(observer)):
+    with observer.leaving(reason_to_leave(observer), time.perf_counter()):
         return wrapped(*args, **kwargs)
 
 
@@ -309,5 +309,5 @@ async def _close_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: K
     observer = observer_of(stream.response)
     if observer is None:
         return await wrapped(*args, **kwargs)
-    with observer.leaving(reason_to_leave(observer)):
+    with observer.leaving(reason_to_leave(observer), time.perf_counter()):
         return await wrapped(*args, **kwargs)

@@ -158,7 +158,7 @@ def _other_event(event: Any, observer: Observer, at: float) -> None:
 
 def _content_block_start(event: Any, observer: Observer, at: float) -> None:
     block = getattr(event, "content_block", None)
-    observer.state.block_started(
+    observer.block_started(
         _index(event),
         _typed(_field(block, "type"), str) or "unknown",
         at,
@@ -196,7 +196,7 @@ def _completion(event: Any, observer: Observer, at: float) -> None:
     state = observer.state
     if not state.has_blocks:
         state.message_started(_typed(_field(event, "id"), str), _typed(_field(event, "model"), str), Usage(), at)
-        state.block_started(0, "text", at)
+        observer.block_started(0, "text", at)
     if state.delta("text", 0, _typed(_field(event, "completion"), str) or "", at):
         observer.first_chunk("text", at)
     stop_reason = _typed(_field(event, "stop_reason"), str)

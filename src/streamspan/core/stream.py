@@ -121,7 +121,7 @@ class Summary:
 
 @dataclass(slots=True)
 class _OpenBlock:
-    """`kind` is that of its first delta; None: it has none yet."""
+    """`kind` is that of its last delta, None before the first; `kind_from` is how many chars came before this kind."""
 
     index: int
     type: str
@@ -130,6 +130,7 @@ class _OpenBlock:
     tool_id: str | None = None
     tool_input: ToolInput | None = None
     kind: DeltaKind | None = None
+    kind_from: int = 0
     chars: int = 0
     chunk_count: int = 0
 
@@ -174,11 +175,12 @@ class StreamState:
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
-    ) -> None:
+    ) -> ContentBlock | None:
+        """The block of the same index that was still open, and is cut by this one; None: there was none."""
         self.last_at = at
         self._block_count += 1
-        if index in self._open_blocks:
-            self._closed(self._open_blocks.pop(index), at, complete=False)
+        replaced = self._open_blocks.pop(index, None)
+        cut = None if replaced is None else self._closed(replaced, at, complete=False)
         tool_input = None
         if block_type.endswith("tool_use"):
             self._tool_call_count += 1
@@ -188,6 +190,7 @@ class StreamState:
             self._open_blocks[index] = self._block
         elif tool_input is not None:
             self._tool_calls_incomplete += 1
+        return cut
 
     def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> bool:
         """One chunk. True: it is the stream's first. Hot, so what can wait for the block's end waits."""
@@ -195,15 +198,18 @@ class StreamState:
         block = self._block
         if block.index != index:
             block = self._block = self._open_block(index)
+        is_first = block.kind != kind and self._kind_begins(block, kind, at)
         block.chars += len(text)
         block.chunk_count += 1
         if block.tool_input is not None:
             block.tool_input.feed(text)
-        return block.kind is None and self._first_delta(block, kind, at)
+        return is_first
 
-    def _first_delta(self, block: _OpenBlock, kind: DeltaKind, at: float) -> bool:
-        """The first delta of a block. True: also of the stream."""
+    def _kind_begins(self, block: _OpenBlock, kind: DeltaKind, at: float) -> bool:
+        """The first delta of a block, or of another kind in it. True: it is also the stream's first."""
+        self._count_chars(block)
         block.kind = kind
+        block.kind_from = block.chars
         if self._first_text_at is None and kind == "text":
             self._first_text_at = at
         if self._first_chunk_at is not None:
@@ -252,7 +258,7 @@ class StreamState:
             return "after_stop_reason"
         if self._first_chunk_at is None:
             return "waiting"
-        for block in reversed(self._open_blocks.values()):
+        for block in reversed(tuple(self._open_blocks.values())):
             return "tool_input" if block.tool_input is not None else _PHASE_OF_BLOCK.get(block.type, "between_blocks")
         return "between_blocks"
 
@@ -262,7 +268,7 @@ class StreamState:
         partial = self._stop_reason is None or bool(self._open_blocks)
         ended_at = self.last_at if ending.at is None else ending.at
         self._count(self._stray)
-        cut_blocks = tuple(self._closed(block, ended_at, complete=False) for block in self._open_blocks.values())
+        cut_blocks = tuple(self._closed(block, ended_at, complete=False) for block in tuple(self._open_blocks.values()))
         outcome = self._outcome(ending.kind)
         return Summary(
             outcome=outcome,
@@ -280,7 +286,7 @@ class StreamState:
             stop_reason=self._stop_reason,
             usage=self._usage,
             chunk_count=self._chunk_count,
-            chars=self._chars,
+            chars=dict(self._chars),
             block_count=self._block_count,
             tool_call_count=self._tool_call_count,
             tool_calls_completed=self._tool_calls_completed,
@@ -319,8 +325,11 @@ class StreamState:
 
     def _count(self, block: _OpenBlock) -> None:
         self._chunk_count += block.chunk_count
+        self._count_chars(block)
+
+    def _count_chars(self, block: _OpenBlock) -> None:
         if block.kind is not None:
-            self._chars[block.kind] += block.chars
+            self._chars[block.kind] += block.chars - block.kind_from
 
     def _tool_call(self, block: _OpenBlock, tool_input: ToolInput, stopped: bool) -> ToolCall:
         verdict = tool_input.verdict()

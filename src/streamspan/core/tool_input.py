@@ -11,22 +11,24 @@ Terms
 """
 
 import re
+import sys
 from typing import Literal
 
 Verdict = Literal["complete", "unfinished", "invalid"]
 _Expected = Literal["value", "value or ]", "key", "key or }", ":", "next", "end"]
 
 _SCAN_CHARS = 4096
+_TOKEN_AT_MOST = 4096  # chars of a number; a longer one is no number that anybody reads
 _DEPTH_AT_MOST = 1000  # the SDK's own parser gives up at 200
+_MATCH_AT_MOST = 256  # chars of a string at once: each escape in a match costs 100 bytes while it lasts
 
 _STRING_REST = re.compile(r'[^"\\\x00-\x1f]*(?:\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})[^"\\\x00-\x1f]*)*')
+_ESCAPE = re.compile(r'\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})')
 _CUT_ESCAPE = re.compile(r"\\(?:u[0-9a-fA-F]{0,3})?")
 _BLANK = re.compile(r"[ \t\n\r]*")
 _BARE = re.compile(r"[-+.0-9A-Za-z]+")
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
-_CUT_SCALAR = re.compile(
-    r"-?(?:0|[1-9][0-9]*)?|-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?)?|t|tru?|f|fa|fals?|n|nul?"
-)
+_CUT_SCALAR = re.compile(r"-|-?(?:0|[1-9][0-9]*)(?:\.[0-9]*|(?:\.[0-9]+)?[eE][+-]?)|t|tru?|f|fa|fals?|n|nul?")
 
 
 class ToolInput:
@@ -45,6 +47,8 @@ class ToolInput:
         self._invalid = False
 
     def feed(self, text: str) -> None:
+        if not text:
+            return
         self.chars += len(text)
         self._pieces.append(text)
         self._waiting_chars += len(text)
@@ -65,40 +69,43 @@ class ToolInput:
         text = "".join(self._pieces)
         position = 0
         while position < len(text) and not self._invalid:
+            if not self._in_string:
+                position = _matched_to(_BLANK, text, position)
+                if position == len(text):
+                    break
             read_to = self._string_end(text, position) if self._in_string else self._token_end(text, position, final)
             if read_to is None:
                 break
             position = read_to
         rest = "" if self._invalid else text[position:]
-        self._invalid = self._invalid or len(rest) >= _SCAN_CHARS  # no token but a string is that long
         self._pieces = [rest]
         self._waiting_chars = len(rest)
 
     def _string_end(self, text: str, position: int) -> int | None:
         """Read on in a string. None: an escape is cut at the end of the text."""
-        position = _STRING_REST.match(text, position).end()  # pyright: ignore[reportOptionalMemberAccess]  # matches ""
+        position = _matched_to(_STRING_REST, text, position, position + _MATCH_AT_MOST)
         if position == len(text):
             return position
         if text[position] == '"':
             self._in_string = False
             self._expected = self._after_string
             return position + 1
+        if text[position] != "\\":  # a control character, or no more than the end of this match
+            self._invalid = text[position] < " "
+            return position
         if _CUT_ESCAPE.fullmatch(text, position):
             return None
-        self._invalid = True
-        return position
+        self._invalid = _ESCAPE.match(text, position) is None
+        return position if self._invalid else _matched_to(_ESCAPE, text, position)
 
     def _token_end(self, text: str, position: int, final: bool) -> int | None:
-        """Read blanks and one token. None: the token may go on behind the end of the text."""
-        position = _BLANK.match(text, position).end()  # pyright: ignore[reportOptionalMemberAccess]  # matches ""
-        if position == len(text):
-            return position
+        """Read one token. None: it may go on behind the end of the text."""
         bare = _BARE.match(text, position)
         if bare is None:
             self._invalid = not self._punctuation(text[position])
             return position + 1
         cut = bare.end() == len(text)
-        if self._expected not in {"value", "value or ]"}:
+        if self._expected not in {"value", "value or ]"} or bare.end() - position >= _TOKEN_AT_MOST:
             self._invalid = True
         elif cut and not final:
             return None
@@ -134,3 +141,9 @@ class ToolInput:
 
     def _after_value(self) -> _Expected:
         return "next" if self._stack else "end"
+
+
+def _matched_to(pattern: re.Pattern[str], text: str, position: int, end: int = sys.maxsize) -> int:
+    """Where a match of `pattern` at `position` ends; `position` if there is none."""
+    match = pattern.match(text, position, end)
+    return position if match is None else match.end()
