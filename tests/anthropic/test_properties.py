@@ -40,10 +40,8 @@ events = st.one_of(
     st.builds(wire.message_stop),
     st.builds(wire.message_delta, st.sampled_from(["end_turn", "max_tokens", "tool_use", None]), st.integers(0, 99)),
     st.builds(wire.error, st.sampled_from(["overloaded_error", "novel_error"]), texts),
-    st.builds(
-        wire.block_start, st.integers(0, 2), st.sampled_from([{"type": "text", "text": ""}, {"type": "novelty"}])
-    ),
-    st.builds(wire.block_delta, st.integers(0, 2), st.builds(lambda text: {"type": "text_delta", "text": text}, texts)),
+    st.builds(wire.block_start, st.integers(0, 2), st.sampled_from(BLOCKS)),
+    st.builds(wire.block_delta, st.integers(0, 2), st.builds(text_delta, texts)),
     st.builds(wire.block_stop, st.integers(0, 2)),
     st.builds(
         wire.Event,

@@ -227,12 +227,16 @@ def test_switched_off_by_name(launchpad: Launchpad) -> None:
     ],
 )
 def test_exit_with_an_open_stream(command: Sequence[str | Path], source: str, launchpad: Launchpad) -> None:
-    """A stream that is open when the process exits has its span: aborted by the shutdown, with what it had."""
-    launchpad.server.scripts.append(HANGING)
+    """A stream that is open when the process exits has its span: aborted by the shutdown, with what it had.
 
+    The process ends as it does without us: CPython 3.13 crashes in what SDKs before 1.0 do then.
+    """
+    launchpad.server.scripts.extend([HANGING, HANGING])
+
+    bare = launchpad.run(PLAIN, LEAVING_APP)
     ended = launchpad.run(command, source)
 
-    assert ended == Ended(0, "Grüße", "")
+    assert ended == bare == Ended(bare.returncode, "Grüße", "")
     assert told(launchpad.receiver.spans, ATTRIBUTES) == [LEFT]
 
 
