@@ -23,7 +23,7 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := tools cut-off stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench picture matrix wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -48,6 +48,9 @@ fix: .venv/dev.stamp ## let ruff repair and format what it can
 
 bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
+
+soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then look for leaks; ARGS=--short for 1,000
+	$(BIN)/python -m tests.soak.soak $(ARGS)
 
 picture: .venv/demo.stamp ## draw the waterfalls of the README again
 	$(BIN)/streamspan demo $(PICTURED:%=--story %) --svg docs/images/waterfall.svg
