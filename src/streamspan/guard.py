@@ -52,18 +52,18 @@ def contained(function: Callable[P, R]) -> Callable[P, R | None]:
     return call
 
 
-def observing(function: Callable[[E, O, float], None]) -> Callable[[E, O, float], None]:
-    """The same for the one function that runs for every event; plain arguments, because it is hot."""
+def observing(function: Callable[[E, O, float], None]) -> Callable[[E, O, float], E]:
+    """The same for the one function that runs for every event, which it gives back. Plain arguments: it is hot."""
 
     @functools.wraps(function)
-    def call(event: E, observer: O, at: float) -> None:
-        if observer.failure_count >= _FAILURES_AT_MOST:  # not the function above: hot
-            return
-        try:
-            function(event, observer, at)
-        except Exception as error:
-            observer.failure_count += 1
-            _count(function.__qualname__, error)
+    def call(event: E, observer: O, at: float) -> E:
+        if observer.failure_count < _FAILURES_AT_MOST:
+            try:
+                function(event, observer, at)
+            except Exception as error:
+                observer.failure_count += 1
+                _count(function.__qualname__, error)
+        return event
 
     return call
 

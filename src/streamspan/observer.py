@@ -1,9 +1,9 @@
 """One stream's observer: a clock, the core and the telemetry. The first end wins; nothing raises into the caller.
 
-Who runs what: the verbs run in the thread or task that reads; an end may come from any thread, and from a finalizer.
-A finalizer that the garbage collector runs in the middle of the OpenTelemetry SDK must not enter it again, as its locks
-are not reentrant: such an end waits until the next stream begins or ends, or until the process exits. An end that does
-not know its time comes from a finalizer.
+Who runs what: the verbs run in the thread or task that reads. An end may come from any thread, from a finalizer that
+the garbage collector runs, and from a signal handler; the last two may interrupt any line, of this module too. So the
+lock is reentrant, and an end that finds the OpenTelemetry SDK running in its thread, whose locks are not, waits until
+the next stream begins or ends, or until the process exits.
 
 What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
 refers to the application's stream or to its response, so those are dropped as if it were not there.
@@ -16,14 +16,14 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 from typing import TypeVar
 
 from . import telemetry
 from .config import Config
-from .core.stream import AbortReason, ContentBlock, DeltaKind, Ending, StreamState
+from .core.stream import ContentBlock, DeltaKind, Ending, StreamState
 from .guard import contained, gave_up
 
 open_streams: set["Observer"] = set()
@@ -42,7 +42,7 @@ class Observer:
     waiting_since  when the reader began to wait for the event that it waits for; None while it does not
     is_read        the events are being read, or have been
     reads_bytes    the application reads the bytes of the body itself
-    handled_at_start  the id of the exception that the application handled when it made the call
+    handled_at_start  which exception the application handled when it made the call
     torn_at        when the body was closed while the reader waited; None: it was not
     """
 
@@ -73,12 +73,12 @@ class Observer:
         self.is_read = False
         self.reads_bytes = False
         self.torn_at: float | None = None
-        self.handled_at_start = id(None)
+        self.handled_at_start: tuple[object, ...] = ()
         self.failure_count = 0
         self._events_left = config.max_events
         self._events_dropped = 0
         self._ended = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         _remember(self)
 
     # --- verbs ---------------------------------------------------------------------------------------------------
@@ -115,22 +115,22 @@ class Observer:
         """Ends the span, unless it has ended. Never raises."""
         if self._claim():
             self._finish(ending)
-            finish_waiting_ends()
+        finish_waiting_ends()
 
     @contextmanager
-    def leaving(self, reason: AbortReason, at: float | None = None) -> Generator[None]:
+    def leaving(self, ending: Ending) -> Generator[None]:
         """The reader leaves, and closes the stream in this block: whatever fails now is part of this end."""
         claimed = self._claim()
         try:
             yield
         finally:
             if claimed:
-                self._finish(Ending("reader_left", at, reason))
-                finish_waiting_ends()
+                self._finish(ending)
+            finish_waiting_ends()
 
     def forget(self) -> None:
         """Ends without a word, in a process that the stream does not belong to."""
-        self._lock = threading.Lock()  # the old one may be held by a thread that this process does not have
+        self._lock = threading.RLock()  # the old one may be held by a thread that this process does not have
         self._ended = True
 
     def _claim(self) -> bool:
@@ -140,17 +140,26 @@ class Observer:
 
     @contained
     def _finish(self, ending: Ending) -> None:
-        if ending.at is None and _inside_opentelemetry_sdk():
+        if _inside_opentelemetry_sdk():
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
-        summary = self.state.ended(Ending("unobserved", ending.at) if gave_up(self) else ending)
+        end_ns = self._timestamp(self.state.last_at if ending.at is None else ending.at)
+        try:
+            self._tell(Ending("unobserved", ending.at) if gave_up(self) else ending)
+        finally:
+            telemetry.end(self.span, end_ns)
+
+    def _tell(self, ending: Ending) -> None:
+        summary = self.state.ended(ending)
         at = self.state.started_at + summary.duration
+        telemetry.set_summary(self.span, summary, self.attributes)
         for block in summary.cut_blocks:
             self._add_block(block, at, ending=True)
         if summary.outcome not in {"complete", None}:
             self._add_event(telemetry.add_end, summary, at, reserved=True, ending=True)
-        telemetry.end(self.span, summary, self.attributes, self._events_dropped, self._timestamp(at))
+        if self._events_dropped:
+            telemetry.set_events_dropped(self.span, self._events_dropped)
 
     # --- events --------------------------------------------------------------------------------------------------
 
@@ -182,11 +191,13 @@ class Observer:
         return self._started_ns + int((at - self.state.started_at) * 1e9)
 
 
+@contained
 def finish_waiting_ends() -> None:
     if not _waiting_ends or _inside_opentelemetry_sdk():
         return
-    while _waiting_ends:
-        _waiting_ends.popleft()()
+    with suppress(IndexError):  # another thread was faster
+        while True:
+            _waiting_ends.popleft()()
 
 
 def _inside_opentelemetry_sdk() -> bool:

@@ -71,14 +71,36 @@ class Current:
             context.detach(self._token)
 
 
-def stand_in(span: Span) -> Span | None:
-    """A span with the identity of `span` that records nothing. None: `span` is not a span of its own.
+class StandIn(NonRecordingSpan):
+    """`span` for somebody who would record on it and end it: to them it is a span that does not record.
 
-    A tracer without an SDK hands on the span around it.
+    What others write on the current span (a hook of the HTTP client, a middleware) reaches `span`.
     """
+
+    def __init__(self, span: Span) -> None:
+        super().__init__(span.get_span_context())
+        self._span = span
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        self._span.set_attributes(attributes)
+
+    def set_attribute(self, key: str, value: AttributeValue) -> None:
+        self._span.set_attribute(key, value)
+
+    def add_event(
+        self, name: str, attributes: Mapping[str, AttributeValue] | None = None, timestamp: int | None = None
+    ) -> None:
+        self._span.add_event(name, attributes, timestamp)
+
+    def update_name(self, name: str) -> None:
+        self._span.update_name(name)
+
+
+def stand_in(span: Span) -> StandIn | None:
+    """None: `span` is not a span of its own. A tracer without an SDK hands on the span around it."""
     identity = span.get_span_context()
     around = trace.get_current_span().get_span_context()
-    return NonRecordingSpan(identity) if identity.is_valid and identity.span_id != around.span_id else None
+    return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,13 +171,18 @@ def add_end(span: Span, summary: Summary, timestamp_ns: int) -> None:
             pass
 
 
-def end(span: Span, summary: Summary, more: Attributes, events_dropped: int, end_ns: int) -> None:
-    """Write the summary and `more` on the span, and end it."""
-    attributes = {**more, **_stream_attributes(summary), **_response_attributes(summary)}
-    attributes[semconv.EVENTS_DROPPED] = events_dropped or None
-    span.set_attributes(_known(attributes))
+def set_summary(span: Span, summary: Summary, more: Attributes) -> None:
+    """Write the summary and `more` on the span."""
+    span.set_attributes(_known({**more, **_stream_attributes(summary), **_response_attributes(summary)}))
     if summary.outcome in {"error", "truncated"}:
         span.set_status(Status(StatusCode.ERROR))
+
+
+def set_events_dropped(span: Span, count: int) -> None:
+    span.set_attribute(semconv.EVENTS_DROPPED, count)
+
+
+def end(span: Span, end_ns: int) -> None:
     span.end(end_ns)
 
 

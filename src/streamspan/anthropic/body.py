@@ -12,15 +12,15 @@ the SDK changed libraries at 1.0 (httpx, httpx2).
 """
 
 import gc
-import inspect
 import sys
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
 import wrapt
 
-from streamspan.core.stream import AbortReason, Ending
+from streamspan.core.stream import Ending
 from streamspan.guard import contained
 from streamspan.observer import Observer
 
@@ -55,12 +55,14 @@ class Body(wrapt.ObjectProxy):  # pyright: ignore[reportMissingTypeArgument]  # 
         return chunks if self._self_observer.is_read else _bytes_async(chunks, self._self_observer)
 
     def close(self) -> None:
-        closes(self._self_observer)
-        self.__wrapped__.close()
+        with closing(self._self_observer) or nullcontext():
+            self.__wrapped__.close()
+            self._self_observer.state.connection_closed()
 
     async def aclose(self) -> None:
-        closes(self._self_observer)
-        await self.__wrapped__.aclose()
+        with closing(self._self_observer) or nullcontext():
+            await self.__wrapped__.aclose()
+            self._self_observer.state.connection_closed()
 
     def __del__(self) -> None:
         observer: Observer | None = getattr(self, "_self_observer", None)
@@ -74,34 +76,45 @@ def observer_of(response: Any) -> Observer | None:
     return body.observer if type(body) is Body else None
 
 
-def reason_to_leave(observer: Observer) -> AbortReason:
-    """Why the application closes: because of the exception that it handles, unless it did when it made the call."""
+def left_by_close(observer: Observer) -> Ending:
+    """The application closes: because of the exception that it handles, unless it did when it made the call."""
     error = sys.exc_info()[1]
-    return "closed" if id(error) == observer.handled_at_start else translate.abort_reason(error)
+    reason = "closed" if identity(error) == observer.handled_at_start else translate.abort_reason(error)
+    return Ending("reader_left", time.perf_counter(), reason)
+
+
+def identity(error: BaseException | None) -> tuple[object, ...]:
+    """Without a reference. The id alone may be another exception's by now."""
+    return (id(error), type(error), id(error and error.__traceback__))
 
 
 @contained
-def closes(observer: Observer) -> None:
-    """The body is about to be closed."""
-    observer.state.connection_closed()
+def closing(observer: Observer) -> AbstractContextManager[None] | None:
+    """The block in which the body is closed; None: this close says nothing of how the stream ends."""
     error = sys.exc_info()[1]
-    if isinstance(error, GeneratorExit) and _inside_the_sdks_generator():
-        # The collector may find the SDK's generator before the reader around it, which then tells of its end.
-        return
-    if observer.waiting_since is None:
-        # Nobody is reading, so it is the application that closes. A `Stream` that was left has ended before this.
-        kind = "unobserved" if observer.reads_bytes else "reader_left"
-        observer.end(Ending(kind, time.perf_counter(), reason_to_leave(observer)))
-    elif error is None or not translate.is_torn_connection(error):
-        # Behind the last event, or somebody else closes while the reader waits: what the reader meets will tell.
-        observer.torn_at = time.perf_counter()
+    if observer.waiting_since is not None:
+        if error is None or not translate.is_torn_connection(error):
+            # Behind the last event, or somebody else closes while the reader waits: what the reader meets will tell.
+            observer.torn_at = time.perf_counter()
+        return None
+    if observer.reads_bytes:
+        return observer.leaving(Ending("unobserved", time.perf_counter()))
+    if observer.is_read and isinstance(error, GeneratorExit):
+        # A generator between the body and the reader, which the collector or the event loop may close before the
+        # reader itself: that one tells.
+        return None
+    # Nobody is reading, so it is the application that closes. A `Stream` that was left has ended before this.
+    return observer.leaving(left_by_close(observer))
 
 
-def _inside_the_sdks_generator() -> bool:
-    frame = inspect.currentframe()
-    while frame is not None and frame.f_code.co_name != "__stream__":
-        frame = frame.f_back
-    return frame is not None
+@contained
+def end_by_error(observer: Observer, error: BaseException) -> None:
+    """A read raised, or the call did."""
+    ending = translate.ending(error, time.perf_counter())
+    if observer.torn_at is not None and translate.is_torn_connection(error):
+        # Somebody closed the response while the reader waited, and it met what was left.
+        ending = Ending("reader_left", observer.torn_at, "closed")
+    observer.end(ending)
 
 
 @contained
@@ -120,7 +133,7 @@ def _bytes(chunks: Iterator[bytes], observer: Observer) -> Iterator[bytes]:
             observer.state.touched(time.perf_counter())
             yield chunk
     except Exception as error:
-        observer.end(translate.ending(error, time.perf_counter()))
+        end_by_error(observer, error)
         raise
     finally:
         observer.end(Ending("unobserved"))
@@ -133,7 +146,7 @@ async def _bytes_async(chunks: AsyncIterator[bytes], observer: Observer) -> Asyn
             observer.state.touched(time.perf_counter())
             yield chunk
     except Exception as error:
-        observer.end(translate.ending(error, time.perf_counter()))
+        end_by_error(observer, error)
         raise
     finally:
         observer.end(Ending("unobserved"))

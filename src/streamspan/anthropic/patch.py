@@ -27,9 +27,11 @@ from streamspan.guard import contained
 from streamspan.observer import Observer
 
 from . import translate
-from .body import Body, close_unless_finalized, observer_of, reason_to_leave
+from .body import Body, close_unless_finalized, end_by_error, identity, left_by_close, observer_of
 
 _log = logging.getLogger(__name__)
+
+LOST = Ending("reader_left", None, "dropped")
 
 Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
@@ -125,10 +127,10 @@ class Patch:
             self._looked_for_others = True
             _warn_of_others()
         observer = Observer(call, self._source, self._config)
-        observer.handled_at_start = id(sys.exc_info()[1])
+        observer.handled_at_start = identity(sys.exc_info()[1])
         if self._config.native_span == "keep":
             return observer, args, kwargs
-        options = _taken_over(options, observer)
+        options = _taken_over(options, observer) or options
         return observer, (*args[:1], options, *args[2:]), {k: v for k, v in kwargs.items() if k != "options"}
 
 
@@ -155,12 +157,13 @@ class _SpanName(str):
     span: telemetry.Span
 
 
+@contained
 def _taken_over(options: Any, observer: Observer) -> Any:
-    """`options` for a call whose span is ours, or `options` where the SDK would make no span."""
+    """`options` for a call whose span is ours; None where the SDK makes no span, or we have none."""
     name = getattr(options, "span_name", None)
     span = telemetry.stand_in(observer.span)
     if not isinstance(name, str) or span is None:
-        return options
+        return None
     ours = _SpanName(name)
     ours.span = span
     options = copy(options)  # the caller's stay as they are
@@ -169,10 +172,7 @@ def _taken_over(options: Any, observer: Observer) -> Any:
 
 
 def _start_api_call_span(wrapped: Wrapped, _: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Lets the SDK go on with our span as if it were its own, so that it sends `traceparent` where it would have.
-
-    It cannot record on it: what it is given has the identity of our span only.
-    """
+    """Lets the SDK go on with our span as if it were its own, so that it sends `traceparent` where it would have."""
     options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004  # tracer, base_url, options
     name = getattr(options, "span_name", None)
     return name.span if isinstance(name, _SpanName) else wrapped(*args, **kwargs)
@@ -184,7 +184,7 @@ def _start_api_call_span(wrapped: Wrapped, _: Any, args: Arguments, kwargs: Keyw
 def _failed(observer: Observer, error: BaseException) -> None:
     """The call raised: no stream."""
     _describe_failure(observer, error)
-    _end_by_error(observer, error)
+    end_by_error(observer, error)
 
 
 @contained
@@ -204,11 +204,12 @@ def _opened(observer: Observer, result: Any) -> None:
 
 @contained
 def _watch(observer: Observer, result: Any) -> bool:
-    """Whether `result` has a response that can be watched. A middleware may return anything."""
+    """Whether `result` has a response that can be watched from its beginning. A middleware may return anything."""
     response: Any = getattr(result, "http_response", None) or getattr(result, "response", None)
-    if not hasattr(response, "stream"):
+    body = getattr(response, "stream", None)
+    if body is None or type(body) is Body or getattr(response, "is_stream_consumed", False):
         return False
-    response.stream = Body(response.stream, observer)
+    response.stream = Body(body, observer)
     observer.opened(translate.response_attributes(response))
     return True
 
@@ -217,91 +218,75 @@ def _watch(observer: Observer, result: Any) -> bool:
 
 
 def _stream(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Generator[Any, None, None]:
-    return _read(wrapped(*args, **kwargs), stream.response)
+    return _read(wrapped(*args, **kwargs), getattr(stream, "response", None))
 
 
 def _stream_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> AsyncGenerator[Any, None]:
-    return _read_async(wrapped(*args, **kwargs), stream.response)
+    return _read_async(wrapped(*args, **kwargs), getattr(stream, "response", None))
 
 
-# Up to 1.13 the SDK makes the generator while the call is still running, so the observer is looked up at the first
-# event. The two readers differ by `async` only.
+# The two readers differ by `async` only. Up to 1.13 the SDK makes the generator while the call is still running, so the
+# observer is looked up at the first event. They hold the response, not the stream, and no event, so that both go when
+# the application lets go of them.
 
 
 def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, None, None]:
     observer = observer_of(response)
-    if observer is None:
+    if observer is None or observer.is_read:  # of another call, or another reader's
         yield from events
         return
-    clock = time.perf_counter
+    clock, observe = time.perf_counter, translate.observe
     observer.is_read = True
     try:
         while True:
             observer.waiting_since = clock()
             try:
-                event = next(events)
+                yield observe(next(events), observer, clock())
             except StopIteration:
                 break
-            at = clock()
-            observer.waiting_since = None
-            translate.observe(event, observer, at)
-            yield event
     except GeneratorExit:
-        with observer.leaving("dropped"):
+        with observer.leaving(LOST):
             events.close()
         raise
     except BaseException as error:
-        _end_by_error(observer, error)
+        end_by_error(observer, error)
         raise
     observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
 
 async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> AsyncGenerator[Any, None]:
     observer = observer_of(response)
-    if observer is None:
+    if observer is None or observer.is_read:
         try:
             async for event in events:
                 yield event
         finally:
             await close_unless_finalized(events)
         return
-    clock = time.perf_counter
+    clock, observe = time.perf_counter, translate.observe
     observer.is_read = True
     try:
         while True:
             observer.waiting_since = clock()
             try:
-                event = await events.__anext__()
+                yield observe(await events.__anext__(), observer, clock())
             except StopAsyncIteration:
                 break
-            at = clock()
-            observer.waiting_since = None
-            translate.observe(event, observer, at)
-            yield event
     except GeneratorExit:
-        with observer.leaving("dropped"):
+        with observer.leaving(LOST):
             await close_unless_finalized(events)
         raise
     except BaseException as error:
-        _end_by_error(observer, error)
+        end_by_error(observer, error)
         raise
     observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
-
-
-@contained
-def _end_by_error(observer: Observer, error: BaseException) -> None:
-    ending = translate.ending(error, time.perf_counter())
-    if observer.torn_at is not None and translate.is_torn_connection(error):
-        # Somebody closed the response while this reader waited, and it met what was left.
-        ending = Ending("reader_left", observer.torn_at, "closed")
-    observer.end(ending)
 
 
 def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
     observer = observer_of(stream.response)
     if observer is None:
         return wrapped(*args, **kwargs)
-    with observer.leaving(reason_to_leave(observer), time.perf_counter()):
+    with observer.leaving(left_by_close(observer)):
         return wrapped(*args, **kwargs)
 
 
@@ -309,5 +294,5 @@ async def _close_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: K
     observer = observer_of(stream.response)
     if observer is None:
         return await wrapped(*args, **kwargs)
-    with observer.leaving(reason_to_leave(observer), time.perf_counter()):
+    with observer.leaving(left_by_close(observer)):
         return await wrapped(*args, **kwargs)

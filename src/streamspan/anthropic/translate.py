@@ -5,9 +5,11 @@ Sources: `anthropic/_tracing.py` and `anthropic/lib/_tracing/` (the attributes o
 them), `anthropic/types/` (the events).
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar, cast
 
+from anthropic import BaseModel
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
@@ -24,6 +26,7 @@ TRUNCATED_ERROR_TYPE = "api_error"
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
 _SERVER_TOOL_COUNTS_AT_MOST = 16
+_ERROR_TYPE = re.compile(r"[a-z0-9_]{1,64}")  # what a server may send there is text of any kind
 T = TypeVar("T")
 
 # --- the request -------------------------------------------------------------------------------------------------
@@ -120,6 +123,7 @@ def request_attributes(request: Any) -> Attributes:
 @observing
 def observe(event: Any, observer: Observer, at: float) -> None:
     """Tell `observer` of one event that arrived at `at`. Runs for every event, nearly all of which are text deltas."""
+    observer.waiting_since = None
     if getattr(event, "type", None) != "content_block_delta":
         _other_event(event, observer, at)
         return
@@ -158,9 +162,13 @@ def _other_event(event: Any, observer: Observer, at: float) -> None:
 
 def _content_block_start(event: Any, observer: Observer, at: float) -> None:
     block = getattr(event, "content_block", None)
+    block_type = _typed(_field(block, "type"), str) or "unknown"
+    model = _typed(_field(_field(block, "to"), "model"), str) if block_type == "fallback" else None
+    if model is not None:
+        observer.state.model_changed(model)
     observer.block_started(
         _index(event),
-        _typed(_field(block, "type"), str) or "unknown",
+        block_type,
         at,
         tool_name=_typed(_field(block, "name"), str),
         tool_id=_typed(_field(block, "id"), str),
@@ -242,9 +250,7 @@ def _compaction(iterations: Any) -> dict[str, int | None]:
 
 def _server_tool_requests(server_tools: Any) -> dict[str, int | None]:
     """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
-    if server_tools is None:
-        return {}
-    counts: dict[str, Any] = dict(server_tools)
+    counts = _fields(server_tools)
     known = [name for name in counts if name.endswith("_requests")]
     return {
         semconv.USAGE_SERVER_TOOL_PREFIX + name: _typed(counts[name], int)
@@ -278,7 +284,7 @@ def error_type(error: Exception) -> str:
         return "connection_error"
     said = _typed(_field(_field(_field(error, "body"), "error"), "type"), str)
     status_code = _typed(_field(error, "status_code"), int)
-    if said:
+    if said and _ERROR_TYPE.fullmatch(said):
         return said
     # An error event has the status of the response that opened its stream, which is no error.
     return str(status_code) if status_code is not None and status_code >= 400 else "client_error"  # noqa: PLR2004
@@ -299,6 +305,11 @@ def _field(value: Any, name: str) -> Any:
 
 def _mapping(value: Any) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
+
+
+def _fields(value: Any) -> Mapping[str, Any]:
+    """All fields of a model or of a mapping, those too that this version of the SDK does not know."""
+    return dict(value) if isinstance(value, BaseModel) else _mapping(value)
 
 
 def _items(value: Any) -> Sequence[Any]:

@@ -25,6 +25,7 @@ as invalid when no text that follows could have made it JSON. Every tool call is
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from itertools import islice
 from typing import Literal
 
 from .tool_input import ToolInput
@@ -36,6 +37,7 @@ DeltaKind = Literal["text", "thinking", "tool_input"]
 EndKind = Literal["message_stop", "body_end", "failure", "reader_left", "unobserved"]
 
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
+_COUNTS_AT_MOST = 32  # of the provider's own
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
 _PHASE_OF_BLOCK: Mapping[str, Phase] = {"text": "text", "thinking": "thinking", "redacted_thinking": "thinking"}
 
@@ -63,8 +65,9 @@ class Usage:
 
     def replaced_by(self, newer: "Usage") -> "Usage":
         """The counts are cumulative: the newer one replaces, and None replaces nothing."""
+        more = dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST))
         given = {f.name: getattr(newer, f.name) for f in fields(newer) if getattr(newer, f.name) is not None}
-        return replace(self, **{**given, "more": {**self.more, **newer.more}})
+        return replace(self, **{**given, "more": more})
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +175,10 @@ class StreamState:
             self._model = model
         # What `message_start` says of the output is a placeholder.
         self._usage = self._usage.replaced_by(replace(usage, output_tokens=None, reasoning_tokens=None))
+
+    def model_changed(self, model: str) -> None:
+        """Another model goes on with the message."""
+        self._model = model
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None

@@ -11,7 +11,6 @@ Terms
 """
 
 import re
-import sys
 from typing import Literal
 
 Verdict = Literal["complete", "unfinished", "invalid"]
@@ -143,7 +142,7 @@ class ToolInput:
         return "next" if self._stack else "end"
 
 
-def _matched_to(pattern: re.Pattern[str], text: str, position: int, end: int = sys.maxsize) -> int:
-    """Where a match of `pattern` at `position` ends; `position` if there is none."""
-    match = pattern.match(text, position, end)
+def _matched_to(pattern: re.Pattern[str], text: str, position: int, end: int | None = None) -> int:
+    """Where a match of `pattern` at `position` ends, which is before `end`; `position` if there is none."""
+    match = pattern.match(text, position, len(text) if end is None else end)
     return position if match is None else match.end()
