@@ -8,6 +8,7 @@ import math
 import multiprocessing
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from typing import Any, Literal, cast, get_args
 
@@ -31,6 +32,7 @@ Fault = Literal[
     "overloaded",
 ]
 FAULTS: tuple[Fault, ...] = get_args(Fault)
+CONNECTIONS_WAITING_AT_MOST = 2000
 
 
 def _sent(events: list[wire.Event]) -> bytes:
@@ -73,8 +75,18 @@ def answer(exchange: Exchange) -> Script:
 def serve(parent: Connection) -> None:
     descriptors.allow_many()
     with MessagesServer(choose=answer) as server:
+        lengthen_queue(server)
         parent.send(server.url)
         parent.recv()
+
+
+def lengthen_queue(server: MessagesServer) -> None:
+    """With asyncio's queue of 100, Linux resets one in some thousand connections (`SyncookiesFailed` in nstat)."""
+    connection = HTTPConnection("127.0.0.1", server.port)
+    connection.request("POST", "/", '{"model": "none"}')
+    connection.getresponse().read()  # so now asyncio has made its own
+    connection.close()
+    server._listener.listen(CONNECTIONS_WAITING_AT_MOST)
 
 
 @contextmanager
