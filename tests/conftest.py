@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.demo.server import MessagesServer
+from streamspan.observer import open_streams
 
 
 @pytest.fixture(scope="module")
@@ -26,6 +27,15 @@ def failures_of_ours_are_errors() -> Iterator[None]:
     guard.reraises = True
     yield
     guard.reraises = False
+
+
+@pytest.fixture(autouse=True)
+def each_test_has_its_own_streams() -> Iterator[None]:
+    """What a failing test leaves open is not the next one's."""
+    yield
+    for observer in tuple(open_streams):
+        observer.forget()
+    open_streams.clear()
 
 
 @pytest.fixture

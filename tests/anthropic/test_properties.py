@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -20,7 +21,7 @@ from streamspan.observer import open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
 from tests.anthropic.spans import attributes
 
-EXAMPLES = 1000
+EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "300"))  # `make soak` asks for thousands
 OUTCOMES = {"complete", "truncated", "error", "aborted"}
 
 

@@ -156,6 +156,10 @@ class _SpanName(str):
     __slots__ = ("span",)
     span: telemetry.Span
 
+    def __deepcopy__(self, _: object) -> "_SpanName":
+        """Bedrock's client copies the options deeply; the span is the same."""
+        return self
+
 
 @contained
 def _taken_over(options: Any, observer: Observer) -> Any:
@@ -207,8 +211,10 @@ def _watch(observer: Observer, result: Any) -> bool:
     """Whether `result` has a response that can be watched from its beginning. A middleware may return anything."""
     response: Any = getattr(result, "http_response", None) or getattr(result, "response", None)
     body = getattr(response, "stream", None)
-    if body is None or type(body) is Body or getattr(response, "is_stream_consumed", False):
+    if body is None or type(body) is Body:
         return False
+    if getattr(response, "is_stream_consumed", False) and not hasattr(response, "_content"):
+        return False  # a middleware has begun to read it, and did not keep what it read
     response.stream = Body(body, observer)
     observer.opened(translate.response_attributes(response))
     return True

@@ -26,7 +26,7 @@ TRUNCATED_ERROR_TYPE = "api_error"
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
 _SERVER_TOOL_COUNTS_AT_MOST = 16
-_ERROR_TYPE = re.compile(r"[a-z0-9_]{1,64}")  # what a server may send there is text of any kind
+_ERROR_TYPE = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
 T = TypeVar("T")
 
 # --- the request -------------------------------------------------------------------------------------------------
