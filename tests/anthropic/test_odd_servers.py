@@ -1,0 +1,146 @@
+"""Servers that send what the API does not, or what it sends rarely."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+import anthropic
+import pytest
+from anthropic import Anthropic
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from streamspan import guard
+from streamspan.demo import wire
+from streamspan.demo.script import Script, error_response
+from streamspan.demo.server import MessagesServer
+from tests.anthropic.paths import REQUEST
+from tests.anthropic.spans import attributes, ended_spans
+
+pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
+
+MARKER = "MARKER"
+
+
+@pytest.fixture
+def client(server: MessagesServer) -> Iterator[Anthropic]:
+    http_client = anthropic.DefaultHttpxClient(verify=False)
+    with Anthropic(base_url=server.url, api_key="none", max_retries=0, http_client=http_client) as client:
+        yield client
+
+
+@pytest.fixture
+def failures(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
+    """Failures of ours are counted here, as in an application."""
+    monkeypatch.setattr(guard, "reraises", False)
+    guard.failures.clear()
+    return guard.failures
+
+
+def span_of(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, script: Script) -> ReadableSpan:
+    """The span of a stream that is read to its end, whatever that is."""
+    server.scripts.append(script)
+    with suppress(anthropic.APIStatusError):
+        for _ in client.beta.messages.create(stream=True, **REQUEST):
+            pass
+    (span,) = ended_spans(exporter)
+    return span
+
+
+# --- usage -------------------------------------------------------------------------------------------------------
+
+
+def message_with_usage(usage: object) -> Script:
+    """A message whose first and last event report `usage`."""
+    message = {"id": wire.MESSAGE_ID, "type": "message", "role": "assistant", "model": wire.MODEL, "usage": usage}
+    delta = {"stop_reason": "end_turn", "stop_sequence": None}
+    return [
+        wire.Event("message_start", {"type": "message_start", "message": message}),
+        *wire.text_block(0, "Some text."),
+        wire.Event("message_delta", {"type": "message_delta", "delta": delta, "usage": usage}),
+        wire.message_stop(),
+    ]
+
+
+@pytest.mark.parametrize(
+    "usage",
+    [
+        3,
+        [],
+        {"server_tool_use": "x"},
+        {"server_tool_use": {"web_search_requests": "x"}},
+        {"iterations": {"a": 1}},
+        {"iterations": [3, {"type": "compaction", "input_tokens": "x"}]},
+        {"cache_creation": []},
+        {"input_tokens": "x", "output_tokens": {}, "service_tier": 3},
+    ],
+    ids=str,
+)
+def test_odd_usage(
+    usage: object,
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    failures: dict[str, int],
+) -> None:
+    """Whatever the server says of the usage, the span says whose the message is and how it ended."""
+    span = span_of(client, server, exporter, message_with_usage(usage))
+
+    assert {
+        "gen_ai.response.id": wire.MESSAGE_ID,
+        "gen_ai.response.model": wire.MODEL,
+        "llm_stream.outcome": "complete",
+    }.items() <= attributes(span).items()
+    assert failures == {}
+
+
+def test_ever_new_counts(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+    """A server that names another count in each event, 20,000 times, gets 32 attributes of them."""
+    deltas = (
+        wire.message_delta(None, 1, usage={"server_tool_use": {f"tool_{number}_requests": 1}})
+        for number in range(20_000)
+    )
+    body = b"".join(event.encoded() for event in deltas)
+    span = span_of(
+        client, server, exporter, [wire.message_start(), body, wire.message_delta("end_turn", 2), wire.message_stop()]
+    )
+    counts = [name for name in attributes(span) if name.startswith("llm_stream.usage.")]
+
+    assert len(counts) == 32
+    assert attributes(span)["llm_stream.outcome"] == "complete"
+
+
+# --- errors ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("script", "error_type"),
+    [
+        ([wire.message_start(), wire.error(f"x {MARKER}", MARKER)], "client_error"),
+        (error_response(400, f"x {MARKER}", MARKER), "400"),
+    ],
+    ids=["in the stream", "before the stream"],
+)
+def test_error_types_are_words(
+    script: Script, error_type: str, client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """What a server sends as the type of an error is told where it is a word, and left out where it may be any text."""
+    span = span_of(client, server, exporter, script)
+
+    assert (attributes(span)["llm_stream.outcome"], attributes(span)["error.type"]) == ("error", error_type)
+    assert MARKER not in span.to_json()
+
+
+# --- another model -----------------------------------------------------------------------------------------------
+
+
+def test_another_model_goes_on(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+    """Behind a `fallback` block the model of the message is the one that it names."""
+    fallback = {"type": "fallback", "from": {"model": wire.MODEL}, "to": {"model": "claude-opus-4-8"}}
+    block = [wire.block_start(0, fallback), wire.block_stop(0)]
+    span = span_of(client, server, exporter, list(wire.whole_message(block, wire.text_block(1, "Hello"))))
+
+    assert {
+        "gen_ai.request.model": "claude-sonnet-4-6",
+        "gen_ai.response.model": "claude-opus-4-8",
+        "llm_stream.outcome": "complete",
+    }.items() <= attributes(span).items()
