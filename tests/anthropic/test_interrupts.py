@@ -204,6 +204,23 @@ def test_streams_half_read_when_the_loop_ends(server: MessagesServer, exporter: 
     assert observer.open_streams == set()
 
 
+@pytest.mark.usefixtures("instrumented")
+def test_streams_of_the_main_task_when_the_loop_ends(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+    """The same for streams that only the main task held: the loop cancels the tasks in which they are closed."""
+
+    async def main() -> None:
+        http_client = anthropic.DefaultAsyncHttpxClient(verify=False)
+        client = AsyncAnthropic(base_url=server.url, api_key="none", max_retries=0, http_client=http_client)
+        streams = [await opened(client, server) for _ in range(20)]
+        for stream in streams:
+            for _ in range(MIDDLE_OF_TEXT):
+                await stream.__anext__()
+
+    asyncio.run(main())
+
+    assert [abort_of(span) for span in ended_spans(exporter)] == [("aborted", "dropped", "text")] * 20
+
+
 # --- failures of ours --------------------------------------------------------------------------------------------
 
 

@@ -26,6 +26,8 @@ from streamspan.observer import Observer
 
 from . import translate
 
+LOST = Ending("reader_left", None, "dropped")
+
 
 class Body(wrapt.ObjectProxy):  # pyright: ignore[reportMissingTypeArgument]  # wrapt 1 has none
     """`response.stream` with its observer."""
@@ -115,6 +117,17 @@ def end_by_error(observer: Observer, error: BaseException) -> None:
         # Somebody closed the response while the reader waited, and it met what was left.
         ending = Ending("reader_left", observer.torn_at, "closed")
     observer.end(ending)
+
+
+def end_reading(observer: Observer, error: BaseException) -> None:
+    """A reader was stopped: by its read, or while it did not wait for one.
+
+    The latter is an event loop that ends: it cancels the task in which it closes the generator of a dropped stream.
+    """
+    if observer.waiting_since is None:
+        observer.end(LOST)
+    else:
+        end_by_error(observer, error)
 
 
 @contained

@@ -27,11 +27,9 @@ from streamspan.guard import contained
 from streamspan.observer import Observer
 
 from . import translate
-from .body import Body, close_unless_finalized, end_by_error, identity, left_by_close, observer_of
+from .body import LOST, Body, close_unless_finalized, end_by_error, end_reading, identity, left_by_close, observer_of
 
 _log = logging.getLogger(__name__)
-
-LOST = Ending("reader_left", None, "dropped")
 
 Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
@@ -255,7 +253,7 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
             events.close()
         raise
     except BaseException as error:
-        end_by_error(observer, error)
+        end_reading(observer, error)
         raise
     observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
@@ -283,7 +281,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
             await close_unless_finalized(events)
         raise
     except BaseException as error:
-        end_by_error(observer, error)
+        end_reading(observer, error)
         raise
     observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
