@@ -1,0 +1,494 @@
+"""Scores the loop detector on a set that it makes itself.
+
+    python benchmarks/repetition.py            every measure, on some 1,500 texts
+    python benchmarks/repetition.py --short    for CI: fewer texts; exits 1 on a miss that must not be
+
+The texts come from seeded generators, so the set is the same on every machine and no text is kept here.
+A *reader* is the char at which a reasonable reader says "it loops": three cycles and at least 150 chars, or
+400 chars of signs that say nothing. Delays are counted from there, in chars.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import gc
+import json
+import random
+import sys
+import time
+import tracemalloc
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from streamspan.core.repetition import Repetition, RepetitionDetector
+
+Family = Literal["exact", "degenerate", "drift", "meant", "two copies"]
+Cut = Callable[[str, random.Random], list[str]]
+
+
+def phrases(text: str) -> list[str]:
+    return text.split(", ")
+
+
+WHO = phrases(
+    "the parser, a customer, our gateway, this worker, the old index, every shard, my colleague, the "
+    "scheduler, one replica, the auditor, a second reader, the cache, their mobile client, the "
+    "nightly job, somebody in Lyon, the release manager"
+)
+DOES = phrases(
+    "rejects, rewrites, forgets, copies, renames, postpones, measures, throws away, asks for, "
+    "repairs, splits, merges, announces, ignores, signs, compresses"
+)
+WHAT = phrases(
+    "the last page, two empty rows, an expired token, the whole invoice, a broken link, its own "
+    "header, the summary, seven old branches, the wrong locale, a stale lock, every second event, the"
+    " first attachment, an unknown field, the retry budget, half of the log, a draft"
+)
+WHEN = phrases(
+    "before lunch, without a warning, as soon as the queue is full, because nobody asked, on the "
+    "first of the month, in spite of the limit, after the third attempt, while the lights are off, "
+    "for reasons of its own, whenever it rains, since the migration, although the tests pass, in "
+    "front of everyone, until the disk is full, more often than not, to save a little time"
+)
+NAMES = phrases("Ada, Grace, Linus, Margaret, Edsger, Barbara, Tim, Radia, Ken, Frances, Dennis, Hedy")
+ACCENTED = ["une e\u0301te\u0301 ", "a\u0300 peine ", "c\u0327a va ", "ou\u0300 "]
+MARKS = [". ", "! ", " - ", "... ", "; "]
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    kind: str
+    family: Family
+    text: str
+    start: int = 0
+    period: float = 0
+    reader: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    case: Case
+    found: Repetition | None
+    fed: int
+
+
+# --- what the texts are made of ---
+
+
+def sentence(chance: random.Random) -> str:
+    words = f"{chance.choice(WHO)} {chance.choice(DOES)} {chance.choice(WHAT)} {chance.choice(WHEN)}."
+    return words[0].upper() + words[1:]
+
+
+def paragraph(chance: random.Random, sentences: int) -> str:
+    return " ".join(sentence(chance) for _ in range(sentences))
+
+
+def prose(chance: random.Random, chars: int) -> str:
+    text = ""
+    while len(text) < chars:
+        text += paragraph(chance, chance.randint(2, 6)) + "\n\n"
+    return text
+
+
+def function(chance: random.Random) -> str:
+    name, argument = chance.sample(["total", "price", "index", "owner", "route", "label", "shard", "token"], 2)
+    return (
+        f"def {name}_of_{argument}({argument}):\n    if not {argument}:\n        return None\n"
+        f"    {name} = lookup({argument}, limit={chance.randint(2, 90)})\n"
+        f"    return {name} or {argument}.{name}\n\n"
+    )
+
+
+def json_item(chance: random.Random) -> str:
+    return json.dumps({"id": chance.randint(1, 999), "name": chance.choice(NAMES), "note": sentence(chance)}) + ",\n"
+
+
+UNITS: dict[str, Callable[[random.Random], str]] = {
+    "char": lambda chance: chance.choice("xa!0)=\n"),
+    "word": lambda chance: chance.choice(["and", "the", "error", "compute", "return"]) + " ",
+    "phrase": lambda chance: " ".join(sentence(chance).split()[-4:]) + " ",
+    "sentence": lambda chance: sentence(chance) + " ",
+    "three sentences": lambda chance: paragraph(chance, 3) + "\n",
+    "paragraph": lambda chance: paragraph(chance, chance.randint(6, 12)) + "\n\n",
+    "code line": lambda chance: function(chance).splitlines(keepends=True)[3],
+    "code block": function,
+    "JSON item": json_item,
+    "closing tag": lambda chance: chance.choice(["</invoke>\n", "</div>", "</function_results>\n", "<br/>"]),
+    "list item": lambda chance: f"- **{chance.choice(NAMES)}**: {sentence(chance)}\n",
+    "table row": lambda chance: f"| {chance.choice(NAMES)} | {chance.randint(1, 400)} | {sentence(chance)} |\n",
+    "emoji": lambda chance: "".join(chance.sample("🦜🌴🔥🧪✨😂", 2)) + " ",
+    "ideographs": lambda chance: "".join(chance.sample("我会再检查一下配置文件然后继续修改代码", 14)) + "。",
+    "accents": lambda chance: "".join(chance.sample(ACCENTED, 4)),
+}
+
+
+def reader_of(start: int, period: float, unit: str) -> int:
+    says_nothing = not any(char.isalpha() or char > "\u2600" for char in unit)
+    return start + round(max(3 * period, 400 if says_nothing else 150))
+
+
+# --- loops ---
+
+
+def exact_loop(kind: str, chance: random.Random) -> Case:
+    unit = UNITS[kind](chance)
+    lead = prose(chance, chance.choice([0, 100, 1_500, 14_000]))
+    text = unit * chance.choice([-(-500 // len(unit)) + 1, 6, 12, 50, -(-4_000 // len(unit))])
+    while len(text) < max(460, 4 * len(unit)):
+        text += unit
+    if chance.random() < 0.2:
+        escaped = json.dumps({"path": "notes.md", "content": lead + text}, ensure_ascii=False)
+        head = len(json.dumps({"path": "notes.md", "content": lead}, ensure_ascii=False)) - 2
+        unit = json.dumps(unit, ensure_ascii=False)[1:-1]
+        return Case(f"{kind}, tool input", "exact", escaped, head, len(unit), reader_of(head, len(unit), unit))
+    lead = lead.rstrip("\n") + "\n" * (len(unit) > 1)
+    return Case(kind, "exact", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit))
+
+
+def drifted(kind: str, unit: str, cycle: int, chance: random.Random) -> str:
+    """One cycle of a loop that never says its unit in quite the same way."""
+    match kind:
+        case "counter":
+            return f"Step {cycle + 1}: {unit}\n"
+        case "case":
+            return chance.choice([unit, unit, unit.lower(), unit.upper(), unit.swapcase()]) + "\n"
+        case "punctuation":
+            return "".join(chance.choice([".", *MARKS]) if char == "." else char for char in unit) + "\n"
+        case "spacing":
+            return "".join(chance.choice([" ", " ", " ", "\n", "  "]) if char == " " else char for char in unit) + "\n"
+        case _:
+            cut_short = cycle > 0 and chance.random() < 0.4
+            return unit[: len(unit) * 2 // 3 if cut_short else None] + "\n\n"
+
+
+DRIFTS = ["counter", "case", "punctuation", "spacing", "truncated"]
+
+
+def drifting_loop(kind: str, chance: random.Random) -> Case:
+    unit = paragraph(chance, chance.randint(2, 6))
+    lead = prose(chance, chance.choice([0, 100, 1_500, 14_000]))
+    cycles = chance.choice([8, 12, 20])
+    text = "".join(drifted(kind, unit, cycle, chance) for cycle in range(cycles))
+    period = len(text) / cycles
+    return Case(kind, "drift", lead + text, len(lead), period, reader_of(len(lead), period, unit))
+
+
+def degenerating_text(kind: str, chance: random.Random) -> Case:
+    """What a chain of words or chars says when it always takes the likeliest next one."""
+    tokens = list(prose(chance, 6_000)) if kind == "chars" else prose(chance, 6_000).split(" ")
+    order = 5 if kind == "chars" else chance.choice([1, 2])
+    following: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    tokens += tokens[: order + 1]
+    for at in range(len(tokens) - order):
+        following[tuple(tokens[at : at + order])][tokens[at + order]] += 1
+    begin = chance.randrange(len(tokens) - order)
+    said = tokens[begin : begin + order]
+    seen: dict[tuple[str, ...], int] = {}
+    while (state := tuple(said[-order:])) not in seen:
+        seen[state] = len(said)
+        said.append(following[state].most_common(1)[0][0])
+    cycle = said[seen[state] :]
+    between = "" if kind == "chars" else " "
+    lead = between.join(said[: seen[state]]) + between
+    unit = between.join(cycle) + between
+    text = lead + unit * (-(-1_200 // len(unit)) + 6)
+    return Case(f"chain of {kind}", "degenerate", text, len(lead), len(unit), reader_of(len(lead), len(unit), unit))
+
+
+# --- texts that repeat on purpose ---
+
+# Every row is made from one of these, with fresh words and numbers.
+ROWS = {
+    "markdown table": "| {n} | {name} | {number} ms | ok |",
+    "CSV": "{n},{name},{what},0,0,0,{digit}",
+    "SQL": "INSERT INTO users (id, name, active, score) VALUES ({n}, '{name}', true, {digit});",
+    "log": "2026-03-01T12:{n:02}:{number:03}Z INFO worker-{digit} heartbeat ok latency={number}ms",
+    "YAML": "  - name: {name}-{n}\n    image: registry.local/app:{digit}\n    restart: always",
+    "test code": "def test_parse_{n}() -> None:\n    assert parse('{what}') == {number}\n\n",
+    "diff": "@@ -{n},7 +{n},7 @@\n     user = load()\n-    limit = {n}\n+    limit = {number}\n     return",
+    "hex dump": "{n:07x}0: 0000 0000 00{number:02x} ffff 0000 0{number:03x} 0000 {number:04x}",
+    "dotted leaders": "{what} {dots} {n}",
+    "shared prefix": "- The command `deploy --all` {does} {what} {when}",
+    "numbers": "0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.{number}, 1.0",
+    "poem": "And {who} {does} {what},",
+    "switch": "        case Status.{name}:\n            return translate(Status.{name}, {n})",
+}
+
+
+def rows(kind: str, chance: random.Random) -> str:
+    return "".join(
+        ROWS[kind].format(
+            n=n,
+            number=chance.randint(1, 250),
+            digit=chance.randint(1, 9),
+            name=chance.choice(NAMES),
+            who=chance.choice(WHO),
+            does=chance.choice(DOES),
+            what=chance.choice(WHAT),
+            when=chance.choice(WHEN),
+            dots="." * chance.randint(20, 90),
+        )
+        + "\n"
+        for n in range(chance.randint(20, 90))
+    )
+
+
+def json_array(chance: random.Random) -> str:
+    items = [{"id": n, "name": chance.choice(NAMES), "tags": ["a", "b"], "parent": None} for n in range(60)]
+    return json.dumps(items, indent=2)
+
+
+def song(chance: random.Random) -> str:
+    chorus = f"Oh, {chance.choice(WHO)} goes rolling home,\n" * chance.choice([2, 3]) + "And the night is long.\n\n"
+    return "".join(f"{sentence(chance)}\n{sentence(chance)}\n\n{chorus}" for _ in range(8))
+
+
+def licensed_files(chance: random.Random) -> str:
+    header = "# Licensed under the terms of the project.\n# See the file LICENSE in the root folder.\n\n"
+    return "".join(header + function(chance) for _ in range(12))
+
+
+def ascii_art(chance: random.Random) -> str:
+    lines = ["".join(chance.choice(" .#@") * chance.randint(1, 9) for _ in range(9)) for _ in range(30)]
+    return "\n".join([*lines, "=" * 120, *lines[:7], "-" * 160])
+
+
+def bitmap(chance: random.Random) -> str:
+    data = chance.randbytes(600) + bytes(1_500) + chance.randbytes(300)
+    return json.dumps({"type": "image", "data": "iVBORw0KGgo" + base64.b64encode(data).decode()})
+
+
+def source(chance: random.Random) -> str:
+    return "".join(function(chance) for _ in range(25))
+
+
+MEANT: dict[str, Callable[[random.Random], str]] = {
+    **{kind: partial(rows, kind) for kind in ROWS},
+    "JSON array": json_array,
+    "song": song,
+    "license headers": licensed_files,
+    "ASCII art": ascii_art,
+    "base64": bitmap,
+    "prose": partial(prose, chars=6_000),
+    "source": source,
+}
+
+
+def quotation(chance: random.Random) -> Case:
+    unit = chance.choice([UNITS["paragraph"], UNITS["code block"], UNITS["JSON item"], UNITS["sentence"]])(chance)
+    return Case("quotation", "two copies", prose(chance, 400) + unit * 2 + prose(chance, 300))
+
+
+def cases(copies: int) -> Iterator[Case]:
+    """`copies` texts of every kind, each from its own seed."""
+    for n in range(copies):
+        for kind in UNITS:
+            yield exact_loop(kind, random.Random(f"exact {kind} {n}"))
+        for kind in DRIFTS:
+            yield drifting_loop(kind, random.Random(f"drift {kind} {n}"))
+        for kind in ("words", "chars"):
+            yield degenerating_text(kind, random.Random(f"chain {kind} {n}"))
+        for kind, make in MEANT.items():
+            yield Case(kind, "meant", make(random.Random(f"meant {kind} {n}")))
+        yield quotation(random.Random(f"twice {n}"))
+
+
+# --- measures ---
+
+
+def small_deltas(text: str, chance: random.Random) -> list[str]:
+    pieces: list[str] = []
+    at = 0
+    while at < len(text):
+        size = chance.randint(1, 30)
+        pieces.append(text[at : at + size])
+        at += size
+    return pieces
+
+
+def single_chars(text: str, chance: random.Random) -> list[str]:  # noqa: ARG001 - a Cut
+    return list(text)
+
+
+def one_delta(text: str, chance: random.Random) -> list[str]:  # noqa: ARG001 - a Cut
+    return [text]
+
+
+def result_of(case: Case, cut: Cut, *, drift: bool) -> Result:
+    detector = RepetitionDetector(drift=drift)
+    fed = 0
+    for piece in cut(case.text, random.Random(len(case.text))):
+        fed += len(piece)
+        if found := detector.feed(piece):
+            return Result(case, found, fed)
+    return Result(case, detector.finish(), fed)
+
+
+def is_hit(result: Result) -> bool:
+    return result.found is not None and result.fed >= result.case.start
+
+
+def percentile(values: Sequence[float], share: float) -> float:
+    return sorted(values)[min(int(share * len(values)), len(values) - 1)] if values else 0.0
+
+
+def share(values: Sequence[bool]) -> str:
+    return f"{sum(values)}/{len(values)} ({sum(values) / max(len(values), 1):.1%})"
+
+
+def starts_right(result: Result) -> bool:
+    found, case = result.found, result.case
+    return found is not None and abs(found.start - case.start) <= max(case.period, 1)
+
+
+def period_right(result: Result) -> bool:
+    found, case = result.found, result.case
+    slack = max(1, case.period / 10) if case.family == "drift" else 0
+    return found is not None and abs(found.period - case.period) <= slack
+
+
+def cuts_agree(case: Case, *, drift: bool) -> bool:
+    verdicts = {
+        found and (found.start, found.period, found.count)
+        for cut in (small_deltas, single_chars, one_delta)
+        for found in [result_of(case, cut, drift=drift).found]
+    }
+    return len(verdicts) == 1
+
+
+def seconds(pieces: Sequence[Sequence[str]], *, drift: bool) -> float:
+    best = float("inf")
+    for _ in range(3):
+        gc.collect()
+        began = time.process_time()
+        for text in pieces:
+            feed = RepetitionDetector(drift=drift).feed
+            for piece in text:
+                feed(piece)
+        best = min(best, time.process_time() - began)
+    return best
+
+
+def slowest_feed_us(text: str, *, drift: bool) -> float:
+    """The smallest of three worst feeds: the others are the scheduler's."""
+    worst: list[float] = []
+    for _ in range(3):
+        feed = RepetitionDetector(drift=drift).feed
+        slowest = 0
+        for piece in small_deltas(text, random.Random(1)):
+            began = time.thread_time_ns()
+            feed(piece)
+            slowest = max(slowest, time.thread_time_ns() - began)
+        worst.append(slowest / 1_000)
+    return min(worst)
+
+
+def adversaries() -> dict[str, str]:
+    short, long = "a", "ab"
+    while len(long) < 60_000:
+        short, long = long, long + short
+    chance = random.Random(7)
+    return {
+        "one char": "a" * 60_000,
+        "Fibonacci": long[:60_000],
+        "near repeats": "".join(
+            f"line {i * i % 977} of the table is as long as this, more or less\n" for i in range(900)
+        ),
+        "long period": "".join(chance.choices("abcdefghij \n", k=3_000)) * 20,
+    }
+
+
+def memory_bytes(text: str, *, drift: bool) -> int:
+    pieces = small_deltas(text, random.Random(1))
+    tracemalloc.start()
+    detector = RepetitionDetector(drift=drift)
+    for piece in pieces:
+        detector.feed(piece)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held
+
+
+# --- the report ---
+
+
+def of(results: Sequence[Result], *families: Family) -> list[Result]:
+    return [result for result in results if result.case.family in families]
+
+
+def print_measure(name: str, value: str) -> None:
+    print(f"  {name:32} {value}")
+
+
+def print_verdicts(results: Sequence[Result], *, drift: bool) -> None:
+    for family in ("exact", "degenerate", "drift"):
+        found = of(results, family)
+        print_measure(f"{family} loops found", share([is_hit(result) for result in found]))
+        missed = Counter(result.case.kind for result in found if not is_hit(result))
+        if missed and (drift or family != "drift"):
+            print_measure("  missed", str(dict(missed)))
+    alarms = Counter(result.case.kind for result in of(results, "meant") if result.found)
+    print_measure("false alarms", f"{sum(alarms.values())} in {len(of(results, 'meant'))} {dict(alarms)}")
+    twice = of(results, "two copies")
+    print_measure("alarms on two copies", str(sum(result.found is not None for result in twice)))
+    hits = [result for result in of(results, "exact", "degenerate", "drift") if is_hit(result)]
+    delays = [result.fed - result.case.reader for result in hits]
+    half, most = percentile(delays, 0.5), percentile(delays, 0.9)
+    print_measure("chars after the reader, p50/p90", f"{half:.0f} / {most:.0f}")
+    print_measure("start within one period", share([starts_right(result) for result in hits]))
+    print_measure("period exact", share([period_right(result) for result in hits]))
+
+
+def print_costs(texts: Sequence[str], *, drift: bool) -> None:
+    pieces = [small_deltas(text, random.Random(1)) for text in texts]
+    cpu = seconds(pieces, drift=drift) / sum(map(len, texts)) * 1e9
+    print_measure("CPU, ns per char", f"{cpu:.0f}")
+    for name, text in adversaries().items():
+        cpu = seconds([small_deltas(text, random.Random(1))], drift=drift) / len(text) * 1e9
+        worst = slowest_feed_us(text, drift=drift)
+        print_measure(f"adversary: {name}", f"{cpu:.0f} ns per char, worst delta {worst:.0f} us")
+    held = memory_bytes("".join(texts)[:200_000], drift=drift)
+    print_measure("memory held, KiB", f"{held / 1024:.0f}")
+
+
+def failures(results: Sequence[Result], *, drift: bool, agree: bool) -> list[str]:
+    """What CI must not let pass: the exact loops and the texts that are meant allow no exception."""
+    wrong = [f"missed: {result.case.kind}" for result in of(results, "exact") if not is_hit(result)]
+    wrong += [f"false alarm: {result.case.kind}" for result in of(results, "meant", "two copies") if result.found]
+    least: dict[Family, float] = {"degenerate": 0.95, "drift": 0.97 if drift else 0}
+    for family, bar in least.items():
+        found = [is_hit(result) for result in of(results, family)]
+        if sum(found) < bar * len(found):
+            wrong.append(f"{family} loops: only {share(found)}")
+    if not agree:
+        wrong.append("the verdict depends on how the text was cut")
+    return wrong
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    options.add_argument("--short", action="store_true", help="fewer texts, no costs; exit 1 on a failure")
+    short = bool(options.parse_args().short)
+    made = list(cases(6 if short else 36))
+    wrong: list[str] = []
+    chars = sum(len(case.text) for case in made)
+    for drift in (False, True):
+        print(f"{'exact and drift' if drift else 'exact only'}: {len(made)} texts, {chars:,} chars")
+        results = [result_of(case, small_deltas, drift=drift) for case in made]
+        print_verdicts(results, drift=drift)
+        agreements = [cuts_agree(case, drift=drift) for case in made[:: 3 if short else 5]]
+        print_measure("same finding however cut", share(agreements))
+        wrong += failures(results, drift=drift, agree=all(agreements))
+        if not short:
+            print_costs([result.case.text for result in of(results, "meant")][:200], drift=drift)
+    print("\n".join(wrong))
+    return 1 if wrong and short else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,302 @@
+"""The loop detector: what it finds, what it leaves alone, and that deltas do not matter."""
+
+from __future__ import annotations
+
+import random
+import tracemalloc
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from streamspan.core.repetition import Repetition, RepetitionDetector
+
+LEAD = "The tests were green yesterday evening, and nobody has touched the parser since then.\n"
+SENTENCE = "Let me check the configuration file once more before I change anything in it. "
+OTHER = (
+    "Then the reviewer asked for a changelog entry, which took another afternoon to agree upon. "
+    "Nothing else in the release was held up by it, and the tag was pushed before supper. "
+    "On Monday the first report came in: somebody with an old kernel saw the watcher stop after a rename.\n"
+)
+PARAGRAPH = (
+    "I should look at the failing test first. It expects two rows and the query returns three, so the "
+    "join must be wrong somewhere. Perhaps the fixture inserts the same user twice. I will read the "
+    "fixture again and then run only this test with the verbose flag, to see which of the three rows is "
+    "the odd one out.\n\n"
+)
+COUNTING = "".join(
+    f"Attempt {n}: the build fails because the linker cannot find the library that we need.\n" for n in range(40)
+)
+TABLE = "".join(f"| {n} | worker-{n % 7} | {n * 37 % 1000} ms | ok |\n" for n in range(80))
+JSON_ITEM = '    {"type": "paragraph", "style": "plain", "content": []},\n'
+CHANCE = random.Random(3)
+FRESH = " ".join("".join(CHANCE.choices("abcdefghijklmnop", k=6)) for _ in range(9_000))
+METHOD = (
+    "    def {}(self, request: Request, response: Response) -> Response:\n"
+    "        self.check_the_rights_of(request, response)\n        return self.render(request, response)\n\n"
+)
+DRIFTS = {
+    "counter": COUNTING,
+    "case": (PARAGRAPH + PARAGRAPH.upper() + PARAGRAPH.lower()) * 3,
+    "punctuation": (PARAGRAPH + PARAGRAPH.replace(".", " -") + PARAGRAPH.replace(".", "...")) * 3,
+    "spacing": (PARAGRAPH + PARAGRAPH.replace(" ", "  ") + PARAGRAPH.replace(" ", "\n")) * 3,
+    "truncated": (PARAGRAPH + PARAGRAPH + PARAGRAPH[:200] + "\n\n" + PARAGRAPH + PARAGRAPH[:220] + "\n\n") * 3,
+}
+LOOPS = {
+    "words": LEAD + "and " * 200,
+    "sentence": LEAD + SENTENCE * 12,
+    "paragraph": LEAD + PARAGRAPH * 5,
+    "closing tag": LEAD + "</invoke>\n" * 100,
+    "code line": LEAD + "        total = total + self.price_of(item)\n" * 20,
+    "JSON item": '{"items": [\n' + JSON_ITEM * 30,
+    "astral": LEAD + "🦜🌴 " * 120,
+    "combining": LEAD + "e\u0301te\u0301 " * 120,
+    "ideographs": LEAD + "我会再检查一下配置文件。" * 40,
+    "newlines": LEAD + "\n" * 900,
+}
+MEANT = {
+    "table": TABLE,
+    "rule": LEAD + "-" * 200 + "\n" + OTHER,
+    "refrain": "".join(line + "\n" + "Sing it again, my friend, sing it again\n" * 3 for line in OTHER.split(". ")),
+    "row of nulls": "INSERT INTO t VALUES (" + "NULL, " * 40 + "NULL);\n",
+    "zeros in base64": "data:image/bmp;base64,Qk1aYmPzAAAA2Mk9RUF" + "A" * 3000,
+    "list of names": "names = [" + "'Classifier', " * 12 + "'License']\n" + OTHER,
+    "declarations": "class Route:\n" + "".join(METHOD.format(name) for name in OTHER.split()[:9]),
+    "two copies": PARAGRAPH * 2 + OTHER,
+}
+
+
+def found_in_one(text: str, *, drift: bool = True) -> Repetition | None:
+    detector = RepetitionDetector(drift=drift)
+    return detector.feed(text) or detector.finish()
+
+
+def found_in_pieces(text: str, sizes: list[int]) -> Repetition | None:
+    detector = RepetitionDetector()
+    at = turn = 0
+    found = None
+    while at < len(text) and found is None:
+        size = sizes[turn % len(sizes)]
+        found = detector.feed(text[at : at + size])
+        at += size
+        turn += 1
+    return found or detector.finish()
+
+
+def watched(text: str) -> RepetitionDetector:
+    detector = RepetitionDetector()
+    for at in range(0, len(text), 7):
+        detector.feed(text[at : at + 7])
+    return detector
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_loop_is_found_where_it_begins(name: str) -> None:
+    """A loop of words, sentences, code, data or signs is found, from its first cycle on."""
+    text = LOOPS[name]
+    lead = len(LEAD) if text.startswith(LEAD) else len('{"items": [')
+
+    found = found_in_one(text)
+
+    assert found is not None
+    assert (found.kind, abs(found.start - lead) <= found.period) == ("exact", True)
+
+
+@pytest.mark.parametrize("name", MEANT)
+def test_meant_repetition_is_left_alone(name: str) -> None:
+    """Tables, rules, refrains, data and quotations are not loops."""
+    assert found_in_one(MEANT[name]) is None
+
+
+def test_finding_says_what_repeats_and_since_when() -> None:
+    """Start, period, count and chars are those of the run, at the moment it became a loop."""
+    found = found_in_one(LEAD + SENTENCE * 12)
+
+    assert found == Repetition(
+        start=len(LEAD), period=len(SENTENCE), count=3, chars=3 * len(SENTENCE) + 12, kind="exact"
+    )
+
+
+def test_finding_is_made_at_its_char() -> None:
+    """Fed char by char, the loop is found at the very char that makes it one."""
+    detector = RepetitionDetector()
+    text = LEAD + SENTENCE * 12
+
+    fed = next(chars for chars, char in enumerate(text, start=1) if detector.feed(char))
+
+    assert fed == len(LEAD) + 3 * len(SENTENCE) + 12
+
+
+def test_offsets_are_code_points() -> None:
+    """An astral char and a combining mark count as one char each."""
+    found = found_in_one("🦜e\u0301" + "🌴🦜e\u0301 " * 60)
+
+    assert found is not None
+    assert (found.start, found.period) == (3, 5)
+
+
+def test_finding_is_returned_once() -> None:
+    """Only the delta that makes the loop returns it."""
+    detector = RepetitionDetector()
+
+    findings = [detector.feed(char) for char in LEAD + SENTENCE * 30]
+
+    assert [finding is not None for finding in findings].count(True) == 1
+    assert detector.finish() is None
+
+
+def test_period_is_the_shortest() -> None:
+    """A unit that is itself two copies is reported as the one copy."""
+    found = found_in_one((SENTENCE + SENTENCE) * 8)
+
+    assert found is not None
+    assert found.period == len(SENTENCE)
+
+
+@given(st.permutations(OTHER.split()).map(" ".join), st.text(max_size=300))
+def test_two_copies_are_never_a_loop(unit: str, lead: str) -> None:
+    """Whatever is said twice, and only twice, is a quotation."""
+    assert found_in_one(lead + unit + unit + SENTENCE) is None
+
+
+@given(
+    text=st.sampled_from([*LOOPS.values(), *MEANT.values(), COUNTING]),
+    sizes=st.lists(st.integers(min_value=0, max_value=400), min_size=1, max_size=12).filter(any),
+)
+@settings(deadline=None)
+def test_any_cut_gives_the_same_finding(text: str, sizes: list[int]) -> None:
+    """Verdict, start, period and count do not depend on how the text was cut into deltas."""
+    assert found_in_pieces(text, sizes) == found_in_one(text)
+
+
+@given(st.text(alphabet="ab \n", max_size=3_000), st.lists(st.integers(1, 300), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_any_cut_of_any_text_gives_the_same_finding(text: str, sizes: list[int]) -> None:
+    """The same for texts that are full of short runs."""
+    assert found_in_pieces(text, sizes) == found_in_one(text)
+
+
+def test_long_stream_cut_char_by_char_gives_the_same_finding() -> None:
+    """The window moves on without a trace: a late loop is found alike in one delta and in many."""
+    text = FRESH + SENTENCE * 8
+
+    assert found_in_pieces(text, [1]) == found_in_one(text)
+    assert found_in_one(text) == Repetition(len(FRESH), len(SENTENCE), 3, 3 * len(SENTENCE) + 12, "exact")
+
+
+@pytest.mark.parametrize("name", DRIFTS)
+def test_loop_that_changes_is_a_drift(name: str) -> None:
+    """Cycles that differ in a number, in case, punctuation or blanks, or in their end, are found as drift."""
+    found = found_in_one(LEAD + DRIFTS[name])
+
+    assert found is not None
+    assert (found.kind, abs(found.start - len(LEAD)) < found.period) == ("drift", True)
+
+
+def test_drift_has_the_period_of_the_text() -> None:
+    """The period of a drifting loop is counted in the text, not in its letters."""
+    found = found_in_one(LEAD + COUNTING)
+
+    assert found is not None
+    assert (found.period, found.count, found.start) == (84, 8, len(LEAD))
+
+
+def test_drift_can_be_off() -> None:
+    """Without drift a loop that counts is not looked for."""
+    assert found_in_one(LEAD + COUNTING, drift=False) is None
+
+
+def test_count_goes_on_after_the_finding() -> None:
+    """At the end of the stream the repetition has the count and the chars of the whole loop."""
+    detector = watched(LEAD + SENTENCE * 50)
+
+    assert detector.repetition == Repetition(len(LEAD), len(SENTENCE), 50, 50 * len(SENTENCE), "exact")
+    assert not detector.recovered
+
+
+def test_text_that_leaves_the_loop_has_recovered() -> None:
+    """The loop ends where other text begins, to the char, and the stream has recovered."""
+    detector = watched(LEAD + SENTENCE * 9 + OTHER)
+
+    assert detector.repetition == Repetition(len(LEAD), len(SENTENCE), 9, 9 * len(SENTENCE), "exact")
+    assert detector.recovered
+
+
+def test_last_words_are_no_recovery() -> None:
+    """A few chars after the loop are not yet other text."""
+    assert not watched(LEAD + SENTENCE * 9 + "Done.").recovered
+
+
+def test_glitch_is_no_recovery() -> None:
+    """A loop that stumbles and goes on has not ended."""
+    detector = watched(LEAD + SENTENCE * 9 + "Hmm. " + SENTENCE * 9)
+
+    assert detector.repetition is not None
+    assert detector.repetition.chars == 18 * len(SENTENCE) + len("Hmm. ")
+    assert not detector.recovered
+
+
+def test_drift_is_followed_to_its_end() -> None:
+    """A drifting loop is counted on after the finding, and left when other text follows."""
+    detector = watched(LEAD + COUNTING + OTHER * 2)
+
+    assert detector.repetition is not None
+    assert detector.repetition.count in range(38, 43)
+    assert detector.recovered
+
+
+def test_no_loop_has_nothing_to_report() -> None:
+    """Without a loop there is no repetition, and nothing to recover from."""
+    detector = watched(OTHER * 1)
+
+    assert (detector.finish(), detector.repetition, detector.recovered) == (None, None, False)
+
+
+def test_finish_finds_what_the_last_step_missed() -> None:
+    """A loop that becomes one between the last step and the end is found by finish."""
+    detector = RepetitionDetector()
+    fed = detector.feed("no " * 52)
+
+    assert fed is None
+    assert detector.finish() == Repetition(0, 3, 52, 156, "exact")
+
+
+def test_finish_of_a_short_text_is_silent() -> None:
+    """A text too short for any loop has none."""
+    assert RepetitionDetector().finish() is None
+
+
+def test_empty_deltas_change_nothing() -> None:
+    """A delta without text is not a delta."""
+    assert found_in_pieces(LEAD + SENTENCE * 9, [0, 5, 0, 0, 11]) == found_in_one(LEAD + SENTENCE * 9)
+
+
+def test_delta_of_a_megabyte() -> None:
+    """One delta may be as long as it likes."""
+    found = found_in_one(LEAD + SENTENCE * 13_000)
+
+    assert found == Repetition(len(LEAD), len(SENTENCE), 3, 3 * len(SENTENCE) + 12, "exact")
+
+
+def test_lone_surrogates_are_text() -> None:
+    """Text that cannot be encoded does no harm."""
+    assert found_in_one("\ud83d broken " * 4 + LEAD + "\ud83d") is None
+
+
+@pytest.mark.parametrize(
+    "text",
+    [FRESH * 3, SENTENCE * 4_000, COUNTING * 100, "12 " * 100_000],
+    ids=["fresh", "loop", "drift", "no words"],
+)
+def test_memory_is_bounded(text: str) -> None:
+    """A long stream leaves less than 32 KiB behind, whether it loops or not."""
+    pieces = [text[at : at + 9] for at in range(0, len(text), 9)]
+    tracemalloc.start()
+    detector = RepetitionDetector()
+    for piece in pieces:
+        detector.feed(piece)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert detector.finish() is None
+    assert held < 32 * 1024
