@@ -11,11 +11,13 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
+from anthropic.resources.messages import Messages
 from opentelemetry import trace
 from opentelemetry.instrumentation.utils import suppress_instrumentation
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from wrapt import FunctionWrapper
 
 from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.anthropic import body, patch, translate
@@ -368,3 +370,31 @@ def test_a_stream_that_cannot_be_observed(
     assert guard.failures == {"observe": 3}
     assert attributes(span)["llm_stream.observed"] is False
     assert "llm_stream.outcome" not in attributes(span)
+
+
+# --- other instrumentations -------------------------------------------------------------------------------------
+
+
+def test_another_instrumentation_is_told_of_once(
+    client: Anthropic,
+    server: MessagesServer,
+    instrumented: AnthropicStreamInstrumentor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One that wraps the SDK's methods is named in one warning, with the switch, whichever came first."""
+
+    def wrapper(wrapped: Any, _: object, args: Any, kwargs: Any) -> Any:
+        return wrapped(*args, **kwargs)
+
+    wrapper.__module__ = "opentelemetry.instrumentation.anthropic"
+    messages: Any = Messages
+    monkeypatch.setattr(messages, "create", FunctionWrapper(messages.create, wrapper))
+    events = [event.type for _ in range(2) for event in opened(client, server)]
+
+    warnings = [record.message for record in caplog.records if record.levelno >= logging.WARNING]
+
+    assert events.count("message_stop") == 2
+    assert len(warnings) == 1
+    assert "opentelemetry.instrumentation.anthropic instruments the Anthropic SDK too" in warnings[0]
+    assert "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic " in warnings[0]
