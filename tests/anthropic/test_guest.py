@@ -107,6 +107,25 @@ def test_callers_options_are_not_changed(client: Anthropic, server: MessagesServ
 
 
 @pytest.mark.usefixtures("instrumented")
+def test_a_call_with_keywords(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+    """`client.request()` may be called with its arguments by name."""
+    server.scripts.append(MESSAGE)
+    options: Any = anthropic._models.FinalRequestOptions.construct(
+        method="post", url="/v1/messages", json_data={**REQUEST, "stream": True}
+    )
+    stream = client.request(
+        cast_to=anthropic.types.Message,
+        options=options,
+        stream=True,
+        stream_cls=anthropic.Stream[anthropic.types.RawMessageStreamEvent],
+    )
+    events = [event.type for event in stream]
+
+    assert events[-1] == "message_stop"
+    assert [attributes(span)["llm_stream.outcome"] for span in ended_spans(exporter)] == ["complete"]
+
+
+@pytest.mark.usefixtures("instrumented")
 def test_other_streams_are_left_alone(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
 ) -> None:
@@ -319,7 +338,7 @@ def fails(*_: object, **__: object) -> Any:
         (translate, "_message_delta"),
         (translate, "_content_block_start"),
         (translate, "_usage"),
-        (patch, "_taken_over"),
+        (patch, "taken_over"),
         (patch, "Observer"),
         (patch, "Body"),
         (patch.telemetry, "add_content_block"),

@@ -21,7 +21,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor, guard, observer, telemetry
-from streamspan.anthropic import patch
+from streamspan.anthropic import native
 from streamspan.demo import wire
 from streamspan.demo.script import Script
 from streamspan.demo.server import MessagesServer
@@ -255,7 +255,7 @@ def test_a_failing_end_is_an_end(
     [
         (telemetry, "stand_in"),
         pytest.param(
-            patch, "copy", marks=pytest.mark.skipif(not HAS_NATIVE_SPANS, reason="this SDK has no span to take over")
+            native, "copy", marks=pytest.mark.skipif(not HAS_NATIVE_SPANS, reason="this SDK has no span to take over")
         ),
     ],
     ids=["stand_in", "copy"],
@@ -278,4 +278,4 @@ def test_the_sdks_span_cannot_be_taken_over(
     assert events[-1] == "message_stop"
     assert spans.keys() == {"streamspan", *native}
     assert attributes(spans["streamspan"])["llm_stream.outcome"] == "complete"
-    assert (failures, observer.open_streams) == ({"_taken_over": 1}, set())
+    assert (failures, observer.open_streams) == ({"taken_over": 1}, set())

@@ -6,7 +6,7 @@
     start_api_call_span                            the SDK's own span of a call, from 1.14 on
 
 The application gets what the SDK made: the same objects, and from `__stream__` a generator as before. The rest of a
-stream's life is seen on its body, see `body.py`.
+stream's life is seen on its body, see `body.py`; how our span takes the place of the SDK's, see `native.py`.
 """
 
 import importlib
@@ -15,7 +15,6 @@ import logging
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Generator
-from copy import copy
 from typing import Any
 
 from wrapt import FunctionWrapper, resolve_path
@@ -28,6 +27,7 @@ from streamspan.observer import Observer
 
 from . import translate
 from .body import LOST, Body, close_unless_finalized, end_by_error, end_reading, identity, left_by_close, observer_of
+from .native import start_api_call_span, taken_over
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Patch:
             ("_streaming", "AsyncStream.close", _close_async),
         ]
         if self._config.native_span == "replace" and importlib.util.find_spec("anthropic._tracing"):
-            targets.append(("_base_client", "start_api_call_span", _start_api_call_span))
+            targets.append(("_base_client", "start_api_call_span", start_api_call_span))
         missing = [name for module, name, wrapper in targets if not self._wrap(f"anthropic.{module}", name, wrapper)]
         if missing:
             version = importlib.import_module("anthropic").__version__
@@ -128,8 +128,10 @@ class Patch:
         observer.handled_at_start = identity(sys.exc_info()[1])
         if self._config.native_span == "keep":
             return observer, args, kwargs
-        options = _taken_over(options, observer) or options
-        return observer, (*args[:1], options, *args[2:]), {k: v for k, v in kwargs.items() if k != "options"}
+        options = taken_over(options, observer) or options
+        if len(args) > 1:
+            return observer, (args[0], options, *args[2:]), kwargs
+        return observer, args, {**kwargs, "options": options}
 
 
 def _warn_of_others() -> None:
@@ -143,41 +145,6 @@ def _warn_of_others() -> None:
             "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic switches the other off",
             ", ".join(sorted(others)),
         )
-
-
-# --- the SDK's own span ------------------------------------------------------------------------------------------
-
-
-class _SpanName(str):
-    """The name of the SDK's span of one call, with the span that takes its place."""
-
-    __slots__ = ("span",)
-    span: telemetry.Span
-
-    def __deepcopy__(self, _: object) -> "_SpanName":
-        """Bedrock's client copies the options deeply; the span is the same."""
-        return self
-
-
-@contained
-def _taken_over(options: Any, observer: Observer) -> Any:
-    """`options` for a call whose span is ours; None where the SDK makes no span, or we have none."""
-    name = getattr(options, "span_name", None)
-    span = telemetry.stand_in(observer.span)
-    if not isinstance(name, str) or span is None:
-        return None
-    ours = _SpanName(name)
-    ours.span = span
-    options = copy(options)  # the caller's stay as they are
-    options.span_name = ours
-    return options
-
-
-def _start_api_call_span(wrapped: Wrapped, _: Any, args: Arguments, kwargs: Keywords) -> Any:
-    """Lets the SDK go on with our span as if it were its own, so that it sends `traceparent` where it would have."""
-    options = args[2] if len(args) > 2 else kwargs.get("options")  # noqa: PLR2004  # tracer, base_url, options
-    name = getattr(options, "span_name", None)
-    return name.span if isinstance(name, _SpanName) else wrapped(*args, **kwargs)
 
 
 # --- the response ------------------------------------------------------------------------------------------------
