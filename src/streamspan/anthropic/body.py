@@ -87,7 +87,7 @@ def left_by_close(observer: Observer) -> Ending:
 
 def identity(error: BaseException | None) -> tuple[object, ...]:
     """Without a reference. The id alone may be another exception's by now."""
-    return (id(error), type(error), id(error and error.__traceback__))
+    return () if error is None else (id(error), type(error), id(error.__traceback__))
 
 
 @contained

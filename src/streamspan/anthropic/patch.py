@@ -254,7 +254,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
 
 
 def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
-    observer = observer_of(stream.response)
+    observer = observer_of(getattr(stream, "response", None))
     if observer is None:
         return wrapped(*args, **kwargs)
     with observer.leaving(left_by_close(observer)):
@@ -262,7 +262,7 @@ def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> 
 
 
 async def _close_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
-    observer = observer_of(stream.response)
+    observer = observer_of(getattr(stream, "response", None))
     if observer is None:
         return await wrapped(*args, **kwargs)
     with observer.leaving(left_by_close(observer)):
