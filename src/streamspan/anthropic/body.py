@@ -112,10 +112,11 @@ def closing(observer: Observer) -> AbstractContextManager[None] | None:
 @contained
 def end_by_error(observer: Observer, error: BaseException) -> None:
     """A read raised, or the call did."""
-    ending = translate.ending(error, time.perf_counter())
-    if observer.torn_at is not None and translate.is_torn_connection(error):
-        # Somebody closed the response while the reader waited, and it met what was left.
-        ending = Ending("reader_left", observer.torn_at, "closed")
+    now = time.perf_counter()
+    ending = translate.ending(error, now)
+    if translate.is_closed_stream(error) or (observer.torn_at is not None and translate.is_torn_connection(error)):
+        # Somebody closed the response while the reader waited, or just before, and it met what was left.
+        ending = Ending("reader_left", observer.torn_at or now, "closed")
     observer.end(ending)
 
 

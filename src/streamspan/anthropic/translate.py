@@ -277,7 +277,7 @@ def abort_reason(error: BaseException | None) -> AbortReason:
 
 def error_type(error: Exception) -> str:
     """In the SDK's words, which it has from 1.14 on: the API's type of the error, else the status code."""
-    names = {cls.__name__ for cls in type(error).__mro__}
+    names = _class_names(error)
     if names & {"APITimeoutError", "TimeoutException"}:
         return "client_timeout_error"
     if names & {"APIConnectionError", "TransportError"}:
@@ -292,7 +292,17 @@ def error_type(error: Exception) -> str:
 
 def is_torn_connection(error: BaseException) -> bool:
     """Whether `error` is what a read meets whose connection was closed meanwhile."""
-    return bool({cls.__name__ for cls in type(error).__mro__} & {"TransportError", "StreamError"})
+    return bool(_class_names(error) & {"TransportError", "StreamError"})
+
+
+def is_closed_stream(error: BaseException) -> bool:
+    """Whether `error` is what a read meets that begins after the application closed the response."""
+    return "StreamClosed" in _class_names(error)
+
+
+def _class_names(error: BaseException) -> set[str]:
+    """Of the error and its bases: the HTTP library's classes are not imported."""
+    return {cls.__name__ for cls in type(error).__mro__}
 
 
 # --- values ------------------------------------------------------------------------------------------------------
