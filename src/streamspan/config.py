@@ -8,7 +8,10 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, TypeVar, cast, get_args
+from math import nan
+from typing import Any, Literal, TypeVar, get_args
+
+from .core.stream import LoopSearch
 
 _log = logging.getLogger(__name__)
 
@@ -16,10 +19,15 @@ NativeSpan = Literal["replace", "keep"]
 T = TypeVar("T")
 
 
-def _native_span(text: str) -> NativeSpan:
-    if text not in get_args(NativeSpan):
-        raise ValueError(f"must be one of {', '.join(get_args(NativeSpan))}")
-    return cast("NativeSpan", text)
+def _one_of(choices: object) -> Callable[[str], Any]:
+    words = get_args(choices)
+
+    def parse(text: str) -> Any:
+        if text not in words:
+            raise ValueError(f"must be one of {', '.join(words)}")
+        return text
+
+    return parse
 
 
 def _max_events(text: str | int) -> int:
@@ -29,6 +37,16 @@ def _max_events(text: str | int) -> int:
         number = -1
     if number < 0:
         raise ValueError("must be a whole number, 0 or more")
+    return number
+
+
+def _seconds(text: str | float) -> float:
+    try:
+        number = float(text)
+    except (TypeError, ValueError):
+        number = nan
+    if not number > 0:
+        raise ValueError("must be a number of seconds, more than 0")
     return number
 
 
@@ -43,26 +61,40 @@ def _from_environment(name: str, parse: Callable[[str], T], default: T) -> T:
         return default
 
 
+_native_span = _one_of(NativeSpan)
+_repetition = _one_of(LoopSearch)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """native_span  `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call from
-                 1.14 on: `replace` (default: one span per stream, ours) or `keep` (both).
-    max_events   `STREAMSPAN_MAX_EVENTS`: span events per stream at the most, default 100; what is beyond is counted in
-                 `llm_stream.events_dropped`. The OpenTelemetry SDK keeps the last 128 of a span.
+    """native_span    `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call
+                   from 1.14 on: `replace` (default: one span per stream, ours) or `keep` (both).
+    max_events     `STREAMSPAN_MAX_EVENTS`: span events per stream at the most, default 100; what is beyond is counted
+                   in `llm_stream.events_dropped`. The OpenTelemetry SDK keeps the last 128 of a span.
+    stall_seconds  `STREAMSPAN_STALL_SECONDS`: a silence of the provider is a stall from this length on, default 5.
+    repetition     `STREAMSPAN_REPETITION`: which loops are looked for: `exact` (default), `drift` (also those whose
+                   copies differ in counters, case, punctuation or where they are cut: more CPU per chunk), or `off`.
     """
 
     native_span: NativeSpan = field(
         default_factory=lambda: _from_environment("STREAMSPAN_NATIVE_SPAN", _native_span, "replace")
     )
     max_events: int = field(default_factory=lambda: _from_environment("STREAMSPAN_MAX_EVENTS", _max_events, 100))
+    stall_seconds: float = field(default_factory=lambda: _from_environment("STREAMSPAN_STALL_SECONDS", _seconds, 5.0))
+    repetition: LoopSearch = field(
+        default_factory=lambda: _from_environment("STREAMSPAN_REPETITION", _repetition, "exact")
+    )
 
     def __post_init__(self) -> None:
-        checks: tuple[tuple[str, Callable[[], object]], ...] = (
-            ("native_span", lambda: _native_span(self.native_span)),
-            ("max_events", lambda: _max_events(self.max_events)),
+        checks: tuple[tuple[str, Callable[[Any], object]], ...] = (
+            ("native_span", _native_span),
+            ("max_events", _max_events),
+            ("stall_seconds", _seconds),
+            ("repetition", _repetition),
         )
         for name, check in checks:
+            value = getattr(self, name)
             try:
-                check()
+                object.__setattr__(self, name, check(value))
             except ValueError as error:
-                raise ValueError(f"{name}={getattr(self, name)!r} {error}") from None
+                raise ValueError(f"{name}={value!r} {error}") from None

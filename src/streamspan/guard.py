@@ -23,19 +23,11 @@ reraises = False
 
 P = ParamSpec("P")
 R = TypeVar("R")
-E = TypeVar("E")
 
 
 class Observed(Protocol):
     failure_count: int
-
-
-O = TypeVar("O", bound=Observed)  # noqa: E741  # the observer
-
-
-def gave_up(observer: Observed) -> bool:
-    """Whether the stream is not observed any further."""
-    return observer.failure_count >= _FAILURES_AT_MOST
+    gave_up: bool
 
 
 def contained(function: Callable[P, R]) -> Callable[P, R | None]:
@@ -52,20 +44,11 @@ def contained(function: Callable[P, R]) -> Callable[P, R | None]:
     return call
 
 
-def observing(function: Callable[[E, O, float], None]) -> Callable[[E, O, float], E]:
-    """The same for the one function that runs for every event, which it gives back. Plain arguments: it is hot."""
-
-    @functools.wraps(function)
-    def call(event: E, observer: O, at: float) -> E:
-        if observer.failure_count < _FAILURES_AT_MOST:
-            try:
-                function(event, observer, at)
-            except Exception as error:
-                observer.failure_count += 1
-                _count(function.__qualname__, error)
-        return event
-
-    return call
+def observing_failed(where: str, observed: Observed, error: Exception) -> None:
+    """For the one function that runs for every event, and so contains its failures itself."""
+    observed.failure_count += 1
+    observed.gave_up = observed.failure_count >= _FAILURES_AT_MOST
+    _count(where, error)
 
 
 def _count(where: str, error: Exception) -> None:

@@ -19,20 +19,18 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
-from typing import TypeVar
 
 from . import telemetry
 from .config import Config
-from .core.stream import ContentBlock, DeltaKind, Ending, StreamState
-from .guard import contained, gave_up
+from .core.facts import ContentBlock, Ending, Fact, FirstToken, Loop
+from .core.stream import StreamState
+from .guard import contained
 
 open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""
 
 _waiting_ends: deque[Callable[[], None]] = deque()
 _RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
-
-F = TypeVar("F")
 
 
 class Observer:
@@ -42,6 +40,7 @@ class Observer:
     waiting_since  when the reader began to wait for the event that it waits for; None while it does not
     is_read        the events are being read, or have been
     reads_bytes    the application reads the bytes of the body itself
+    gave_up        observing has failed too often to go on
     handled_at_start  which exception the application handled when it made the call
     torn_at        when the body was closed while the reader waited; None: it was not
     """
@@ -52,8 +51,10 @@ class Observer:
         "_events_left",
         "_lock",
         "_started_ns",
+        "_told_of_a_loop",
         "attributes",
         "failure_count",
+        "gave_up",
         "handled_at_start",
         "is_read",
         "reads_bytes",
@@ -66,7 +67,7 @@ class Observer:
     def __init__(self, call: telemetry.Call, source: telemetry.Telemetry, config: Config) -> None:
         finish_waiting_ends()
         self._started_ns = time.time_ns()
-        self.state = StreamState(time.perf_counter())
+        self.state = StreamState(time.perf_counter(), stall_seconds=config.stall_seconds, loops=config.repetition)
         self.span = source.span(call, self._started_ns)
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
@@ -75,8 +76,10 @@ class Observer:
         self.torn_at: float | None = None
         self.handled_at_start: tuple[object, ...] = ()
         self.failure_count = 0
+        self.gave_up = False
         self._events_left = config.max_events
         self._events_dropped = 0
+        self._told_of_a_loop = False
         self._ended = False
         self._lock = threading.RLock()
         _remember(self)
@@ -88,22 +91,17 @@ class Observer:
         self.state.opened(time.perf_counter())
         self.attributes.update(attributes)
 
-    def first_chunk(self, kind: DeltaKind, at: float) -> None:
-        """What `state.delta` has told."""
-        first = telemetry.FirstToken(kind, at - self.state.started_at)
-        self._add_event(telemetry.add_first_token, first, at, reserved=True)
+    def waited(self, since: float, at: float) -> None:
+        """The reader has waited for an event that is no chunk."""
+        self.tell(self.state.waited(since, at), at)
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
     ) -> None:
-        cut = self.state.block_started(index, block_type, at, tool_name, tool_id)
-        if cut is not None:
-            self._add_block(cut, at)
+        self.tell(self.state.block_started(index, block_type, at, tool_name, tool_id), at)
 
     def block_stopped(self, index: object, at: float) -> None:
-        block = self.state.block_stopped(index, at)
-        if block is not None:
-            self._add_block(block, at)
+        self.tell(self.state.block_stopped(index, at), at)
 
     def message_stopped(self, at: float) -> None:
         self.state.touched(at)
@@ -146,44 +144,38 @@ class Observer:
         open_streams.discard(self)
         end_ns = self._timestamp(self.state.last_at if ending.at is None else ending.at)
         try:
-            self._tell(Ending("unobserved", ending.at) if gave_up(self) else ending)
+            self._tell(Ending("unobserved", ending.at) if self.gave_up else ending)
         finally:
             telemetry.end(self.span, end_ns)
 
     def _tell(self, ending: Ending) -> None:
-        summary = self.state.ended(ending)
+        summary = self.state.ended(ending, self.waiting_since)
         at = self.state.started_at + summary.duration
         telemetry.set_summary(self.span, summary, self.attributes)
-        for block in summary.cut_blocks:
-            self._add_block(block, at, ending=True)
+        self.tell(summary.at_the_end, at, ending=True)
         if summary.outcome not in {"complete", None}:
-            self._add_event(telemetry.add_end, summary, at, reserved=True, ending=True)
+            self._add_event(summary, at, reserved=True, ending=True)
         if self._events_dropped:
             telemetry.set_events_dropped(self.span, self._events_dropped)
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    def _add_block(self, block: ContentBlock, at: float, *, ending: bool = False) -> None:
-        self._add_event(telemetry.add_content_block, block, at, ending=ending)
-        if block.tool_call is not None:
-            self._add_event(telemetry.add_tool_call, block.tool_call, at, ending=ending)
+    def tell(self, facts: tuple[Fact, ...], at: float, *, ending: bool = False) -> None:
+        for fact in facts:
+            reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and not self._told_of_a_loop)
+            self._told_of_a_loop = self._told_of_a_loop or isinstance(fact, Loop)
+            self._add_event(fact, at, reserved=reserved, ending=ending)
+            if isinstance(fact, ContentBlock) and fact.tool_call is not None:
+                self._add_event(fact.tool_call, at, ending=ending)
 
-    def _add_event(
-        self,
-        write: Callable[[telemetry.Span, F, int], None],
-        fact: F,
-        at: float,
-        *,
-        reserved: bool = False,
-        ending: bool = False,
-    ) -> None:
+    def _add_event(self, fact: telemetry.Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
         """Nothing is added once the stream has ended, but by its ending."""
         with self._lock:
             if self._ended and not ending:
                 return
             if self._events_left > (0 if reserved else _RESERVED_EVENTS):
                 self._events_left -= 1
-                write(self.span, fact, self._timestamp(at))
+                telemetry.add_event(self.span, fact, self._timestamp(at))
             else:
                 self._events_dropped += 1
 

@@ -4,9 +4,10 @@ A stream's attributes are written once, at its end, beside those that samplers s
 current while the application's code runs; only around the HTTP request.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextvars import Token
 from dataclasses import dataclass
+from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry.context import Context
@@ -15,7 +16,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from opentelemetry.util.types import AttributeValue
 
 from . import semconv
-from .core.stream import ContentBlock, DeltaKind, Summary, ToolCall
+from .core.facts import ContentBlock, FirstToken, Loop, Pace, Stall, Summary, ToolCall
 
 Attributes = Mapping[str, AttributeValue | None]
 """None: not known, and so not written."""
@@ -103,72 +104,95 @@ def stand_in(span: Span) -> StandIn | None:
     return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
 
 
-@dataclass(frozen=True, slots=True)
-class FirstToken:
-    kind: DeltaKind
-    time: float
+# --- events --------------------------------------------------------------------------------------------------------
+
+Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Summary
+"""What an event tells of. A Summary: that the stream ended otherwise than complete."""
 
 
-def add_first_token(span: Span, first: FirstToken, timestamp_ns: int) -> None:
-    span.add_event(
-        semconv.EVENT_FIRST_TOKEN,
-        {semconv.FIRST_TOKEN_KIND: first.kind, semconv.FIRST_TOKEN_TIME: first.time},
-        timestamp_ns,
-    )
+def add_event(span: Span, told: Told, timestamp_ns: int) -> None:
+    name, attributes = _EVENTS[type(told)](told)
+    span.add_event(name, _known(attributes), timestamp_ns)
 
 
-def add_content_block(span: Span, block: ContentBlock, timestamp_ns: int) -> None:
-    span.add_event(
-        semconv.EVENT_CONTENT_BLOCK,
-        {
-            semconv.BLOCK_INDEX: block.index,
-            semconv.BLOCK_TYPE: block.type,
-            semconv.BLOCK_START: block.start,
-            semconv.BLOCK_DURATION: block.duration,
-            semconv.BLOCK_CHARS: block.chars,
-            semconv.BLOCK_CHUNK_COUNT: block.chunk_count,
-            semconv.BLOCK_COMPLETE: block.complete,
-        },
-        timestamp_ns,
-    )
+def _first_token(first: FirstToken) -> tuple[str, Attributes]:
+    return semconv.EVENT_FIRST_TOKEN, {semconv.FIRST_TOKEN_KIND: first.kind, semconv.FIRST_TOKEN_TIME: first.time}
 
 
-def add_tool_call(span: Span, call: ToolCall, timestamp_ns: int) -> None:
-    span.add_event(
-        semconv.EVENT_TOOL_CALL,
-        _known(
-            {
-                semconv.TOOL_NAME: call.name,
-                semconv.TOOL_CALL_ID: call.id,
-                semconv.TOOL_CALL_TYPE: call.type,
-                semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
-                semconv.TOOL_CALL_COMPLETE: call.complete,
-                semconv.TOOL_CALL_VALID_JSON: call.valid_json,
-            }
-        ),
-        timestamp_ns,
-    )
+def _stall(stall: Stall) -> tuple[str, Attributes]:
+    return semconv.EVENT_STALL, {
+        semconv.STALL_GAP: stall.gap,
+        semconv.OFFSET: stall.start,
+        semconv.PHASE: stall.phase,
+    }
 
 
-def add_end(span: Span, summary: Summary, timestamp_ns: int) -> None:
-    """The event of a stream that did not end complete; none for one that did."""
-    attributes: dict[str, AttributeValue | None] = {
+def _repetition(loop: Loop) -> tuple[str, Attributes]:
+    return semconv.EVENT_REPETITION, _described(loop)
+
+
+def _described(loop: Loop) -> Attributes:
+    return {
+        semconv.REPETITION_KIND: loop.kind,
+        semconv.REPETITION_CHANNEL: loop.channel,
+        semconv.REPETITION_START: loop.start,
+        semconv.REPETITION_PERIOD: loop.period,
+        semconv.REPETITION_COUNT: loop.count,
+        semconv.REPETITION_CHARS: loop.chars,
+        semconv.REPETITION_TIME: loop.time,
+    }
+
+
+def _content_block(block: ContentBlock) -> tuple[str, Attributes]:
+    return semconv.EVENT_CONTENT_BLOCK, {
+        semconv.BLOCK_INDEX: block.index,
+        semconv.BLOCK_TYPE: block.type,
+        semconv.BLOCK_START: block.start,
+        semconv.BLOCK_DURATION: block.duration,
+        semconv.BLOCK_CHARS: block.chars,
+        semconv.BLOCK_CHUNK_COUNT: block.chunk_count,
+        semconv.BLOCK_COMPLETE: block.complete,
+    }
+
+
+def _tool_call(call: ToolCall) -> tuple[str, Attributes]:
+    return semconv.EVENT_TOOL_CALL, {
+        semconv.TOOL_NAME: call.name,
+        semconv.TOOL_CALL_ID: call.id,
+        semconv.TOOL_CALL_TYPE: call.type,
+        semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
+        semconv.TOOL_CALL_COMPLETE: call.complete,
+        semconv.TOOL_CALL_VALID_JSON: call.valid_json,
+    }
+
+
+def _end(summary: Summary) -> tuple[str, Attributes]:
+    attributes: Attributes = {
         semconv.PHASE: summary.phase,
         semconv.OFFSET: summary.duration,
         semconv.CHARS_DELIVERED: sum(summary.chars.values()),
     }
-    match summary.outcome:
-        case "aborted":
-            attributes[semconv.ABORT_REASON] = summary.abort_reason
-            attributes[semconv.ABORT_TOOL_CALLS_COMPLETED] = summary.tool_calls_completed
-            span.add_event(semconv.EVENT_ABORT, _known(attributes), timestamp_ns)
-        case "truncated":
-            span.add_event(semconv.EVENT_TRUNCATED, _known(attributes), timestamp_ns)
-        case "error":
-            attributes[semconv.ERROR_TYPE] = summary.error_type
-            span.add_event(semconv.EVENT_ERROR, _known(attributes), timestamp_ns)
-        case "complete" | None:
-            pass
+    if summary.outcome == "aborted":
+        return semconv.EVENT_ABORT, {
+            **attributes,
+            semconv.ABORT_REASON: summary.abort_reason,
+            semconv.ABORT_TOOL_CALLS_COMPLETED: summary.tool_calls_completed,
+        }
+    if summary.outcome == "truncated":
+        return semconv.EVENT_TRUNCATED, attributes
+    return semconv.EVENT_ERROR, {**attributes, semconv.ERROR_TYPE: summary.error_type}
+
+
+_EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
+    FirstToken: _first_token,
+    Stall: _stall,
+    Loop: _repetition,
+    ContentBlock: _content_block,
+    ToolCall: _tool_call,
+    Summary: _end,
+}
+
+# --- the end -------------------------------------------------------------------------------------------------------
 
 
 def set_summary(span: Span, summary: Summary, more: Attributes) -> None:
@@ -203,7 +227,9 @@ def _stream_attributes(summary: Summary) -> Attributes:
         semconv.TIME_TO_HEADERS: summary.time_to_headers,
         semconv.RESPONSE_TIME_TO_FIRST_CHUNK: summary.time_to_first_chunk,
         semconv.TIME_TO_FIRST_TEXT: summary.time_to_first_text,
-        **(_content_attributes(summary) if opened else {}),
+        **({**_content_attributes(summary), **_pace_attributes(summary.pace)} if opened else {}),
+        **_loop_attributes(summary),
+        semconv.TIME_PER_OUTPUT_TOKEN: summary.time_per_output_token,
     }
 
 
@@ -217,6 +243,31 @@ def _content_attributes(summary: Summary) -> Attributes:
         semconv.TOOL_CALL_COUNT: summary.tool_call_count,
         semconv.TOOL_CALL_INCOMPLETE: summary.tool_calls_incomplete,
         semconv.TOOL_CALL_INVALID_JSON: summary.tool_calls_invalid,
+    }
+
+
+def _pace_attributes(pace: Pace) -> Attributes:
+    return {
+        semconv.CHUNK_GAP_P50: pace.gap_p50,
+        semconv.CHUNK_GAP_P95: pace.gap_p95,
+        semconv.CHUNK_GAP_MAX: pace.gap_max,
+        semconv.PROVIDER_TIME: pace.provider_time,
+        semconv.CONSUMER_TIME: pace.consumer_time,
+        semconv.STALL_COUNT: pace.stall_count,
+        semconv.STALL_TIME: pace.stall_time,
+        semconv.TOOL_CALL_PAUSE: pace.tool_call_pause,
+        semconv.BUFFERED: pace.buffered,
+    }
+
+
+def _loop_attributes(summary: Summary) -> Attributes:
+    loop = summary.loop
+    if loop is None:
+        return {semconv.REPETITION_DETECTED: False if summary.looks_for_loops else None}
+    return {
+        semconv.REPETITION_DETECTED: True,
+        **_described(loop),
+        semconv.REPETITION_RECOVERED: loop.recovered,
     }
 
 

@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.config import Config
-from streamspan.core.stream import Ending, Usage
+from streamspan.core.facts import Ending, Usage
 from streamspan.observer import Observer, finish_waiting_ends, open_streams
 from streamspan.telemetry import Call, Telemetry
 
@@ -37,10 +37,10 @@ def read(observer: Observer, step_count: int) -> None:
     steps = [
         lambda: observer.opened({}),
         lambda: state.message_started("msg_1", "claude-x", Usage(), at + 1),
-        lambda: state.block_started(0, "text", at + 2),
-        lambda: state.delta("text", 0, "Hello", at + 3) and observer.first_chunk("text", at + 3),
+        lambda: observer.block_started(0, "text", at + 2),
+        lambda: observer.tell(state.delta("text", 0, "Hello", at + 2, at + 3), at + 3),
         lambda: observer.block_stopped(0, at + 4),
-        lambda: state.block_started(1, "tool_use", at + 5),
+        lambda: observer.block_started(1, "tool_use", at + 5),
         lambda: observer.block_stopped(1, at + 6),
         lambda: state.message_delta("tool_use", Usage(output_tokens=5), at + 7),
         lambda: observer.message_stopped(at + 8),
@@ -126,8 +126,8 @@ def test_the_events_stay_under_their_cap(max_events: int, expected: list[str], d
     read(observer, 1)
     for index in range(6):
         observer.state.block_started(index, "tool_use", observer.state.started_at)
-        first = observer.state.delta("tool_input", index, "{}", observer.state.started_at)
-        _ = first and observer.first_chunk("tool_input", observer.state.started_at)
+        at = observer.state.started_at
+        observer.tell(observer.state.delta("tool_input", index, "{}", at, at), at)
         observer.block_stopped(index, observer.state.started_at)
 
     observer.end(Ending("reader_left", None, "closed"))

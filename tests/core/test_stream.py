@@ -11,18 +11,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.stream import (
+from streamspan.core.facts import (
     AbortReason,
     ContentBlock,
     Ending,
     EndKind,
+    Fact,
+    FirstToken,
     Outcome,
+    Pace,
     Phase,
-    StreamState,
     Summary,
     ToolCall,
     Usage,
 )
+from streamspan.core.stream import StreamState
 
 Step = tuple[object, ...]
 
@@ -47,9 +50,22 @@ UNOBSERVED = Ending("unobserved", 110.0)
 
 def played(steps: Iterable[Step]) -> StreamState:
     state = StreamState(CALLED_AT)
-    for verb, *arguments in steps:
-        getattr(state, str(verb))(*arguments)
+    for step in steps:
+        done(state, step)
     return state
+
+
+def done(state: StreamState, step: Step) -> tuple[Fact, ...]:
+    """What the step tells. Nobody waits for a delta here: it arrives when it is asked for."""
+    verb, *arguments = step
+    if verb == "delta":
+        arguments.append(arguments[-1])
+    told = getattr(state, str(verb))(*arguments)
+    return told or ()
+
+
+def cut_blocks(summary: Summary) -> tuple[ContentBlock, ...]:
+    return tuple(fact for fact in summary.at_the_end if isinstance(fact, ContentBlock))
 
 
 def tool_steps(tool_input: str, *, stops: bool = True, index: int = 1) -> list[Step]:
@@ -94,10 +110,12 @@ def test_the_summary_of_a_whole_message() -> None:
         time_to_headers=1.0,
         time_to_first_chunk=4.0,
         time_to_first_text=4.0,
+        time_per_output_token=4.0 / 19,
         message_id="msg_1",
         model="claude-x",
         stop_reason="tool_use",
         usage=Usage(input_tokens=7, output_tokens=20),
+        pace=Pace(gap_p50=0.0, gap_p95=0.0, gap_max=0.0, provider_time=0.0, consumer_time=6.0, tool_call_pause=0.0),
         chunk_count=2,
         chars={"text": 5, "thinking": 0, "tool_input": 16},
         block_count=2,
@@ -105,7 +123,9 @@ def test_the_summary_of_a_whole_message() -> None:
         tool_calls_completed=1,
         tool_calls_incomplete=0,
         tool_calls_invalid=0,
-        cut_blocks=(),
+        looks_for_loops=False,
+        loop=None,
+        at_the_end=(),
     )
 
 
@@ -124,10 +144,12 @@ def test_the_summary_of_a_call_that_never_opened() -> None:
         time_to_headers=None,
         time_to_first_chunk=None,
         time_to_first_text=None,
+        time_per_output_token=None,
         message_id=None,
         model=None,
         stop_reason=None,
         usage=Usage(),
+        pace=Pace(),
         chunk_count=0,
         chars={"text": 0, "thinking": 0, "tool_input": 0},
         block_count=0,
@@ -135,7 +157,9 @@ def test_the_summary_of_a_call_that_never_opened() -> None:
         tool_calls_completed=0,
         tool_calls_incomplete=0,
         tool_calls_invalid=0,
-        cut_blocks=(),
+        looks_for_loops=False,
+        loop=None,
+        at_the_end=(),
     )
 
 
@@ -293,18 +317,18 @@ def test_without_text_there_is_no_time_to_first_text() -> None:
 
 
 def test_only_the_first_delta_says_that_it_is_the_first() -> None:
-    """`delta` is true once in a stream, not once for each kind or block."""
+    """The first chunk is told once in a stream, not once for each kind or block."""
     state = played(BEGUN)
     state.block_started(0, "thinking", 103.0)
     state.block_started(1, "text", 103.0)
 
     firsts = [
-        state.delta("thinking", 0, "a", 104.0),
-        state.delta("thinking", 0, "b", 105.0),
-        state.delta("text", 1, "c", 106.0),
+        state.delta("thinking", 0, "a", 103.0, 104.0),
+        state.delta("thinking", 0, "b", 104.0, 105.0),
+        state.delta("text", 1, "c", 105.0, 106.0),
     ]
 
-    assert firsts == [True, False, False]
+    assert firsts == [(FirstToken("thinking", 4.0),), (), ()]
 
 
 def test_chars_are_code_points_of_their_channel() -> None:
@@ -402,7 +426,7 @@ def test_a_block_tells_of_itself_at_its_stop() -> None:
     """Start and duration are seconds, chars and chunks are the block's own."""
     state = played([*TEXT_STOPPED, ("block_started", 1, "text", 110.0), ("delta", "text", 1, "Bye", 111.0)])
 
-    block = state.block_stopped(1, 113.0)
+    [block] = state.block_stopped(1, 113.0)
 
     assert block == ContentBlock(
         index=1, type="text", start=10.0, duration=3.0, chars=3, chunk_count=1, complete=True, tool_call=None
@@ -420,14 +444,14 @@ def test_a_block_tells_of_itself_at_its_stop() -> None:
 )
 def test_a_stop_without_an_open_block_tells_nothing(steps: Sequence[Step], index: int) -> None:
     """A stop that belongs to no open block is activity and nothing else."""
-    assert played(steps).block_stopped(index, 120.0) is None
+    assert played(steps).block_stopped(index, 120.0) == ()
 
 
 def test_a_delta_without_an_open_block_counts_for_the_stream() -> None:
     """Its chars were delivered, so they are counted, though they belong to no block."""
     summary = played([*BEGUN, ("delta", "text", 4, "stray", 103.0)]).ended(BY_THE_READER)
 
-    assert (summary.chars["text"], summary.chunk_count, summary.block_count, summary.cut_blocks) == (5, 1, 0, ())
+    assert (summary.chars["text"], summary.chunk_count, summary.block_count, cut_blocks(summary)) == (5, 1, 0, ())
 
 
 def test_a_block_that_never_stops_is_cut_at_the_end() -> None:
@@ -436,7 +460,7 @@ def test_a_block_that_never_stops_is_cut_at_the_end() -> None:
 
     summary = played(steps).ended(BY_THE_BODY)
 
-    assert summary.cut_blocks == (
+    assert cut_blocks(summary) == (
         ContentBlock(
             index=0, type="text", start=3.0, duration=7.0, chars=5, chunk_count=1, complete=False, tool_call=None
         ),
@@ -458,13 +482,13 @@ def test_an_index_that_is_reused_begins_a_block_of_its_own() -> None:
     steps: list[Step] = [*TEXT_WRITTEN, ("block_started", 0, "text", 106.0), ("delta", "text", 0, "!", 107.0)]
     state = played(steps)
 
-    block = state.block_stopped(0, 108.0)
+    [block] = state.block_stopped(0, 108.0)
     summary = state.ended(BY_THE_READER)
 
     assert block == ContentBlock(
         index=0, type="text", start=6.0, duration=2.0, chars=1, chunk_count=1, complete=True, tool_call=None
     )
-    assert (summary.block_count, summary.chars["text"], summary.cut_blocks) == (2, 6, ())
+    assert (summary.block_count, summary.chars["text"], cut_blocks(summary)) == (2, 6, ())
 
 
 @pytest.mark.parametrize(("block_type", "tool_calls"), [("text", 0), ("tool_use", 1000)])
@@ -476,7 +500,7 @@ def test_starts_without_stops_stay_bounded(block_type: str, tool_calls: int) -> 
 
     assert summary.block_count == 1000
     assert tool_counts(summary) == counts(incomplete=tool_calls)
-    assert len(summary.cut_blocks) == OPEN_BLOCKS_AT_MOST
+    assert len(cut_blocks(summary)) == OPEN_BLOCKS_AT_MOST
 
 
 # --- tool calls --------------------------------------------------------------------------------------------------
@@ -489,7 +513,7 @@ def test_every_kind_of_tool_call_is_one(block_type: str) -> None:
         [*BEGUN, ("block_started", 0, block_type, 103.0, "search", "id_1"), ("delta", "tool_input", 0, "{}", 104.0)]
     )
 
-    block = state.block_stopped(0, 105.0)
+    [block] = state.block_stopped(0, 105.0)
 
     assert block == ContentBlock(
         index=0,
@@ -631,11 +655,11 @@ def _pieces(draw: st.DrawFn, text: str | None) -> list[str]:
 
 def without_chunk_counts(state: StreamState, steps: Sequence[Step], ending: Ending) -> tuple[object, ...]:
     """All that a stream tells of itself, its blocks too, but for the chunk counts."""
-    told = [getattr(state, str(verb))(*arguments) for verb, *arguments in steps]
-    blocks = [replace(block, chunk_count=0) for block in told if isinstance(block, ContentBlock)]
+    told = [fact for step in steps for fact in done(state, step)]
     summary = state.ended(ending)
-    cut_blocks = tuple(replace(block, chunk_count=0) for block in summary.cut_blocks)
-    return blocks, replace(summary, chunk_count=0, cut_blocks=cut_blocks)
+    facts = [replace(fact, chunk_count=0) if isinstance(fact, ContentBlock) else fact for fact in told]
+    cut = tuple(replace(block, chunk_count=0) for block in cut_blocks(summary))
+    return facts, replace(summary, chunk_count=0, at_the_end=cut, pace=Pace(), time_per_output_token=None)
 
 
 ENDINGS = st.builds(
@@ -694,7 +718,7 @@ def test_any_start_of_a_message_has_an_end(
         "chunks": summary.chunk_count,
         "chars": sum(summary.chars.values()),
         "blocks": summary.block_count,
-        "cut blocks": [(block.index, block.complete) for block in summary.cut_blocks],
+        "cut blocks": [(block.index, block.complete) for block in cut_blocks(summary)],
         "tool calls": summary.tool_call_count,
         "tool calls by their end": sum(tool_counts(summary).values()) - summary.tool_call_count,
     } == {
@@ -742,7 +766,7 @@ def test_any_order_of_events_has_an_end(steps: list[Step], ending: Ending) -> No
     by_their_end = (summary.tool_calls_completed, summary.tool_calls_incomplete, summary.tool_calls_invalid)
 
     assert summary.outcome == expected_outcome(ending.kind, has_stop_reason)
-    assert summary.partial == (not has_stop_reason or bool(summary.cut_blocks))
+    assert summary.partial == (not has_stop_reason or bool(cut_blocks(summary)))
     assert (summary.tool_call_count, sum(by_their_end)) == (len(tool_starts), len(tool_starts))
     assert min(by_their_end) >= 0
 
@@ -751,8 +775,8 @@ def test_chars_count_by_the_kind_of_their_delta() -> None:
     """A block whose deltas change their kind, and deltas of no block, are counted under what they carry."""
     state = StreamState(CALLED_AT)
     state.opened(101.0)
-    state.delta("thinking", 0, "aa", 102.0)
-    state.delta("text", 1, "bbb", 103.0)
+    state.delta("thinking", 0, "aa", 102.0, 102.0)
+    state.delta("text", 1, "bbb", 103.0, 103.0)
     summary = state.ended(Ending("body_end", 104.0))
 
     assert (summary.chars, summary.time_to_first_text) == ({"text": 3, "thinking": 2, "tool_input": 0}, 3.0)

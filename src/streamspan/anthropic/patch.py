@@ -21,7 +21,7 @@ from wrapt import FunctionWrapper, resolve_path
 
 from streamspan import telemetry
 from streamspan.config import Config
-from streamspan.core.stream import Ending
+from streamspan.core.facts import Ending
 from streamspan.guard import contained
 from streamspan.observer import Observer
 
@@ -210,9 +210,9 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
     observer.is_read = True
     try:
         while True:
-            observer.waiting_since = clock()
+            observer.waiting_since = since = clock()
             try:
-                yield observe(next(events), observer, clock())
+                yield observe(next(events), observer, since, clock())
             except StopIteration:
                 break
     except GeneratorExit:
@@ -238,9 +238,9 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
     observer.is_read = True
     try:
         while True:
-            observer.waiting_since = clock()
+            observer.waiting_since = since = clock()
             try:
-                yield observe(await events.__anext__(), observer, clock())
+                yield observe(await events.__anext__(), observer, since, clock())
             except StopAsyncIteration:
                 break
     except GeneratorExit:

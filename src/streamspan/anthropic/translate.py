@@ -13,8 +13,8 @@ from anthropic import BaseModel
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.core.stream import AbortReason, DeltaKind, Ending, Usage
-from streamspan.guard import observing
+from streamspan.core.facts import AbortReason, DeltaKind, Ending, Usage
+from streamspan.guard import observing_failed
 from streamspan.observer import Observer
 from streamspan.telemetry import Attributes, Call
 
@@ -25,6 +25,7 @@ TRUNCATED_ERROR_TYPE = "api_error"
 """The SDK's word for a body that ends without `message_stop`, from 1.14 on."""
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
+_TEXT_OF_DELTA: Mapping[DeltaKind, str] = {"text": "text", "thinking": "thinking", "tool_input": "partial_json"}
 _SERVER_TOOL_COUNTS_AT_MOST = 16
 _ERROR_TYPE = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
 T = TypeVar("T")
@@ -120,29 +121,53 @@ def request_attributes(request: Any) -> Attributes:
 # --- the events --------------------------------------------------------------------------------------------------
 
 
-@observing
-def observe(event: Any, observer: Observer, at: float) -> None:
-    """Tell `observer` of one event that arrived at `at`. Runs for every event, nearly all of which are text deltas."""
+def observe(event: Any, observer: Observer, since: float, at: float) -> Any:
+    """Tell `observer` of an event that was waited for from `since` to `at`, and give it back. Never raises.
+
+    Runs for every event, and nearly all are text deltas. So it contains its failures itself, and reads the attributes
+    that the SDK declares, at half the cost of asking for those that may not be there.
+    """
     observer.waiting_since = None
-    if getattr(event, "type", None) != "content_block_delta":
-        _other_event(event, observer, at)
-        return
-    delta = getattr(event, "delta", None)
-    delta_type = getattr(delta, "type", None)
-    kind: DeltaKind
-    if delta_type == "text_delta":
-        kind, text = "text", getattr(delta, "text", None)
-    elif delta_type == "input_json_delta":
-        kind, text = "tool_input", getattr(delta, "partial_json", None)
-    else:
-        kind, text = "thinking", getattr(delta, "thinking", None)
-    if not isinstance(text, str):  # a signature, a citation, something new, or malformed
-        observer.state.touched(at)
-    elif observer.state.delta(kind, getattr(event, "index", None), text, at):
-        observer.first_chunk(kind, at)
+    if observer.gave_up:
+        return event
+    kind: DeltaKind = "text"
+    index = text = None
+    try:
+        try:
+            if event.type == "content_block_delta":
+                index, delta = event.index, event.delta
+                if delta.type == "text_delta":
+                    text = delta.text
+                elif delta.type == "input_json_delta":
+                    kind, text = "tool_input", delta.partial_json
+                elif delta.type == "thinking_delta":
+                    kind, text = "thinking", delta.thinking
+        except AttributeError:
+            kind, index, text = _odd_delta(event)
+        if type(text) is str:
+            facts = observer.state.delta(kind, index, text, since, at)
+            if facts:
+                observer.tell(facts, at)
+        else:
+            observer.waited(since, at)
+            _other_event(event, observer, since, at)
+    except Exception as error:  # noqa: BLE001
+        observing_failed("observe", observer, error)
+    return event
 
 
-def _other_event(event: Any, observer: Observer, at: float) -> None:
+def _odd_delta(event: Any) -> tuple[DeltaKind, object, object]:
+    """The kind, the index and the text of an event that lacks what its type says it has."""
+    delta = getattr(event, "delta", None) if getattr(event, "type", None) == "content_block_delta" else None
+    index = getattr(event, "index", None)
+    for kind, name in _TEXT_OF_DELTA.items():
+        if isinstance(text := getattr(delta, name, None), str):
+            return kind, index, text
+    return "text", index, None
+
+
+def _other_event(event: Any, observer: Observer, since: float, at: float) -> None:
+    """Whatever is no delta with content: a signature, a citation, something new or malformed, too."""
     event_type = getattr(event, "type", None)
     if event_type == "content_block_start":
         _content_block_start(event, observer, at)
@@ -155,7 +180,7 @@ def _other_event(event: Any, observer: Observer, at: float) -> None:
     elif event_type == "message_stop":
         observer.message_stopped(at)
     elif event_type == "completion":
-        _completion(event, observer, at)
+        _completion(event, observer, since, at)
     else:
         observer.state.touched(at)
 
@@ -199,14 +224,13 @@ def _stop_reason(stop_reason: str | None, usage: Usage, observer: Observer, at: 
         observer.attributes[semconv.ANTHROPIC_STOP_REASON] = stop_reason
 
 
-def _completion(event: Any, observer: Observer, at: float) -> None:
+def _completion(event: Any, observer: Observer, since: float, at: float) -> None:
     """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
     state = observer.state
     if not state.has_blocks:
         state.message_started(_typed(_field(event, "id"), str), _typed(_field(event, "model"), str), Usage(), at)
         observer.block_started(0, "text", at)
-    if state.delta("text", 0, _typed(_field(event, "completion"), str) or "", at):
-        observer.first_chunk("text", at)
+    observer.tell(state.delta("text", 0, _typed(_field(event, "completion"), str) or "", since, at), at)
     stop_reason = _typed(_field(event, "stop_reason"), str)
     if stop_reason is not None:
         observer.block_stopped(0, at)

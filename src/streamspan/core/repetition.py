@@ -96,15 +96,15 @@ class RepetitionDetector:
         "_found",
         "_length",
         "_loop_end",
-        "_next_look",
         "_pieces",
         "_text",
+        "next_look",
     )
 
     def __init__(self, *, drift: bool = True) -> None:
         self._pieces: list[str] = []
         self._length = 0
-        self._next_look = STEP
+        self.next_look = STEP
         self._text = ""
         self._base = 0
         self._exact = _ExactSearch()
@@ -118,7 +118,7 @@ class RepetitionDetector:
             return None
         self._pieces.append(text)
         self._length += len(text)
-        if self._length < self._next_look:
+        if self._length < self.next_look:
             return None
         return self._advance()
 
@@ -152,7 +152,7 @@ class RepetitionDetector:
     def _advance(self) -> Repetition | None:
         self._take_pieces()
         first = None
-        at = self._next_look
+        at = self.next_look
         while at <= self._length:
             step, past_step = divmod(at, STEP)
             if self._found:
@@ -161,7 +161,7 @@ class RepetitionDetector:
                 depth = 0 if past_step else min(NEAREST * (step & -step), FARTHEST)
                 first = self._found = self._look(at, depth)
             at = self._look_after(at, (step + 1) * STEP)
-        self._next_look = at
+        self.next_look = at
         kept = self._found.period + 2 * STEP if self._found else WINDOW
         if len(self._text) > kept + SLACK:
             self._base += len(self._text) - kept

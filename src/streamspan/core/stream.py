@@ -12,164 +12,126 @@ How a stream ends. The first end counts, and there is exactly one.
 `partial` is about the content, not the ending: false once the stop reason has arrived and every block is closed.
 The end is the moment that ended the stream; where nobody knows it (dropped, shut down), the last activity.
 
-Terms
-    event    one message of the provider; a ping is none
-    chunk    a delta that carries content: text, thinking or tool input
-    chars    Unicode code points
-    block    a content block; a tool call is a block whose type ends in `tool_use`
-    time     seconds on the caller's clock; a name in `_at` is a point on it, all others are durations or offsets
-
 A tool call counts as completed once its block has stopped with whole JSON, as incomplete when its input was cut, and
 as invalid when no text that follows could have made it JSON. Every tool call is one of the three.
+
+What the words mean is at the head of `facts.py`; the rules of pace are at the head of `pacing.py`, those of loops at
+the head of `repetition.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from itertools import islice
+from dataclasses import replace
+from math import inf
 from typing import Literal
 
-from .tool_input import ToolInput
+from .block import LoopWatch, OpenBlock
+from .facts import (
+    DeltaKind,
+    Ending,
+    EndKind,
+    Fact,
+    FirstToken,
+    Loop,
+    Outcome,
+    Pace,
+    Phase,
+    Stall,
+    Summary,
+    ToolCall,
+    Usage,
+)
+from .pacing import SHORTEST_GAP, Pacing
+from .tool_input import Verdict
 
-Outcome = Literal["complete", "truncated", "error", "aborted"]
-Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
-AbortReason = Literal["closed", "cancelled", "dropped", "never_read", "consumer_error", "shutdown"]
-DeltaKind = Literal["text", "thinking", "tool_input"]
-EndKind = Literal["message_stop", "body_end", "failure", "reader_left", "unobserved"]
+LoopSearch = Literal["off", "exact", "drift"]
+"""Which loops are looked for; `drift` is exact ones too."""
 
+_TAKEN_TOGETHER = 16
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
-_COUNTS_AT_MOST = 32  # of the provider's own
+_WATCHED_BLOCKS_AT_MOST = 2
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
 _PHASE_OF_BLOCK: Mapping[str, Phase] = {"text": "text", "thinking": "thinking", "redacted_thinking": "thinking"}
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """What ended a stream. `at` None: nobody knows when, so the last activity counts."""
-
-    kind: EndKind
-    at: float | None = None
-    abort_reason: AbortReason | None = None
-    error_type: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Token counts as the provider reports them, None where it has not. `more`: its own, by attribute name."""
-
-    input_tokens: int | None = None
-    cache_read_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    output_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    more: Mapping[str, int] = field(default_factory=dict[str, int])
-
-    def replaced_by(self, newer: "Usage") -> "Usage":
-        """The counts are cumulative: the newer one replaces, and None replaces nothing."""
-        more = dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST))
-        given = {f.name: getattr(newer, f.name) for f in fields(newer) if getattr(newer, f.name) is not None}
-        return replace(self, **{**given, "more": more})
-
-
-@dataclass(frozen=True, slots=True)
-class ToolCall:
-    name: str | None
-    id: str | None
-    type: str
-    input_chars: int
-    complete: bool
-    valid_json: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ContentBlock:
-    """A block that has stopped, or that was cut by the end of its stream (`complete` false)."""
-
-    index: int
-    type: str
-    start: float
-    duration: float
-    chars: int
-    chunk_count: int
-    complete: bool
-    tool_call: ToolCall | None
-
-
-@dataclass(frozen=True, slots=True)
-class Summary:
-    """Everything known of a stream at its end; None where it is not known. Times are seconds from the call."""
-
-    outcome: Outcome | None
-    partial: bool
-    phase: Phase
-    abort_reason: AbortReason | None
-    connection_closed: bool
-    error_type: str | None
-    duration: float
-    time_to_headers: float | None
-    time_to_first_chunk: float | None
-    time_to_first_text: float | None
-    message_id: str | None
-    model: str | None
-    stop_reason: str | None
-    usage: Usage
-    chunk_count: int
-    chars: Mapping[DeltaKind, int]
-    block_count: int
-    tool_call_count: int
-    tool_calls_completed: int
-    tool_calls_incomplete: int
-    tool_calls_invalid: int
-    cut_blocks: tuple[ContentBlock, ...]
-
-
-@dataclass(slots=True)
-class _OpenBlock:
-    """`kind` is that of its last delta, None before the first; `kind_from` is how many chars came before this kind."""
-
-    index: int
-    type: str
-    started_at: float
-    tool_name: str | None = None
-    tool_id: str | None = None
-    tool_input: ToolInput | None = None
-    kind: DeltaKind | None = None
-    kind_from: int = 0
-    chars: int = 0
-    chunk_count: int = 0
-
-
 class StreamState:
-    """One stream, from the call to its end. The verbs take the time at which the event arrived."""
+    """One stream, from the call to its end. The verbs take the time at which the event arrived.
 
-    def __init__(self, started_at: float) -> None:
+    Before each event that is no chunk, `waited` says since when the reader had waited for it; `delta` takes it itself.
+    """
+
+    __slots__ = (
+        "_block",
+        "_block_count",
+        "_chars",
+        "_chunk_count",
+        "_connection_closed",
+        "_event_at",
+        "_first_chunk_at",
+        "_first_text_at",
+        "_first_wait",
+        "_last_block_is_empty_tool_call",
+        "_last_chunk_at",
+        "_loop",
+        "_loops",
+        "_message_id",
+        "_model",
+        "_open_blocks",
+        "_opened_at",
+        "_pacing",
+        "_stall_seconds",
+        "_stop_reason",
+        "_stray",
+        "_taking",
+        "_tool_call_count",
+        "_tool_calls_completed",
+        "_tool_calls_incomplete",
+        "_tool_calls_invalid",
+        "_usage",
+        "started_at",
+    )
+
+    def __init__(self, started_at: float, *, stall_seconds: float = inf, loops: LoopSearch = "off") -> None:
         self.started_at = started_at
-        self.last_at = started_at
-        self._first_chunk_at: float | None = None
+        self._stall_seconds = stall_seconds
+        self._loops: LoopSearch = loops
+        self._event_at = started_at  # of the last that was no chunk
         self._opened_at: float | None = None
+        self._first_chunk_at: float | None = None
+        self._last_chunk_at: float | None = None
         self._first_text_at: float | None = None
+        self._first_wait = 0.0
+        self._pacing = Pacing()
         self._message_id: str | None = None
         self._model: str | None = None
         self._stop_reason: str | None = None
         self._usage = Usage()
         self._block_count = 0
-        self._open_blocks: dict[int, _OpenBlock] = {}
-        self._block = self._stray = _OpenBlock(-1, "", started_at)  # takes the deltas of blocks that are not open
+        self._open_blocks: dict[int, OpenBlock] = {}
+        self._block = self._stray = OpenBlock(-1, "", started_at)  # takes the deltas of blocks that are not open
         self._chunk_count = 0  # this and the chars: of the blocks that have closed
         self._chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
+        self._loop: Loop | None = None
         self._tool_call_count = 0
         self._tool_calls_completed = 0
         self._tool_calls_incomplete = 0
         self._tool_calls_invalid = 0
         self._last_block_is_empty_tool_call = False
         self._connection_closed = False
+        self._taking = False
 
     def opened(self, at: float) -> None:
         """The response headers have come."""
-        self._opened_at = self.last_at = at
+        self._opened_at = self._event_at = at
+
+    def waited(self, since: float, at: float) -> tuple[Fact, ...]:
+        """The reader has waited for an event that is no chunk. What is to be told of it: a stall."""
+        gap = at - since
+        self._pacing.waited_between_chunks(gap, self._last_chunk_at)
+        return self._stall(gap, since) if gap >= self._stall_seconds else ()
 
     def message_started(self, message_id: str | None, model: str | None, usage: Usage, at: float) -> None:
         """The first counts: a proxy that starts a second message inside the stream does not change whose it is."""
-        self.last_at = at
+        self._event_at = at
         if self._message_id is None:
             self._message_id = message_id
             self._model = model
@@ -182,59 +144,44 @@ class StreamState:
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
-    ) -> ContentBlock | None:
-        """The block of the same index that was still open, and is cut by this one; None: there was none."""
-        self.last_at = at
+    ) -> tuple[Fact, ...]:
+        """What is to be told: the block of the same index that was still open, and is cut by this one."""
+        self._event_at = at
         self._block_count += 1
         replaced = self._open_blocks.pop(index, None)
-        cut = None if replaced is None else self._closed(replaced, at, complete=False)
-        tool_input = None
-        if block_type.endswith("tool_use"):
+        facts = () if replaced is None else self._closed(replaced, at, complete=False)
+        block = OpenBlock(index, block_type, at, tool_name, tool_id)
+        if block.is_tool_call:
             self._tool_call_count += 1
-            tool_input = ToolInput()
+            if self._first_chunk_at is not None:
+                self._pacing.tool_call_started()
         if len(self._open_blocks) < _OPEN_BLOCKS_AT_MOST:
-            self._block = _OpenBlock(index, block_type, at, tool_name, tool_id, tool_input)
-            self._open_blocks[index] = self._block
-        elif tool_input is not None:
+            self._block = self._open_blocks[index] = block
+        elif block.is_tool_call:
             self._tool_calls_incomplete += 1
-        return cut
+        return facts
 
-    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> bool:
-        """One chunk. True: it is the stream's first. Hot, so what can wait for the block's end waits."""
-        self.last_at = at
+    def delta(self, kind: DeltaKind, index: object, text: str, since: float, at: float) -> tuple[Fact, ...]:
+        """One chunk, for which the reader had waited since `since`. What is to be told of it: nearly always nothing.
+
+        Hot: a chunk that came together with the one before is put aside, and taken with those that follow.
+        """
         block = self._block
-        if block.index != index:
-            block = self._block = self._open_block(index)
-        is_first = block.kind != kind and self._kind_begins(block, kind, at)
-        block.chars += len(text)
-        block.chunk_count += 1
-        if block.tool_input is not None:
-            block.tool_input.feed(text)
-        return is_first
+        if block.index != index or block.kind != kind or at - since >= SHORTEST_GAP:
+            return self._chunk_alone(kind, index, text, since, at)
+        self._last_chunk_at = at
+        pieces = block.pieces
+        pieces.append(text)
+        return () if len(pieces) < _TAKEN_TOGETHER else self._take(block, at)
 
-    def _kind_begins(self, block: _OpenBlock, kind: DeltaKind, at: float) -> bool:
-        """The first delta of a block, or of another kind in it. True: it is also the stream's first."""
-        self._count_chars(block)
-        block.kind = kind
-        block.kind_from = block.chars
-        if self._first_text_at is None and kind == "text":
-            self._first_text_at = at
-        if self._first_chunk_at is not None:
-            return False
-        self._first_chunk_at = at
-        return True
-
-    def _open_block(self, index: object) -> _OpenBlock:
-        return self._open_blocks.get(index, self._stray) if isinstance(index, int) else self._stray
-
-    def block_stopped(self, index: object, at: float) -> ContentBlock | None:
-        """None: no such block is open."""
-        self.last_at = at
+    def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:
+        """What is to be told: the block, if it is open."""
+        self._event_at = at
         block = self._open_blocks.pop(index, None) if isinstance(index, int) else None
-        return None if block is None else self._closed(block, at, complete=True)
+        return () if block is None else self._closed(block, at, complete=True)
 
     def message_delta(self, stop_reason: str | None, usage: Usage, at: float) -> None:
-        self.last_at = at
+        self._event_at = at
         self._usage = self._usage.replaced_by(usage)
         if stop_reason is None:
             return
@@ -247,7 +194,7 @@ class StreamState:
 
     def touched(self, at: float) -> None:
         """Something else arrived."""
-        self.last_at = at
+        self._event_at = at
 
     def connection_closed(self) -> None:
         """The connection was given back or torn down, by whomever."""
@@ -258,6 +205,11 @@ class StreamState:
         return self._block_count > 0
 
     @property
+    def last_at(self) -> float:
+        """When something came last."""
+        return max(self._event_at, self._last_chunk_at or self._event_at)
+
+    @property
     def phase(self) -> Phase:
         if self._opened_at is None:
             return "opening"
@@ -266,16 +218,88 @@ class StreamState:
         if self._first_chunk_at is None:
             return "waiting"
         for block in reversed(tuple(self._open_blocks.values())):
-            return "tool_input" if block.tool_input is not None else _PHASE_OF_BLOCK.get(block.type, "between_blocks")
+            return "tool_input" if block.is_tool_call else _PHASE_OF_BLOCK.get(block.type, "between_blocks")
         return "between_blocks"
 
-    def ended(self, ending: Ending) -> Summary:
-        """Call once. What `ending` means follows from what has arrived: see the head of this module."""
+    # --- deltas --------------------------------------------------------------------------------------------------
+
+    def _chunk_alone(self, kind: DeltaKind, index: object, text: str, since: float, at: float) -> tuple[Fact, ...]:
+        """One that was waited for, is the first of its block, or belongs to no open one."""
+        gap = at - since
+        self._pacing.waited(gap)
+        facts = self._stall(gap, since) if gap >= self._stall_seconds else ()
+        block = self._block
+        if block.index != index:
+            block = self._block = self._open_block(index)
+        if block.kind != kind:
+            facts += self._kind_begins(block, kind, at)
+        self._last_chunk_at = at
+        block.pieces.append(text)
+        return facts + self._take(block, at)
+
+    def _kind_begins(self, block: OpenBlock, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
+        """The first delta of a block, or of another kind in it."""
+        facts = self._take(block, at) + self._watch_ends(block, at)
+        self._count_chars(block)
+        block.begin(kind, self._watch(block, kind))
+        if self._first_text_at is None and kind == "text":
+            self._first_text_at = at
+        if self._first_chunk_at is not None:
+            return facts
+        self._first_chunk_at = at
+        self._first_wait = (self._opened_at or self.started_at) - self.started_at + self._pacing.total
+        self._pacing = Pacing()
+        return (FirstToken(kind, at - self.started_at),)
+
+    def _watch(self, block: OpenBlock, kind: DeltaKind) -> LoopWatch | None:
+        watched = sum(other.is_watched for other in self._open_blocks.values() if other is not block)
+        if self._loops == "off" or block is self._stray or watched >= _WATCHED_BLOCKS_AT_MOST:
+            return None
+        return LoopWatch(kind, self._chars[kind], drift=self._loops == "drift")
+
+    def _open_block(self, index: object) -> OpenBlock:
+        return self._open_blocks.get(index, self._stray) if isinstance(index, int) else self._stray
+
+    def _take(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
+        """Nothing while another take runs: an end may come from a thread or a signal that interrupts it."""
+        if self._taking:
+            return ()
+        self._taking = True
+        try:
+            loop = block.take(at)
+        finally:
+            self._taking = False
+        return () if loop is None else (loop,)
+
+    def _watch_ends(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
+        if self._taking:
+            return ()
+        found, loop = block.finish_watch(at)
+        self._loop = self._loop or loop
+        return () if found is None else (found,)
+
+    def _stall(self, gap: float, since: float) -> tuple[Fact, ...]:
+        """Silence before the first chunk is no stall."""
+        if self._first_chunk_at is None:
+            return ()
+        self._pacing.stalled(gap)
+        return (Stall(since - self.started_at, gap, self.phase),)
+
+    # --- the end -------------------------------------------------------------------------------------------------
+
+    def ended(self, ending: Ending, waiting_since: float | None = None) -> Summary:
+        """Call once. What `ending` means follows from what has arrived: see the head of this module.
+
+        waiting_since  the reader was waiting for an event when the stream ended
+        """
         phase = self.phase
         partial = self._stop_reason is None or bool(self._open_blocks)
         ended_at = self.last_at if ending.at is None else ending.at
+        facts = () if waiting_since is None or waiting_since > ended_at else self.waited(waiting_since, ended_at)
+        self._take(self._stray, ended_at)
         self._count(self._stray)
-        cut_blocks = tuple(self._closed(block, ended_at, complete=False) for block in tuple(self._open_blocks.values()))
+        for block in tuple(self._open_blocks.values()):
+            facts += self._closed(block, ended_at, complete=False)
         outcome = self._outcome(ending.kind)
         return Summary(
             outcome=outcome,
@@ -288,10 +312,12 @@ class StreamState:
             time_to_headers=self._offset(self._opened_at),
             time_to_first_chunk=self._offset(self._first_chunk_at),
             time_to_first_text=self._offset(self._first_text_at),
+            time_per_output_token=self._time_per_output_token(),
             message_id=self._message_id,
             model=self._model,
             stop_reason=self._stop_reason,
             usage=self._usage,
+            pace=self._pace(ended_at),
             chunk_count=self._chunk_count,
             chars=dict(self._chars),
             block_count=self._block_count,
@@ -299,7 +325,9 @@ class StreamState:
             tool_calls_completed=self._tool_calls_completed,
             tool_calls_incomplete=self._tool_calls_incomplete,
             tool_calls_invalid=self._tool_calls_invalid,
-            cut_blocks=cut_blocks,
+            looks_for_loops=self._loops != "off",
+            loop=self._loop,
+            at_the_end=facts,
         )
 
     def _outcome(self, kind: EndKind) -> Outcome | None:
@@ -315,46 +343,49 @@ class StreamState:
             case "unobserved":
                 return None
 
-    def _closed(self, block: _OpenBlock, at: float, *, complete: bool) -> ContentBlock:
+    def _closed(self, block: OpenBlock, at: float, *, complete: bool) -> tuple[Fact, ...]:
+        facts = self._take(block, self.last_at) + self._watch_ends(block, self.last_at)
         self._count(block)
         self._block = self._stray
         self._last_block_is_empty_tool_call = False
-        return ContentBlock(
-            index=block.index,
-            type=block.type,
-            start=block.started_at - self.started_at,
-            duration=at - block.started_at,
-            chars=block.chars,
-            chunk_count=block.chunk_count,
-            complete=complete,
-            tool_call=None if block.tool_input is None else self._tool_call(block, block.tool_input, complete),
-        )
+        closed = block.closed(at, self.started_at, complete=complete)
+        if closed.tool_call is not None:
+            self._count_tool_call(closed.tool_call, block.verdict)
+        return (*facts, closed)
 
-    def _count(self, block: _OpenBlock) -> None:
-        self._chunk_count += block.chunk_count
-        self._count_chars(block)
-
-    def _count_chars(self, block: _OpenBlock) -> None:
-        if block.kind is not None:
-            self._chars[block.kind] += block.chars - block.kind_from
-
-    def _tool_call(self, block: _OpenBlock, tool_input: ToolInput, stopped: bool) -> ToolCall:
-        verdict = tool_input.verdict()
-        complete = stopped and verdict == "complete"
-        if complete:
+    def _count_tool_call(self, call: ToolCall, verdict: Verdict) -> None:
+        if call.complete:
             self._tool_calls_completed += 1
         elif verdict == "invalid":
             self._tool_calls_invalid += 1
         else:
             self._tool_calls_incomplete += 1
-        self._last_block_is_empty_tool_call = complete and tool_input.chars == 0
-        return ToolCall(
-            name=block.tool_name,
-            id=block.tool_id,
-            type=block.type,
-            input_chars=tool_input.chars,
-            complete=complete,
-            valid_json=verdict == "complete",
+        self._last_block_is_empty_tool_call = call.complete and call.input_chars == 0
+
+    def _count(self, block: OpenBlock) -> None:
+        self._chunk_count += block.chunk_count
+        self._count_chars(block)
+
+    def _count_chars(self, block: OpenBlock) -> None:
+        if block.kind is not None:
+            self._chars[block.kind] += block.chars_of_kind
+
+    def _time_per_output_token(self) -> float | None:
+        """From the first chunk to the last, over the tokens behind the first."""
+        tokens = self._usage.output_tokens
+        if self._first_chunk_at is None or self._last_chunk_at is None or self._chunk_count < 2 or not tokens:  # noqa: PLR2004
+            return None
+        return (self._last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
+
+    def _pace(self, ended_at: float) -> Pace:
+        if self._first_chunk_at is None or self._last_chunk_at is None:
+            return Pace()
+        return self._pacing.pace(
+            self._first_chunk_at,
+            self._last_chunk_at,
+            ended_at,
+            chunk_count=self._chunk_count,
+            first_wait=self._first_wait,
         )
 
     def _offset(self, at: float | None) -> float | None:

@@ -6,7 +6,7 @@ A new story is one more `Story` in `STORIES`. Each plays for a second or two.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from streamspan.core.stream import AbortReason, Outcome
+from streamspan.core.facts import AbortReason, Outcome
 
 from . import wire
 from .applications import (

@@ -1,0 +1,173 @@
+"""What is said of a stream, as data: what ended it, what happened in it, and the Summary at its end.
+
+Terms
+    event    one message of the provider; a ping is none
+    chunk    a delta that carries content: text, thinking or tool input
+    chars    Unicode code points
+    block    a content block; a tool call is a block whose type ends in `tool_use`
+    channel  all that a stream has of one kind: its text, its thinking, its tool input
+    time     seconds on the caller's clock; a name in `_at` is a point on it, all others are durations or offsets
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from itertools import islice
+from typing import Literal
+
+Outcome = Literal["complete", "truncated", "error", "aborted"]
+Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
+AbortReason = Literal["closed", "cancelled", "dropped", "never_read", "consumer_error", "shutdown"]
+DeltaKind = Literal["text", "thinking", "tool_input"]
+EndKind = Literal["message_stop", "body_end", "failure", "reader_left", "unobserved"]
+LoopKind = Literal["exact", "drift"]
+
+_COUNTS_AT_MOST = 32  # of the provider's own
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What ended a stream. `at` None: nobody knows when, so the last activity counts."""
+
+    kind: EndKind
+    at: float | None = None
+    abort_reason: AbortReason | None = None
+    error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Token counts as the provider reports them, None where it has not. `more`: its own, by attribute name."""
+
+    input_tokens: int | None = None
+    cache_read_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    output_tokens: int | None = None
+    reasoning_tokens: int | None = None
+    more: Mapping[str, int] = field(default_factory=dict[str, int])
+
+    def replaced_by(self, newer: "Usage") -> "Usage":
+        """The counts are cumulative: the newer one replaces, and None replaces nothing."""
+        more = dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST))
+        given = {f.name: getattr(newer, f.name) for f in fields(newer) if getattr(newer, f.name) is not None}
+        return replace(self, **{**given, "more": more})
+
+
+# --- what happens in a stream --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class FirstToken:
+    """The first chunk, `time` after the call."""
+
+    kind: DeltaKind
+    time: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """A silence of the provider, told when it is over. `start`: from the call."""
+
+    start: float
+    gap: float
+    phase: Phase
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """Content that comes again and again, as of now.
+
+    start      chars into the channel
+    period     chars of what comes again
+    count      full cycles
+    chars      of the loop
+    time       from the loop's first char to its last; its start is known to the next 160 chars or so
+    recovered  the content has left the loop and gone on
+    """
+
+    channel: DeltaKind
+    kind: LoopKind
+    start: int
+    period: int
+    count: int
+    chars: int
+    time: float
+    recovered: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    name: str | None
+    id: str | None
+    type: str
+    input_chars: int
+    complete: bool
+    valid_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ContentBlock:
+    """A block that has stopped, or that was cut by the end of its stream (`complete` false)."""
+
+    index: int
+    type: str
+    start: float
+    duration: float
+    chars: int
+    chunk_count: int
+    complete: bool
+    tool_call: ToolCall | None
+
+
+Fact = FirstToken | Stall | Loop | ContentBlock
+"""What becomes an event on the timeline."""
+
+# --- the end -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Who was waited for, and how long: the rules are those of `pacing.py`. None: too little came to know it."""
+
+    gap_p50: float | None = None
+    gap_p95: float | None = None
+    gap_max: float | None = None
+    provider_time: float | None = None
+    consumer_time: float | None = None
+    stall_count: int = 0
+    stall_time: float = 0.0
+    tool_call_pause: float | None = None
+    buffered: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """Everything known of a stream at its end; None where it is not known. Times are seconds from the call."""
+
+    outcome: Outcome | None
+    partial: bool
+    phase: Phase
+    abort_reason: AbortReason | None
+    connection_closed: bool
+    error_type: str | None
+    duration: float
+    time_to_headers: float | None
+    time_to_first_chunk: float | None
+    time_to_first_text: float | None
+    time_per_output_token: float | None
+    message_id: str | None
+    model: str | None
+    stop_reason: str | None
+    usage: Usage
+    pace: Pace
+    chunk_count: int
+    chars: Mapping[DeltaKind, int]
+    block_count: int
+    tool_call_count: int
+    tool_calls_completed: int
+    tool_calls_incomplete: int
+    tool_calls_invalid: int
+    looks_for_loops: bool
+    loop: Loop | None
+    """The first one."""
+    at_the_end: tuple[Fact, ...]
+    """What the end itself has shown, in order: a stall, a loop, the blocks that it cut."""
