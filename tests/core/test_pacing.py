@@ -1,0 +1,250 @@
+"""The rules at the head of `core/pacing.py`, on a clock of the test's own."""
+
+import random
+from collections.abc import Sequence
+from math import ceil, inf
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streamspan.core.facts import Ending, Fact, Pace, Stall, Summary, Usage
+from streamspan.core.stream import StreamState
+
+CALLED_AT = 1000.0
+STALL_SECONDS = 5.0
+RELATIVE_ERROR = 0.1
+
+
+class Clocked:
+    """A stream on a clock: each verb says how long the reader was busy before it, and how long it then waited."""
+
+    def __init__(self, *, first_wait: float = 1.0, busy: float = 0.0) -> None:
+        self.now = CALLED_AT
+        self.state = StreamState(CALLED_AT, stall_seconds=STALL_SECONDS)
+        self.told: list[Fact] = []
+        self.state.opened(self.now)
+        self.other(first_wait, busy)
+        self.state.block_started(0, "text", self.now)
+
+    def chunk(self, wait: float = 0.0, busy: float = 0.0, *, index: int = 0, kind: str = "text") -> "Clocked":
+        since = self.now + busy
+        self.now = since + wait
+        self.told += self.state.delta(kind, index, "chunk ", since, self.now)  # type: ignore[arg-type]
+        return self
+
+    def other(self, wait: float = 0.0, busy: float = 0.0) -> None:
+        since = self.now + busy
+        self.now = since + wait
+        self.told += self.state.waited(since, self.now)
+        self.state.touched(self.now)
+
+    def tool_call(self, index: int, wait: float) -> None:
+        self.state.block_stopped(index - 1, self.now)
+        self.other(wait)
+        self.state.block_started(index, "tool_use", self.now)
+
+    def ended(self, ending: Ending | None = None, waiting_since: float | None = None) -> Summary:
+        return self.state.ended(ending or Ending("message_stop", self.now), waiting_since)
+
+
+def pace(waits: Sequence[float]) -> Pace:
+    stream = Clocked().chunk()
+    for wait in waits:
+        stream.chunk(wait)
+    return stream.ended().pace
+
+
+# --- gaps ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_was_waited_for() -> None:
+    """What the reader waits for is the provider's time, what it does between two reads is its own."""
+    stream = Clocked().chunk()
+    for _ in range(4):
+        stream.chunk(wait=0.25, busy=1.5)
+
+    pace = stream.ended().pace
+
+    assert (pace.provider_time, pace.consumer_time) == (pytest.approx(1.0), pytest.approx(6.0))
+    assert (pace.gap_max, pace.stall_count) == (0.25, 0)
+
+
+def test_the_wait_for_the_first_chunk_is_no_gap() -> None:
+    """However long: `time_to_first_chunk` tells of it."""
+    stream = Clocked(first_wait=60.0).chunk().chunk(0.25)
+
+    summary = stream.ended()
+
+    assert (summary.time_to_first_chunk, summary.pace.gap_max, summary.pace.provider_time) == (60.0, 0.25, 0.25)
+    assert summary.pace.stall_count == 0
+
+
+def test_a_stream_without_a_second_event_has_no_gap() -> None:
+    """Nothing was waited for behind the first chunk, so nothing is known of gaps."""
+    pace = Clocked().chunk().ended().pace
+
+    assert (pace.gap_p50, pace.gap_p95, pace.gap_max) == (None, None, None)
+
+
+def test_a_stream_without_a_chunk_has_no_pace() -> None:
+    """Before the first chunk there is no pace."""
+    assert Clocked(first_wait=30.0).ended().pace == Pace()
+
+
+@given(st.lists(st.floats(0.00051, 40_000.0), min_size=1, max_size=300))
+def test_percentiles_are_within_their_error(waits: list[float]) -> None:
+    """The median and the 95th percentile are within 10 % of the gap of that rank; the maximum is exact."""
+    ranked = sorted(waits)
+    found = pace(waits)
+
+    assert found.gap_p50 == pytest.approx(ranked[ceil(0.5 * len(waits)) - 1], rel=RELATIVE_ERROR)
+    assert found.gap_p95 == pytest.approx(ranked[ceil(0.95 * len(waits)) - 1], rel=RELATIVE_ERROR)
+    assert found.gap_max == pytest.approx(ranked[-1])
+
+
+def test_chunks_that_come_together_have_no_gap() -> None:
+    """Nine of ten chunks come with the one before: the median is 0, the 95th percentile is the real gap."""
+    found = pace([0.3 if n % 10 == 0 else 0.00002 for n in range(100)])
+
+    assert (found.gap_p50, found.gap_p95) == (0.0, pytest.approx(0.3, rel=RELATIVE_ERROR))
+    assert found.provider_time == pytest.approx(3.0)
+
+
+@pytest.mark.parametrize("wait", [inf, 1e9, 36_000.0])
+def test_an_absurd_gap_is_a_gap(wait: float) -> None:
+    """Beyond the histogram, too: a clock may jump, and a connection may hang for a day."""
+    assert pace([0.02, wait]).gap_max == pytest.approx(wait)
+
+
+# --- stalls --------------------------------------------------------------------------------------------------------
+
+
+def test_a_stall_is_told_when_it_is_over() -> None:
+    """Its gap, where it began, and the phase of the stream; a shorter gap is none."""
+    stream = Clocked().chunk().chunk(4.99).chunk(5.0).chunk(7.5)
+
+    pace = stream.ended().pace
+
+    stalls = [fact for fact in stream.told if isinstance(fact, Stall)]
+    assert [(stall.start, stall.gap) for stall in stalls] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
+    assert {stall.phase for stall in stalls} == {"text"}
+    assert (pace.stall_count, pace.stall_time) == (2, pytest.approx(12.5))
+
+
+def test_a_stall_may_end_with_any_event() -> None:
+    """Here with a block's stop; the phase is that before it."""
+    stream = Clocked().chunk()
+    stream.other(6.0)
+
+    assert stream.told[-1] == Stall(start=1.0, gap=6.0, phase="text")
+
+
+@pytest.mark.parametrize("kind", ["reader_left", "failure", "body_end"])
+def test_a_stream_that_ends_during_a_stall(kind: str) -> None:
+    """The stall is told at the end, before the end itself, and counted."""
+    stream = Clocked().chunk()
+    waiting_since = stream.now + 1.0
+
+    summary = stream.ended(Ending(kind, stream.now + 9.0), waiting_since)  # type: ignore[arg-type]
+
+    assert summary.at_the_end[0] == Stall(start=2.0, gap=8.0, phase="text")
+    assert (summary.pace.stall_count, summary.pace.stall_time, summary.pace.gap_max) == (1, 8.0, 8.0)
+    assert (summary.pace.provider_time, summary.pace.consumer_time) == (8.0, 1.0)
+
+
+def test_a_reader_that_is_not_waiting_ends_no_stall() -> None:
+    """Nobody waited for the provider while the reader was busy."""
+    summary = Clocked().chunk().ended(Ending("reader_left", CALLED_AT + 100.0, "closed"))
+
+    assert (summary.at_the_end[0], summary.pace.stall_count) != (Stall, 1)
+    assert summary.pace.consumer_time == 99.0
+
+
+def test_a_stream_that_was_dropped_has_no_stall_at_its_end() -> None:
+    """Its end is its last activity, whenever the collector comes."""
+    stream = Clocked().chunk()
+
+    summary = stream.ended(Ending("reader_left", None, "dropped"), stream.now + 1.0)
+
+    assert (summary.duration, summary.pace.stall_count) == (1.0, 0)
+
+
+# --- pauses, tokens, buffering -------------------------------------------------------------------------------------
+
+
+def test_the_longest_silence_before_a_tool_call() -> None:
+    """From the last chunk to the start of the block; what comes between does not end the silence."""
+    stream = Clocked().chunk()
+    stream.other(0.5)
+    stream.tool_call(1, 1.5)
+    stream.chunk(index=1, kind="tool_input").chunk(3.0, index=1, kind="tool_input")
+    stream.tool_call(2, 0.5)
+
+    assert stream.ended().pace.tool_call_pause == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("first_chunk", [True, False])
+def test_without_a_tool_call_behind_a_chunk_there_is_no_pause(first_chunk: bool) -> None:
+    """A wait before the first chunk is told by `time_to_first_chunk`."""
+    stream = Clocked()
+    if first_chunk:
+        stream.chunk(1.0)
+    else:
+        stream.tool_call(1, 3.0)
+
+    assert stream.ended().pace.tool_call_pause is None
+
+
+@pytest.mark.parametrize(
+    ("tokens", "waits", "expected"),
+    [
+        (11, [0.5] * 4, 0.2),
+        (11, [], None),
+        (1, [0.5], None),
+        (0, [0.5], None),
+        (None, [0.5], None),
+    ],
+)
+def test_time_per_output_token(tokens: int | None, waits: list[float], expected: float | None) -> None:
+    """From the first chunk to the last over the tokens behind the first; unknown without tokens or a second chunk."""
+    stream = Clocked().chunk()
+    for wait in waits:
+        stream.chunk(wait)
+    stream.state.message_delta("end_turn", Usage(output_tokens=tokens), stream.now + 5.0)
+
+    assert stream.ended().time_per_output_token == (None if expected is None else pytest.approx(expected))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "first_wait", "busy_before", "wait", "busy", "expected"),
+    [
+        pytest.param(200, 4.0, 0.0, 0.0001, 0.0, True, id="held back, then all at once"),
+        pytest.param(200, 4.0, 0.0, 0.0, 0.0005, True, id="the reader forwards each chunk"),
+        pytest.param(200, 0.4, 0.0, 0.0001, 0.0, False, id="a quick answer"),
+        pytest.param(200, 4.0, 0.0, 0.02, 0.0, False, id="as a model writes"),
+        pytest.param(200, 0.4, 4.0, 0.0, 0.0, False, id="the reader was busy before its first read"),
+        pytest.param(200, 4.0, 0.0, 0.0, 0.03, False, id="the reader is slow"),
+        pytest.param(19, 4.0, 0.0, 0.0001, 0.0, None, id="too few chunks to tell"),
+    ],
+)
+def test_buffered(
+    chunks: int, first_wait: float, busy_before: float, wait: float, busy: float, expected: bool | None
+) -> None:
+    """Many chunks, denser than a model writes, behind a long wait, and not because the reader was slow."""
+    stream = Clocked(first_wait=first_wait, busy=busy_before)
+    for _ in range(chunks):
+        stream.chunk(wait, busy)
+
+    assert stream.ended().pace.buffered is expected
+
+
+def test_pace_is_bounded() -> None:
+    """A million gaps take no more room than a thousand."""
+    chance = random.Random(1)
+    stream = Clocked().chunk()
+    for _ in range(20_000):
+        stream.chunk(chance.expovariate(50.0))
+    buckets = stream.state._pacing._buckets
+
+    assert (len(buckets), sum(buckets) <= 20_000) == (100, True)
