@@ -25,6 +25,7 @@ from .config import Config
 from .core.facts import ContentBlock, Ending, Fact, FirstToken, Loop
 from .core.stream import StreamState
 from .guard import contained
+from .metrics import Metrics
 
 open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""
@@ -38,6 +39,7 @@ class Observer:
 
     attributes     what else the span gets at the end; the provider's own
     waiting_since  when the reader began to wait for the event that it waits for; None while it does not
+    labels         what all its metrics have
     is_read        the events are being read, or have been
     reads_bytes    the application reads the bytes of the body itself
     gave_up        observing has failed too often to go on
@@ -50,6 +52,8 @@ class Observer:
         "_events_dropped",
         "_events_left",
         "_lock",
+        "_records",
+        "_source",
         "_started_ns",
         "_told_of_a_loop",
         "attributes",
@@ -57,6 +61,7 @@ class Observer:
         "gave_up",
         "handled_at_start",
         "is_read",
+        "labels",
         "reads_bytes",
         "span",
         "state",
@@ -67,8 +72,11 @@ class Observer:
     def __init__(self, call: telemetry.Call, source: telemetry.Telemetry, config: Config) -> None:
         finish_waiting_ends()
         self._started_ns = time.time_ns()
+        self._source = source
+        self.labels = source.metrics.labels(call.attributes)
         self.state = StreamState(time.perf_counter(), stall_seconds=config.stall_seconds, loops=config.repetition)
         self.span = source.span(call, self._started_ns)
+        self._records = self.span.is_recording()
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
         self.is_read = False
@@ -83,6 +91,17 @@ class Observer:
         self._ended = False
         self._lock = threading.RLock()
         _remember(self)
+
+    # --- what the gauges ask ---------------------------------------------------------------------------------------
+
+    @property
+    def metrics(self) -> Metrics:
+        return self._source.metrics
+
+    def silence(self) -> float:
+        """Seconds that somebody has waited for the provider until now; 0.0: nobody waits."""
+        since = self.waiting_since if self.state.is_open else self.state.started_at
+        return 0.0 if since is None else time.perf_counter() - since
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
@@ -151,12 +170,14 @@ class Observer:
     def _tell(self, ending: Ending) -> None:
         summary = self.state.ended(ending, self.waiting_since)
         at = self.state.started_at + summary.duration
-        telemetry.set_summary(self.span, summary, self.attributes)
-        self.tell(summary.at_the_end, at, ending=True)
-        if summary.outcome not in {"complete", None}:
-            self._add_event(summary, at, reserved=True, ending=True)
-        if self._events_dropped:
-            telemetry.set_events_dropped(self.span, self._events_dropped)
+        if self._records:
+            telemetry.set_summary(self.span, summary, self.attributes)
+            self.tell(summary.at_the_end, at, ending=True)
+            if summary.outcome not in {"complete", None}:
+                self._add_event(summary, at, reserved=True, ending=True)
+            if self._events_dropped:
+                telemetry.set_events_dropped(self.span, self._events_dropped)
+        self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
 
     # --- events --------------------------------------------------------------------------------------------------
 
@@ -171,7 +192,7 @@ class Observer:
     def _add_event(self, fact: telemetry.Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
         """Nothing is added once the stream has ended, but by its ending."""
         with self._lock:
-            if self._ended and not ending:
+            if (self._ended and not ending) or not self._records:
                 return
             if self._events_left > (0 if reserved else _RESERVED_EVENTS):
                 self._events_left -= 1

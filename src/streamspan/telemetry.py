@@ -1,4 +1,4 @@
-"""From facts to OpenTelemetry: the only module that writes to it.
+"""From facts to OpenTelemetry: this module writes spans, `metrics.py` writes metrics, and no other writes to it.
 
 A stream's attributes are written once, at its end, beside those that samplers see at its start. Its span is never
 current while the application's code runs; only around the HTTP request.
@@ -17,6 +17,7 @@ from opentelemetry.util.types import AttributeValue
 
 from . import semconv
 from .core.facts import ContentBlock, FirstToken, Loop, Pace, Stall, Summary, ToolCall
+from .metrics import Metrics
 
 Attributes = Mapping[str, AttributeValue | None]
 """None: not known, and so not written."""
@@ -32,10 +33,18 @@ class Call:
 
 
 class Telemetry:
-    """Makes the spans of one `instrument()`."""
+    """Where the spans and the metrics of one `instrument()` go."""
 
-    def __init__(self, tracer_provider: TracerProvider | None, version: str) -> None:
+    def __init__(self, tracer_provider: TracerProvider | None, metrics: Metrics, version: str) -> None:
+        self.metrics = metrics
+        self._given_provider = tracer_provider
         self._tracer = trace.get_tracer(semconv.SCOPE, version, tracer_provider, schema_url=semconv.SCHEMA_URL)
+
+    @property
+    def does_nothing(self) -> bool:
+        """Whether there is no SDK behind the API, neither for spans nor for metrics. One may come later."""
+        provider = self._given_provider or trace.get_tracer_provider()
+        return type(provider).__module__.startswith("opentelemetry.trace") and self.metrics.do_nothing
 
     def span(self, call: Call, start_ns: int) -> Span:
         """A started span whose parent is the current one. Not made current."""
@@ -273,12 +282,11 @@ def _loop_attributes(summary: Summary) -> Attributes:
 
 def _response_attributes(summary: Summary) -> Attributes:
     usage = summary.usage
-    cached = (usage.cache_read_tokens or 0) + (usage.cache_write_tokens or 0)
     return {
         semconv.RESPONSE_ID: summary.message_id,
         semconv.RESPONSE_MODEL: summary.model,
         semconv.RESPONSE_FINISH_REASONS: _finish_reasons(summary),
-        semconv.USAGE_INPUT_TOKENS: None if usage.input_tokens is None else usage.input_tokens + cached,
+        semconv.USAGE_INPUT_TOKENS: usage.all_input_tokens,
         semconv.USAGE_OUTPUT_TOKENS: usage.output_tokens,
         semconv.USAGE_CACHE_READ_INPUT_TOKENS: usage.cache_read_tokens,
         semconv.USAGE_CACHE_WRITE_INPUT_TOKENS: usage.cache_write_tokens,

@@ -8,12 +8,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.config import Config
 from streamspan.core.facts import Ending, Usage
+from streamspan.metrics import Metrics
 from streamspan.observer import Observer, finish_waiting_ends, open_streams
 from streamspan.telemetry import Call, Telemetry
 
@@ -27,7 +29,8 @@ def observed(max_events: int = 100) -> tuple[Observer, InMemorySpanExporter]:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     call = Call("chat", "claude-x", {})
-    return Observer(call, Telemetry(provider, "0"), Config(native_span="replace", max_events=max_events)), exporter
+    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), "0")
+    return Observer(call, telemetry, Config(native_span="replace", max_events=max_events)), exporter
 
 
 def read(observer: Observer, step_count: int) -> None:

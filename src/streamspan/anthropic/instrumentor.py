@@ -7,6 +7,8 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.config import Config
+from streamspan.metrics import Metrics
+from streamspan.observer import open_streams
 from streamspan.telemetry import Telemetry
 
 from .patch import Patch
@@ -31,7 +33,9 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
         config = kwargs.get("config") or Config()
         if not isinstance(config, Config):
             raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
-        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), version("streamspan")), config)
+        our_version = version("streamspan")
+        metrics = Metrics(kwargs.get("meter_provider"), our_version, lambda: tuple(open_streams))
+        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), metrics, our_version), config)
         self._patch.apply()
 
     def _uninstrument(self, **_: Any) -> None:

@@ -45,6 +45,13 @@ class Usage:
     reasoning_tokens: int | None = None
     more: Mapping[str, int] = field(default_factory=dict[str, int])
 
+    @property
+    def all_input_tokens(self) -> int | None:
+        """With those read from the cache and written to it."""
+        if self.input_tokens is None:
+            return None
+        return self.input_tokens + (self.cache_read_tokens or 0) + (self.cache_write_tokens or 0)
+
     def replaced_by(self, newer: "Usage") -> "Usage":
         """The counts are cumulative: the newer one replaces, and None replaces nothing."""
         more = dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST))

@@ -201,6 +201,11 @@ class StreamState:
         self._connection_closed = True
 
     @property
+    def is_open(self) -> bool:
+        """The response headers have come."""
+        return self._opened_at is not None
+
+    @property
     def has_blocks(self) -> bool:
         return self._block_count > 0
 
