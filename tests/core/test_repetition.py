@@ -83,6 +83,18 @@ def found_in_pieces(text: str, sizes: list[int]) -> Repetition | None:
     return found or detector.finish()
 
 
+def found_when_collected(text: str) -> list[tuple[int, Repetition]]:
+    detector = RepetitionDetector()
+    found: list[tuple[int, Repetition]] = []
+    fed = 0
+    for chars in range(1, len(text) + 1):
+        if chars >= detector.next_look:
+            if finding := detector.feed(text[fed:chars]):
+                found.append((chars, finding))
+            fed = chars
+    return found
+
+
 def watched(text: str) -> RepetitionDetector:
     detector = RepetitionDetector()
     for at in range(0, len(text), 7):
@@ -174,6 +186,15 @@ def test_any_cut_gives_the_same_finding(text: str, sizes: list[int]) -> None:
 def test_any_cut_of_any_text_gives_the_same_finding(text: str, sizes: list[int]) -> None:
     """The same for texts that are full of short runs."""
     assert found_in_pieces(text, sizes) == found_in_one(text)
+
+
+@pytest.mark.parametrize("text", [LOOPS["sentence"], LOOPS["words"], COUNTING, FRESH + PARAGRAPH * 5])
+def test_deltas_may_be_collected_until_the_next_look(text: str) -> None:
+    """Fed only when the channel is as long as `next_look`, the finding is made at the same char."""
+    at_once = RepetitionDetector()
+    found = [(chars, finding) for chars, char in enumerate(text, start=1) if (finding := at_once.feed(char))]
+
+    assert found == found_when_collected(text)
 
 
 def test_long_stream_cut_char_by_char_gives_the_same_finding() -> None:

@@ -87,6 +87,9 @@ class RepetitionDetector:
 
     With `drift` it also finds loops whose cycles differ in counters, case, punctuation, blanks or where they
     are cut short.
+
+    `next_look` is the length of the channel at which it looks next, in chars. A caller may collect deltas and
+    feed them as one when they reach it: the finding is the same, and it is made at the same delta.
     """
 
     __slots__ = (
@@ -96,15 +99,15 @@ class RepetitionDetector:
         "_found",
         "_length",
         "_loop_end",
-        "_next_look",
         "_pieces",
         "_text",
+        "next_look",
     )
 
     def __init__(self, *, drift: bool = True) -> None:
         self._pieces: list[str] = []
         self._length = 0
-        self._next_look = STEP
+        self.next_look = STEP
         self._text = ""
         self._base = 0
         self._exact = _ExactSearch()
@@ -118,7 +121,7 @@ class RepetitionDetector:
             return None
         self._pieces.append(text)
         self._length += len(text)
-        if self._length < self._next_look:
+        if self._length < self.next_look:
             return None
         return self._advance()
 
@@ -152,7 +155,7 @@ class RepetitionDetector:
     def _advance(self) -> Repetition | None:
         self._take_pieces()
         first = None
-        at = self._next_look
+        at = self.next_look
         while at <= self._length:
             step, past_step = divmod(at, STEP)
             if self._found:
@@ -161,7 +164,7 @@ class RepetitionDetector:
                 depth = 0 if past_step else min(NEAREST * (step & -step), FARTHEST)
                 first = self._found = self._look(at, depth)
             at = self._look_after(at, (step + 1) * STEP)
-        self._next_look = at
+        self.next_look = at
         kept = self._found.period + 2 * STEP if self._found else WINDOW
         if len(self._text) > kept + SLACK:
             self._base += len(self._text) - kept
