@@ -31,7 +31,7 @@ TAIL = 20
 
 _MARKUP = "{}[]<>|=&\\/#*()\"'`"
 _DATA = " \t\r\n,;:.\\\"'()[]{}0123456789abcdefABCDEFx"
-_BLOB = re.compile(r"(?=[\w+/]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9+/]{24}")
+_BLOB = re.compile(r"(?=[\w+/]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9+/]+")
 
 
 @dataclass(slots=True)
@@ -63,8 +63,10 @@ class ExactSearch:
                 self._propose(text, base, at, where, floor)
         return self._weigh(text, base, at) if self.period and at >= self.due else None
 
-    def has_two_cycles(self, at: int) -> bool:
-        return self.period > 0 and at - self.start >= 2 * self.period
+    def chars(self, at: int) -> int:
+        """Of the run under way, 0 if it has no two cycles yet."""
+        chars = at - self.start
+        return chars if self.period and chars >= 2 * self.period else 0
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         """How far the loop reaches as of `at`: it has gone on, or come back after a glitch."""
@@ -102,7 +104,7 @@ class ExactSearch:
             # The copy that was found first may be several cycles away.
             self.period = (unit + unit).index(unit, 1)
             start = max(self.start - base, low)
-            self.due = self.start + _chars_needed(unit[: self.period], before=text[max(start - 32, low) : start])
+            self.due = self.start + _chars_needed(unit[: self.period], before=text[max(start - 96, low) : start])
             if at < self.due:
                 return None
         self.loop = text[end - self.period : end] * (2 + TAIL // self.period)
@@ -111,13 +113,14 @@ class ExactSearch:
 
     def _first_said(self, text: str, start: int, low: int) -> int:
         """Where the loop began, back over its glitches: where the run at `start` was said before."""
-        for _ in range(GLITCHES):
-            said = text[start : start + max(self.period, NEEDLE)]
-            gap = min(GLITCH, 4 * self.period)
-            where = text.rfind(said, max(start - len(said) - gap, low), start)
+        period = self.period
+        # Shorter units come back by chance.
+        for _ in range(GLITCHES if period >= NEEDLE else 0):
+            said = text[start : start + period]
+            where = text.rfind(said, max(start - period - GLITCH, low), start)
             if where < 0:
                 break
-            start = where - common_suffix(text, where + self.period, self.period, low)
+            start = where - common_suffix(text, where + period, period, low)
         return start
 
 
@@ -132,7 +135,7 @@ def _chars_needed(unit: str, before: str) -> int:
     digits = sum(map(str.isdigit, sample))
     markup = sum(map(sample.count, _MARKUP))
     # Zeros in binary data that is written as base64.
-    if " " not in sample and ("base64," in before or _BLOB.fullmatch(before[-24:])):
+    if " " not in sample and ("base64," in before or any(_BLOB.fullmatch(before[-size:]) for size in (24, 96))):
         return max(8_000, 4 * period)
     # Rules, leaders, blanks.
     if letters == digits == 0 and period < 32:
@@ -147,7 +150,7 @@ def _chars_needed(unit: str, before: str) -> int:
     if 8 * digits > len(sample) and period >= 12:
         return max(400, 7 * period)
     # Nulls: in a row, and in rows.
-    if period < 12 and "," in sample:
+    if "," in sample and len("".join(sample.split())) < 12:
         return 400
     if period >= 24 and len(set(sample)) < 12:
         return max(2_000, 4 * period)

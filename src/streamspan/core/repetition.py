@@ -34,11 +34,13 @@ from typing import Literal
 
 from .drift import DriftSearch
 from .exact import FARTHEST, GLITCH, SHORTEST_LOOP, STEP, WINDOW, ExactSearch
+from .stammer import StammerSearch
 
 Kind = Literal["exact", "drift"]
 
 # How far back the search goes at each step: twice as far at every second one, and so on.
 NEAREST = 256
+STAMMER = StammerSearch()
 DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(1, 64)))
 # To cut the window back at every step would copy it a second time.
 SLACK = 2_048
@@ -70,6 +72,7 @@ class RepetitionDetector:
         "_drift",
         "_exact",
         "_found",
+        "_found_by",
         "_length",
         "_loop_end",
         "_next_step",
@@ -89,6 +92,7 @@ class RepetitionDetector:
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
+        self._found_by: ExactSearch | DriftSearch | StammerSearch = self._exact
         self._loop_end = 0
 
     def feed(self, text: str) -> Repetition | None:
@@ -160,26 +164,29 @@ class RepetitionDetector:
         text, base = self._text, self._base
         exact, drift, next_look = self._exact, self._drift, self._next_step
         if run := exact.look(text, base, at, depth):
-            self._set_found(run, "exact", at)
+            self._set_found(run, exact, at)
             return next_look
         if at < exact.due < next_look:
             next_look = exact.due
         if drift:
             if depth > NEAREST or drift.suspects or at == drift.due:
                 drift.read(text, base, at)
-                # A run of two cycles will be an exact loop or nothing.
-                if not exact.has_two_cycles(at) and (run := drift.look(text, base, at)):
-                    self._set_found(run, "drift", at)
+                exact_chars = exact.chars(at)
+                # A run of two cycles will be an exact loop or nothing, and one longer than a step is no stammer.
+                if not exact_chars and (run := drift.look(text, base, at)):
+                    self._set_found(run, drift, at)
+                elif exact_chars < STEP and (run := STAMMER.look(text, base, at)):
+                    self._set_found(run, STAMMER, at)
             if at < drift.due < next_look:
                 next_look = drift.due
         return next_look
 
-    def _set_found(self, run: tuple[int, int], kind: Kind, at: int) -> None:
+    def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | StammerSearch, at: int) -> None:
         start, period = run
+        kind: Kind = "exact" if search is self._exact else "drift"
         self._found = Repetition(start, period, (at - start) // period, at - start, kind)
+        self._found_by = search
         self._loop_end = at
 
     def _follow(self, at: int) -> None:
-        search = self._exact if self._found and self._found.kind == "exact" else self._drift
-        if search:
-            self._loop_end = search.loop_end(self._text, self._base, at, self._loop_end)
+        self._loop_end = self._found_by.loop_end(self._text, self._base, at, self._loop_end)

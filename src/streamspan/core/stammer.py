@@ -1,0 +1,68 @@
+"""Texts that say next to nothing, with glitches: `_S_S_S_SIZE_S_S_S_S`; the terms are those of `repetition.py`.
+
+No run of them is long, and they have no words of which a loop could be made. A stammer is a stretch of a few signs in
+which nearly every char equals the one a period earlier.
+"""
+
+from __future__ import annotations
+
+import re
+from operator import eq
+
+from .exact import common_suffix
+
+# A sign is the last few chars, and their nearest copy is at most so far away.
+SIGN = 3
+LONGEST_PERIOD = 12
+STRETCH = 320
+# The alphabet of a stammer.
+SIGNS = 12
+# The share of the chars that equal those a period earlier; where it began, the half.
+ALIKE = 0.86
+BEGUN = 0.6
+BEGINNING = 40
+# A char with a larger share makes a rule or a leader.
+COMMONEST = 0.75
+
+# Columns and numbers may say the same for long.
+_MEANT = re.compile(r"[ \t,\d]")
+_BLOB = re.compile(r"[A-Za-z0-9+/=\n]+")
+
+
+class StammerSearch:
+    """Remembers nothing: a stammer is seen from its last chars."""
+
+    __slots__ = ()
+
+    def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
+        """Start and period of the stammer that reaches `at`."""
+        found = _stammer(text, at - base)
+        return (base + found[0], found[1]) if found else None
+
+    def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
+        return at if _stammer(text, at - base) else loop_end
+
+
+def _stammer(text: str, end: int) -> tuple[int, int] | None:
+    sign = text[max(end - SIGN, 0) : end]
+    where = text.rfind(sign, max(end - SIGN - LONGEST_PERIOD, 0), end - SIGN)
+    start = end - STRETCH
+    if where < 0 or start < 0 or text.count(sign, start, end) * LONGEST_PERIOD < STRETCH:
+        return None
+    said = text[start:end]
+    if len(set(said)) > SIGNS or max(map(said.count, sign)) > COMMONEST * STRETCH or _MEANT.search(said):
+        return None
+    # Binary data.
+    if _BLOB.fullmatch(said) and not said.islower():
+        return None
+    period = end - SIGN - where
+    if _likeness(text, start, end, period) < ALIKE:
+        return None
+    while start >= BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
+        start -= BEGINNING // 2
+    return start - common_suffix(text, start + period, period, 0), period
+
+
+def _likeness(text: str, start: int, end: int, period: int) -> float:
+    """The share of the chars that equal those a period later."""
+    return sum(map(eq, text[start : end - period], text[start + period : end])) / (end - start - period)
