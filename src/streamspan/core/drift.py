@@ -123,7 +123,7 @@ class DriftSearch:
         if start < 0:
             return
         where = letters.rfind(letters[start:], max(start - FARTHEST_HOP, 0), len(letters) - 1)
-        if where >= 0:
+        if 0 <= where <= start - SHORTEST_HOP:
             self.covered_from = self.base + start
             self.first_hop = self.last_hop = self.hops_sum = start - where
             self.hops = self.equal_hops = 1

@@ -24,8 +24,7 @@ BEGINNING = 40
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
-# Columns and numbers may say the same for long.
-_MEANT = re.compile(r"[ \t,\d]")
+_COLUMNS = re.compile(r"[ \t,\d]")
 _BLOB = re.compile(r"[A-Za-z0-9+/=\n]+")
 
 
@@ -36,31 +35,33 @@ class StammerSearch:
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         """Start and period of the stammer that reaches `at`."""
-        found = _stammer(text, at - base)
-        return (base + found[0], found[1]) if found else None
+        end = at - base
+        start = end - STRETCH
+        if start < 0:
+            return None
+        sign = text[end - SIGN : end]
+        where = text.rfind(sign, end - SIGN - LONGEST_PERIOD, end - SIGN)
+        if where < 0 or text.count(sign, start, end) * LONGEST_PERIOD < STRETCH:
+            return None
+        period = end - SIGN - where
+        if _is_meant(text[start:end], sign) or _likeness(text, start, end, period) < ALIKE:
+            return None
+        while start >= BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
+            start -= BEGINNING // 2
+        return base + start - common_suffix(text, start + period, period, 0), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
-        return at if _stammer(text, at - base) else loop_end
+        return at if self.look(text, base, at) else loop_end
 
 
-def _stammer(text: str, end: int) -> tuple[int, int] | None:
-    sign = text[max(end - SIGN, 0) : end]
-    where = text.rfind(sign, max(end - SIGN - LONGEST_PERIOD, 0), end - SIGN)
-    start = end - STRETCH
-    if where < 0 or start < 0 or text.count(sign, start, end) * LONGEST_PERIOD < STRETCH:
-        return None
-    said = text[start:end]
-    if len(set(said)) > SIGNS or max(map(said.count, sign)) > COMMONEST * STRETCH or _MEANT.search(said):
-        return None
-    # Binary data.
-    if _BLOB.fullmatch(said) and not said.islower():
-        return None
-    period = end - SIGN - where
-    if _likeness(text, start, end, period) < ALIKE:
-        return None
-    while start >= BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
-        start -= BEGINNING // 2
-    return start - common_suffix(text, start + period, period, 0), period
+def _is_meant(said: str, sign: str) -> bool:
+    """A table, numbers, a rule or a leader, binary data."""
+    return (
+        len(set(said)) > SIGNS
+        or max(map(said.count, sign)) > COMMONEST * STRETCH
+        or _COLUMNS.search(said) is not None
+        or (_BLOB.fullmatch(said) is not None and not said.islower())
+    )
 
 
 def _likeness(text: str, start: int, end: int, period: int) -> float:
