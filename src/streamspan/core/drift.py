@@ -28,7 +28,7 @@ MARKS = 64
 MARGIN = 2
 
 _CODE = "{}[]<>|=&\\/#*()\"'`_;@$%+~^"
-_SENTENCE_END = re.compile(r"""[^\W\d_]{2}[)\]"'*`]*[.!?\u2026]+[)\]"'*]*\s|[\u3002\uff01\uff1f]""")
+_SENTENCE_END = re.compile(r"""[.!?\u2026](?<=[^\W\d_][\w)\]"'*`].)[.)\]"'*]*\s|[\u3002\uff01\uff1f]""")
 # A row of a table opens with its key.
 _KEY = re.compile(r"^\W?[\w-]*\d[\w-]*[,;|\t]", re.MULTILINE)
 _LOWER = bytes(range(256)).lower()
@@ -54,6 +54,8 @@ class DriftSearch:
     hops_sum: int = 0
     equal_hops: int = 0
     misses: int = 0
+    # Code and data are not asked again at once.
+    rests_until: int = 0
     # Where the stretch should be long enough.
     due: int = 0
     loop: bytearray = field(default_factory=bytearray)
@@ -77,10 +79,10 @@ class DriftSearch:
             self.marks.append(self.base + len(self.letters))
             if len(self.marks) > 2 * MARKS:
                 del self.marks[:-MARKS]
-        if self.covered_from < 0:
-            self._begin()
-        else:
+        if self.covered_from >= 0:
             self._go_on()
+        elif at >= self.rests_until:
+            self._begin()
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         newest = self.base + len(self.letters)
@@ -96,6 +98,7 @@ class DriftSearch:
         if missing <= 0:
             if said < 0.65 * (at - start) or not _is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
                 self.covered_from = -1
+                self.rests_until = at + 2 * SAMPLE
                 return None
             # Hops to a repeat inside the unit were shorter than a cycle.
             first, cycle = self._copies(hop)
@@ -145,9 +148,9 @@ class DriftSearch:
                 self.last_hop = hop
             else:
                 self.misses += 1
-                if self.misses > 1 + self.hops // 6:
-                    self.covered_from = -1
-                    return
+            if self.misses > 1 + self.hops // 6 or 2 * self.equal_hops + 2 < self.hops:
+                self.covered_from = -1
+                return
 
     def _extend_back(self) -> None:
         """Covered from the very letter, not from the first probe."""

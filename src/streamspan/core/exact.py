@@ -31,7 +31,7 @@ TAIL = 20
 
 _MARKUP = "{}[]<>|=&\\/#*()\"'`"
 _DATA = " \t\r\n,;:.\\\"'()[]{}0123456789abcdefABCDEFx"
-_BLOB = re.compile(r"(?=[\w+/]*(?:\d|[a-z][A-Z]|[A-Z][a-z]))[A-Za-z0-9+/]+")
+_BLOB = re.compile(r"[A-Za-z0-9+/]{24,}")
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ def _chars_needed(unit: str, before: str) -> int:
     digits = sum(map(str.isdigit, sample))
     markup = sum(map(sample.count, _MARKUP))
     # Zeros in binary data that is written as base64.
-    if " " not in sample and ("base64," in before or any(_BLOB.fullmatch(before[-size:]) for size in (24, 96))):
+    if " " not in sample and ("base64," in before or is_blob(before[-24:]) or is_blob(before)):
         return max(8_000, 4 * period)
     # Rules, leaders, blanks.
     if letters == digits == 0 and period < 32:
@@ -163,6 +163,13 @@ def _chars_needed(unit: str, before: str) -> int:
 
 def _is_pictograph(char: str) -> bool:
     return "\u2600" <= char <= "\u27bf" or char >= "\U0001f000"
+
+
+def is_blob(text: str) -> bool:
+    """Base64 and the like: digits or letters of both cases, and nothing between them."""
+    if not _BLOB.fullmatch(text):
+        return False
+    return not (text.islower() or text.isupper()) or any(map(str.isdigit, text))
 
 
 def common_suffix(text: str | bytearray, end: int, period: int, low: int) -> int:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import re
 from operator import eq
 
-from .exact import common_suffix
+from .exact import common_suffix, is_blob
 
 # A sign is the last few chars, and their nearest copy is at most so far away.
 SIGN = 3
 LONGEST_PERIOD = 12
 STRETCH = 320
+# As many chars at its end are like those a period earlier: it would cost too much to compare all in every text.
+GLITCHLESS = 16
 # The alphabet of a stammer.
 SIGNS = 12
 # The share of the chars that equal those a period earlier; where it began, the half.
@@ -25,7 +27,6 @@ BEGINNING = 40
 COMMONEST = 0.75
 
 _COLUMNS = re.compile(r"[ \t,\d]")
-_BLOB = re.compile(r"[A-Za-z0-9+/=\n]+")
 
 
 class StammerSearch:
@@ -44,6 +45,8 @@ class StammerSearch:
         if where < 0 or text.count(sign, start, end) * LONGEST_PERIOD < STRETCH:
             return None
         period = end - SIGN - where
+        if text[end - GLITCHLESS : end] != text[end - GLITCHLESS - period : end - period]:
+            return None
         if _is_meant(text[start:end], sign) or _likeness(text, start, end, period) < ALIKE:
             return None
         while start >= BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
@@ -60,7 +63,7 @@ def _is_meant(said: str, sign: str) -> bool:
         len(set(said)) > SIGNS
         or max(map(said.count, sign)) > COMMONEST * STRETCH
         or _COLUMNS.search(said) is not None
-        or (_BLOB.fullmatch(said) is not None and not said.islower())
+        or is_blob(said.replace("\n", ""))
     )
 
 
