@@ -35,6 +35,14 @@ METHOD = (
     "    def {}(self, request: Request, response: Response) -> Response:\n"
     "        self.check_the_rights_of(request, response)\n        return self.render(request, response)\n\n"
 )
+COMPILER = "".join(
+    f"cc -c -g -Wall -Wextra -Wshadow -I. -I./include -fPIC -DNDEBUG -o {name}.o {name}.c -lpthread -lm -ldl -lrt\n"
+    for name in ("parser", "lexer", "tree", "table", "value", "number", "string", "buffer", "writer", "reader")
+)
+ROWS = "".join(
+    f"E{n},worker,The parcel was delivered. It was signed for by a neighbour and paid for by card.\n" for n in range(40)
+)
+STAMMER = "".join(CHANCE.choices(["_S", "_SIZE"], [30, 1], k=400))
 DRIFTS = {
     "counter": COUNTING,
     "case": (PARAGRAPH + PARAGRAPH.upper() + PARAGRAPH.lower()) * 3,
@@ -63,6 +71,12 @@ MEANT = {
     "list of names": "names = [" + "'Classifier', " * 12 + "'License']\n" + OTHER,
     "declarations": "class Route:\n" + "".join(METHOD.format(name) for name in OTHER.split()[:9]),
     "two copies": PARAGRAPH * 2 + OTHER,
+    "rows with sentences": ROWS,
+    "commands": COMPILER,
+    "truths": "".join("|".join(CHANCE.choices("TF", k=12)) + "\n" for _ in range(60)),
+    "drawing": "".join("".join(CHANCE.choices("/\\|_-", k=60)) + "\n" for _ in range(30)),
+    "bytes": "".join(CHANCE.choices(["AJ", "Ak", "AC", "AQ"], [9, 1, 9, 9], k=900)),
+    "nulls by line": "static void *table[] = {\n" + "        NULL,\n" * 24 + "};\n",
 }
 
 
@@ -172,7 +186,7 @@ def test_two_copies_are_never_a_loop(unit: str, lead: str) -> None:
 
 
 @given(
-    text=st.sampled_from([*LOOPS.values(), *MEANT.values(), COUNTING]),
+    text=st.sampled_from([*LOOPS.values(), *MEANT.values(), COUNTING, STAMMER]),
     sizes=st.lists(st.integers(min_value=0, max_value=400), min_size=1, max_size=12).filter(any),
 )
 @settings(deadline=None)
@@ -212,6 +226,31 @@ def test_loop_that_changes_is_a_drift(name: str) -> None:
 
     assert found is not None
     assert (found.kind, abs(found.start - len(LEAD)) < found.period) == ("drift", True)
+
+
+def test_stammer_is_a_drift() -> None:
+    """A few signs that come back and back with glitches are a loop, found without delay and from about their first."""
+    detector = RepetitionDetector()
+    text = LEAD + STAMMER
+
+    fed, found = next((fed, found) for fed, char in enumerate(text, start=1) if (found := detector.feed(char)))
+
+    assert (found.kind, found.period, abs(found.start - len(LEAD)) < 40) == ("drift", 4, True)
+    assert fed - len(LEAD) < 2 * 320
+
+
+def test_stammer_is_followed_to_its_end() -> None:
+    """The stream recovers from a stammer when other text follows."""
+    assert not watched(LEAD + STAMMER).recovered
+    assert watched(LEAD + STAMMER + OTHER * 2).recovered
+
+
+def test_loop_begins_before_a_glitch() -> None:
+    """Two sentences, a few other words and the sentence again and again: the loop began with the first."""
+    found = found_in_one(LEAD + SENTENCE * 2 + "Well, no. " + SENTENCE * 9)
+
+    assert found is not None
+    assert (found.start, found.period) == (len(LEAD), len(SENTENCE))
 
 
 def test_drift_has_the_period_of_the_text() -> None:
@@ -306,8 +345,8 @@ def test_lone_surrogates_are_text() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    [FRESH * 3, SENTENCE * 4_000, COUNTING * 100, "12 " * 100_000],
-    ids=["fresh", "loop", "drift", "no words"],
+    [FRESH * 3, SENTENCE * 4_000, COUNTING * 100, "12 " * 100_000, STAMMER * 100],
+    ids=["fresh", "loop", "drift", "no words", "stammer"],
 )
 def test_memory_is_bounded(text: str) -> None:
     """A long stream leaves less than 32 KiB behind, whether it loops or not."""

@@ -65,20 +65,7 @@ class DriftSearch:
         return self.covered_from >= 0
 
     def read(self, text: str, base: int, at: int) -> None:
-        new = text[self.read_to - base : at - base]
-        self.read_to = at
-        if not new.isascii():
-            new = new.lower()
-        # A lone surrogate cannot be encoded.
-        self.letters += new.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
-        if len(self.letters) > 3 * FARTHEST_HOP:
-            self.base += len(self.letters) - 2 * FARTHEST_HOP
-            del self.letters[: -2 * FARTHEST_HOP]
-        if at == self.marked_to + READ:
-            self.marked_to = at
-            self.marks.append(self.base + len(self.letters))
-            if len(self.marks) > 2 * MARKS:
-                del self.marks[:-MARKS]
+        self._take(text, base, at)
         if self.covered_from >= 0:
             self._go_on()
         elif at >= self.rests_until:
@@ -115,10 +102,27 @@ class DriftSearch:
         return start, period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
+        """How far the loop reaches as of `at`: its last letters are still those of the loop."""
         known = self.base + len(self.letters)
-        self.read(text, base, at)
+        self._take(text, base, at)
         says_more = self.base + len(self.letters) > known
         return at if says_more and self.letters[-PROBE:] in self.loop else loop_end
+
+    def _take(self, text: str, base: int, at: int) -> None:
+        """The letters up to `at`. A lone surrogate cannot be encoded."""
+        new = text[self.read_to - base : at - base]
+        self.read_to = at
+        if not new.isascii():
+            new = new.lower()
+        self.letters += new.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
+        if len(self.letters) > 3 * FARTHEST_HOP:
+            self.base += len(self.letters) - 2 * FARTHEST_HOP
+            del self.letters[: -2 * FARTHEST_HOP]
+        if at == self.marked_to + READ:
+            self.marked_to = at
+            self.marks.append(self.base + len(self.letters))
+            if len(self.marks) > 2 * MARKS:
+                del self.marks[:-MARKS]
 
     def _begin(self) -> None:
         """In a loop every probe has a copy, so the newest letters are enough to see one begin."""

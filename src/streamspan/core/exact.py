@@ -112,7 +112,7 @@ class ExactSearch:
         return base + self._first_said(text, self.start - base, low), self.period
 
     def _first_said(self, text: str, start: int, low: int) -> int:
-        """Where the loop began, back over its glitches: where the run at `start` was said before."""
+        """Where the loop began: `start`, or in front of a glitch where two cycles were said before."""
         period = self.period
         # Shorter units come back by chance.
         for _ in range(GLITCHES if period >= NEEDLE else 0):

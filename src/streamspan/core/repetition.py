@@ -13,15 +13,16 @@ Its rules:
 1.  The verdict must not depend on how the text was cut into deltas. So the detector looks at fixed char
     positions only: at the steps, and where a run under way becomes long enough. Between them a delta is only
     put aside.
-2.  At a step the last chars are searched backwards. An earlier copy of them proposes a period, and the run
-    with that period is measured. The search goes a little way back at every step, twice as far at every
-    second one, and so on: every period is seen before its third cycle, at the same cost per char.
-3.  How long a run must be depends on what its unit says: see `exact.py`.
-4.  Drift is looked for at every second step, in the letters alone. Without case, digits, punctuation and
-    blanks, a loop that counts or that wavers in its spelling is exact again: see `drift.py`.
-5.  A loop began where its unit was first said: what other text stands between two of its cycles is a glitch,
-    unless it is long.
-6.  After its first finding the detector only follows that loop, to its end or out of it.
+2.  `exact.py`: at a step the last chars are searched backwards. An earlier copy of them proposes a period, and
+    the run with that period is measured. The search goes a little way back at every step, twice as far at
+    every second one, and so on: every period is seen before its third cycle, at the same cost per char. How
+    long a run must be depends on what its unit says.
+3.  `drift.py`: at every second step the text is looked at again without its case, digits, punctuation and
+    blanks. So a loop that counts or that wavers in its spelling is exact again.
+4.  `stammer.py`: there too, the last chars may be a few signs that come back and back, with glitches. Nothing
+    else would see them, because they have neither words nor a long run.
+5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
+    two cycles is a glitch while it is short.
 
 It does not know what was asked for: a hundred lines of "I must not talk in class" are a loop to it.
 It holds a window of the text, whatever the length of the stream.
