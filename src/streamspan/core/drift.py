@@ -23,7 +23,6 @@ SHORT_HOP = 80
 FARTHEST_HOP = 2_048
 # The reads whose place in the letters is remembered: as many as the letters that are kept took.
 MARKS = 64
-
 # A few indented lines are a quotation.
 MARGIN = 2
 
@@ -42,7 +41,7 @@ class DriftSearch:
     letters: bytearray = field(default_factory=bytearray)
     base: int = 0
     read_to: int = 0
-    # How many letters there were at the last steps: the way back from a letter to its char.
+    # How many letters there were at the last reads: the way back from a letter to its char.
     marks: list[int] = field(default_factory=lambda: [0])
     marked_to: int = 0
     next_probe: int = 0

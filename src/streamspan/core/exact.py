@@ -109,13 +109,16 @@ class ExactSearch:
                 return None
         self.loop = text[end - self.period : end] * (2 + TAIL // self.period)
         self.followed_to = at
-        return base + self._first_said(text, self.start - base, low), self.period
+        start = self.start - base
+        # Shorter units come back by chance, and what was said before the window is forgotten.
+        if self.period >= NEEDLE and start > low:
+            start = self._first_said(text, start, low)
+        return base + start, self.period
 
     def _first_said(self, text: str, start: int, low: int) -> int:
         """Where the loop began: `start`, or in front of a glitch where two cycles were said before."""
         period = self.period
-        # Shorter units come back by chance.
-        for _ in range(GLITCHES if period >= NEEDLE else 0):
+        for _ in range(GLITCHES):
             said = text[start : start + period]
             where = text.rfind(said, max(start - period - GLITCH, low), start)
             if where < 0:

@@ -41,10 +41,10 @@ Kind = Literal["exact", "drift"]
 
 # How far back the search goes at each step: twice as far at every second one, and so on.
 NEAREST = 256
-STAMMER = StammerSearch()
 DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(1, 64)))
 # To cut the window back at every step would copy it a second time.
 SLACK = 2_048
+STAMMER = StammerSearch()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from operator import eq
 
-from .exact import common_suffix, is_blob
+from .exact import WINDOW, common_suffix, is_blob
 
 # A sign is the last few chars, and their nearest copy is at most so far away.
 SIGN = 3
@@ -19,10 +19,11 @@ STRETCH = 320
 GLITCHLESS = 16
 # The alphabet of a stammer.
 SIGNS = 12
-# The share of the chars that equal those a period earlier; where it began, the half.
+# The share of the chars that equal those a period earlier.
 ALIKE = 0.86
-BEGUN = 0.6
+# It began where fewer of as many chars do.
 BEGINNING = 40
+BEGUN = 0.6
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
@@ -49,9 +50,10 @@ class StammerSearch:
             return None
         if _is_meant(text[start:end], sign) or _likeness(text, start, end, period) < ALIKE:
             return None
-        while start >= BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
+        low = max(end - WINDOW, 0)
+        while start >= low + BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
             start -= BEGINNING // 2
-        return base + start - common_suffix(text, start + period, period, 0), period
+        return base + start - common_suffix(text, start + period, period, low), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         return at if self.look(text, base, at) else loop_end
