@@ -200,21 +200,16 @@ class DriftSearch:
 
 
 def _is_prose(text: str) -> bool:
-    """It has sentences, few digits, little punctuation of code, no rows or indented lines, and blanks.
+    """It has sentences and blanks, no indented lines, few digits, little punctuation of code, and no rows.
 
     Code, data and logs are made of the same words on purpose.
     """
     size = len(text)
-    digits = sum(map(text.count, "0123456789"))
-    code = sum(map(text.count, _CODE))
-    indented = text.count("\n ") + text.count("\n\t") > MARGIN
-    spaced = text.count(" ") >= 0.08 * size or not text.isascii()
-    rows = len(_KEY.findall(text))
     return (
-        spaced
-        and not indented
-        and digits <= 0.06 * size
-        and code <= 0.14 * size
-        and 2 * rows <= text.count("\n")
-        and _SENTENCE_END.search(text) is not None
+        _SENTENCE_END.search(text) is not None
+        and (text.count(" ") >= 0.08 * size or not text.isascii())
+        and text.count("\n ") + text.count("\n\t") <= MARGIN
+        and sum(map(text.count, "0123456789")) <= 0.06 * size
+        and sum(map(text.count, _CODE)) <= 0.14 * size
+        and 2 * len(_KEY.findall(text)) <= text.count("\n")
     )

@@ -9,14 +9,14 @@ from __future__ import annotations
 import re
 from operator import eq
 
-from .exact import WINDOW, common_suffix, is_blob
+from .exact import common_suffix, is_blob
 
 # A sign is the last few chars, and their nearest copy is at most so far away.
 SIGN = 3
 LONGEST_PERIOD = 12
 STRETCH = 320
 # As many chars at its end are like those a period earlier: it would cost too much to compare all in every text.
-GLITCHLESS = 16
+GLITCHLESS = 6
 # The alphabet of a stammer.
 SIGNS = 12
 # The share of the chars that equal those a period earlier.
@@ -50,9 +50,10 @@ class StammerSearch:
             return None
         if _is_meant(text[start:end], sign) or _likeness(text, start, end, period) < ALIKE:
             return None
-        low = max(end - WINDOW, 0)
+        # The look before this one came a stretch earlier.
+        low = max(end - 2 * STRETCH, 0)
         while start >= low + BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
-            start -= BEGINNING // 2
+            start -= BEGINNING
         return base + start - common_suffix(text, start + period, period, low), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
