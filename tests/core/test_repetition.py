@@ -66,6 +66,7 @@ MEANT = {
     "zeros in base64": "data:image/bmp;base64,Qk1aYmPzAAAA2Mk9RUF" + "A" * 3000,
     "list of names": "names = [" + "'Classifier', " * 12 + "'License']\n" + OTHER,
     "declarations": "class Route:\n" + "".join(METHOD.format(name) for name in OTHER.split()[:9]),
+    "wide table": f"| Name | {'Meaning':700} |\n|------|{'-' * 702}|\n| size | {SENTENCE:700} |\n",
     "two copies": PARAGRAPH * 2 + OTHER,
     "rows with sentences": ROWS,
     "report": "".join(

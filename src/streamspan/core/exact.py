@@ -140,9 +140,9 @@ def _chars_needed(unit: str, before: str) -> int:
     # Zeros in binary data that is written as base64.
     if " " not in sample and ("base64," in before or is_blob(before[-24:]) or is_blob(before)):
         return max(8_000, 4 * period)
-    # Rules, leaders, blanks.
+    # Rules, leaders, blanks; in a table a cell may be as wide as the longest text in its column.
     if letters == digits == 0 and period < 32:
-        return 400
+        return 1_200 if unit in " -" and "|" in before else 400
     # Numbers and bytes: in columns they come back row by row.
     if not letters or (period > 1 and not sample.strip(_DATA)):
         return 400 if period < 12 else max(2_000, 4 * period)
