@@ -17,8 +17,9 @@ Its rules:
     the run with that period is measured. The search goes a little way back at every step, twice as far at
     every second one, and so on: every period is seen before its third cycle, at the same cost per char. How
     long a run must be depends on what its unit says.
-3.  `drift.py`: at every second step the text is looked at again without its case, digits, punctuation and
-    blanks. So a loop that counts or that wavers in its spelling is exact again.
+3.  `drift.py`: at every second step, and at every one while it suspects a loop, the text is looked at again
+    without its case, digits, punctuation and blanks. So a loop that counts or that wavers in its spelling is
+    exact again.
 4.  `stammer.py`: there too, the last chars may be a few signs that come back and back, with glitches. Nothing
     else would see them, because they have neither words nor a long run.
 5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
