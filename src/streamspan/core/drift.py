@@ -45,8 +45,9 @@ class DriftSearch:
     marks: list[int] = field(default_factory=lambda: [0])
     marked_to: int = 0
     next_probe: int = 0
-    # The stretch; it begins at a letter, -1 is none.
-    covered_from: int = -1
+    # There is a stretch, and the letter where it begins.
+    suspects: bool = False
+    covered_from: int = 0
     first_hop: int = 0
     last_hop: int = 0
     hops: int = 0
@@ -59,20 +60,16 @@ class DriftSearch:
     due: int = 0
     loop: bytearray = field(default_factory=bytearray)
 
-    @property
-    def suspects(self) -> bool:
-        return self.covered_from >= 0
-
     def read(self, text: str, base: int, at: int) -> None:
         self._take(text, base, at)
-        if self.covered_from >= 0:
+        if self.suspects:
             self._go_on()
         elif at >= self.rests_until:
             self._begin()
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         newest = self.base + len(self.letters)
-        hop = self.hops_sum // self.hops if self.covered_from >= 0 else 0
+        hop = self.hops_sum // self.hops
         # Hops that vary more than this are those of a template or a refrain.
         if hop < SHORTEST_HOP or newest - self.covered_from < hop or 10 * self.equal_hops < 7 * self.hops:
             return None
@@ -83,7 +80,7 @@ class DriftSearch:
         missing = needed * hop + 8 - said
         if missing <= 0:
             if said < 0.65 * (at - start) or not _is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
-                self.covered_from = -1
+                self.suspects = False
                 self.rests_until = at + 2 * SAMPLE
                 return None
             # Hops to a repeat inside the unit were shorter than a cycle.
@@ -130,6 +127,7 @@ class DriftSearch:
             return
         where = letters.rfind(letters[start:], max(start - FARTHEST_HOP, 0), len(letters) - 1)
         if 0 <= where <= start - SHORTEST_HOP:
+            self.suspects = True
             self.covered_from = self.base + start
             self.first_hop = self.last_hop = self.hops_sum = start - where
             self.hops = self.equal_hops = 1
@@ -152,7 +150,7 @@ class DriftSearch:
             else:
                 self.misses += 1
             if self.misses > 1 + self.hops // 6 or 2 * self.equal_hops + 2 < self.hops:
-                self.covered_from = -1
+                self.suspects = False
                 return
 
     def _extend_back(self) -> None:

@@ -173,9 +173,9 @@ class RepetitionDetector:
         if drift:
             if depth > NEAREST or drift.suspects or at == drift.due:
                 drift.read(text, base, at)
-                exact_chars = exact.chars(at)
                 # A run of two cycles will be an exact loop or nothing, and one longer than a step is no stammer.
-                if not exact_chars and (run := drift.look(text, base, at)):
+                exact_chars = exact.chars(at)
+                if drift.suspects and not exact_chars and (run := drift.look(text, base, at)):
                     self._set_found(run, drift, at)
                 elif exact_chars < STEP and (run := STAMMER.look(text, base, at)):
                     self._set_found(run, STAMMER, at)
