@@ -178,6 +178,14 @@ def drifting_loop(kind: str, chance: random.Random) -> Case:
     return Case(kind, "drift", lead + text, len(lead), period, reader_of(len(lead), period, unit))
 
 
+def stammer(chance: random.Random) -> Case:
+    """A few signs again and again, and now and then others."""
+    unit = chance.choice(["..\n", "c_f_", "\\c\n", "class_", "</i>", "S_T_"])
+    lead = prose(chance, chance.choice([100, 1_500, 14_000]))
+    text = unit * 6 + "".join(unit[: chance.randint(1, 3) if chance.random() < 0.04 else None] for _ in range(300))
+    return Case("stammer", "drift", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit=""))
+
+
 def degenerating_text(kind: str, chance: random.Random) -> Case:
     """What a chain of words or chars says when it always takes the likeliest next one."""
     tokens = list(prose(chance, 6_000)) if kind == "chars" else prose(chance, 6_000).split(" ")
@@ -291,6 +299,7 @@ def cases(copies: int) -> Iterator[Case]:
             yield exact_loop(kind, random.Random(f"exact {kind} {n}"))
         for kind in DRIFTS:
             yield drifting_loop(kind, random.Random(f"drift {kind} {n}"))
+        yield stammer(random.Random(f"stammer {n}"))
         for kind in ("words", "chars"):
             yield degenerating_text(kind, random.Random(f"chain {kind} {n}"))
         for kind, make in MEANT.items():

@@ -1,0 +1,213 @@
+"""Loops whose cycles are nearly equal; the terms are those of `repetition.py`.
+
+Without case, digits, punctuation and blanks, a loop that counts or that wavers in its spelling is exact again. Probes
+are taken from the letters one after the other, and each is searched in the letters before it; the way back to its
+nearest copy is a *hop*. In a loop every probe has a copy and the hops are equal. In templates, tables, code and
+refrains some probes have no copy, or the hops vary.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from .exact import SAMPLE, STEP, common_suffix
+
+# The letters are read at every second step.
+READ = 2 * STEP
+# In letters: a probe is a few words; a hop shorter than a clause is a matter of style.
+PROBE = 20
+SHORTEST_HOP = 32
+SHORT_HOP = 80
+FARTHEST_HOP = 2_048
+# The reads whose place in the letters is remembered: as many as the letters that are kept took.
+MARKS = 64
+# A few indented lines are a quotation.
+MARGIN = 2
+
+_CODE = "{}[]<>|=&\\/#*()\"'`_;@$%+~^"
+_SENTENCE_END = re.compile(r"""[.!?\u2026](?<=[^\W\d_][\w)\]"'*`].)[.)\]"'*]*\s|[\u3002\uff01\uff1f]""")
+# A row of a table opens with its key.
+_KEY = re.compile(r"^\W?[\w-]*\d[\w-]*[,;|\t]", re.MULTILINE)
+_LOWER = bytes(range(256)).lower()
+_NOT_LETTERS = bytes(c for c in range(128) if not chr(c).isalpha())
+
+
+@dataclass(slots=True)
+class DriftSearch:
+    """The letters of the text, and the stretch of them that only says again what was said before."""
+
+    letters: bytearray = field(default_factory=bytearray)
+    base: int = 0
+    read_to: int = 0
+    # How many letters there were at the last reads: the way back from a letter to its char.
+    marks: list[int] = field(default_factory=lambda: [0])
+    marked_to: int = 0
+    next_probe: int = 0
+    # There is a stretch, and the letter where it begins.
+    suspects: bool = False
+    covered_from: int = 0
+    first_hop: int = 0
+    last_hop: int = 0
+    hops: int = 0
+    hops_sum: int = 0
+    equal_hops: int = 0
+    misses: int = 0
+    # Code and data are not asked again at once.
+    rests_until: int = 0
+    # Where the stretch should be long enough.
+    due: int = 0
+    loop: bytearray = field(default_factory=bytearray)
+
+    def read(self, text: str, base: int, at: int) -> None:
+        self._take(text, base, at)
+        if self.suspects:
+            self._go_on()
+        elif at >= self.rests_until:
+            self._begin()
+
+    def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
+        newest = self.base + len(self.letters)
+        hop = self.hops_sum // self.hops
+        # Hops that vary more than this are those of a template or a refrain.
+        if hop < SHORTEST_HOP or newest - self.covered_from < hop or 10 * self.equal_hops < 7 * self.hops:
+            return None
+        self._extend_back()
+        said = newest - self.covered_from + hop
+        start = self._char_of(self.covered_from - self.first_hop)
+        needed = self._cycles_needed(hop)
+        missing = needed * hop + 8 - said
+        if missing <= 0:
+            if said < 0.65 * (at - start) or not _is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
+                self.suspects = False
+                self.rests_until = at + 2 * SAMPLE
+                return None
+            # Hops to a repeat inside the unit were shorter than a cycle.
+            first, cycle = self._copies(hop)
+            missing = needed * cycle + 8 - (newest - first)
+            if missing <= 0:
+                return self._finding(first, cycle, at)
+        self.due = at + missing * (at - start) // said + 4
+        return None
+
+    def _finding(self, first: int, cycle: int, at: int) -> tuple[int, int]:
+        self.loop = self.letters[-2 * cycle :]
+        start = self._char_of(first)
+        period = max((at - start) * cycle // (self.base + len(self.letters) - first), 1)
+        return start, period
+
+    def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
+        """How far the loop reaches as of `at`: its last letters are still those of the loop."""
+        known = self.base + len(self.letters)
+        self._take(text, base, at)
+        says_more = self.base + len(self.letters) > known
+        return at if says_more and self.letters[-PROBE:] in self.loop else loop_end
+
+    def _take(self, text: str, base: int, at: int) -> None:
+        """The letters up to `at`. A lone surrogate cannot be encoded."""
+        new = text[self.read_to - base : at - base]
+        self.read_to = at
+        if not new.isascii():
+            new = new.lower()
+        self.letters += new.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
+        if len(self.letters) > 3 * FARTHEST_HOP:
+            self.base += len(self.letters) - 2 * FARTHEST_HOP
+            del self.letters[: -2 * FARTHEST_HOP]
+        if at == self.marked_to + READ:
+            self.marked_to = at
+            self.marks.append(self.base + len(self.letters))
+            if len(self.marks) > 2 * MARKS:
+                del self.marks[:-MARKS]
+
+    def _begin(self) -> None:
+        """In a loop every probe has a copy, so the newest letters are enough to see one begin."""
+        letters, start = self.letters, len(self.letters) - 2 * PROBE
+        if start < 0:
+            return
+        where = letters.rfind(letters[start:], max(start - FARTHEST_HOP, 0), len(letters) - 1)
+        if 0 <= where <= start - SHORTEST_HOP:
+            self.suspects = True
+            self.covered_from = self.base + start
+            self.first_hop = self.last_hop = self.hops_sum = start - where
+            self.hops = self.equal_hops = 1
+            self.misses = 0
+            self.next_probe = self.covered_from + 3 * PROBE
+
+    def _go_on(self) -> None:
+        letters, base = self.letters, self.base
+        while self.next_probe <= base + len(letters):
+            end = self.next_probe - base
+            start = end - PROBE
+            self.next_probe += PROBE
+            where = letters.rfind(letters[start:end], max(start - FARTHEST_HOP, 0), end - 1)
+            if where >= 0:
+                hop = start - where
+                self.hops += 1
+                self.hops_sum += hop
+                self.equal_hops += 10 * abs(hop - self.last_hop) <= hop
+                self.last_hop = hop
+            else:
+                self.misses += 1
+            if self.misses > 1 + self.hops // 6 or 2 * self.equal_hops + 2 < self.hops:
+                self.suspects = False
+                return
+
+    def _extend_back(self) -> None:
+        """Covered from the very letter, not from the first probe."""
+        start = max(self.covered_from - self.base, 0)
+        self.covered_from -= common_suffix(self.letters, start, self.first_hop, 0)
+
+    def _cycles_needed(self, hop: int) -> int:
+        """Three, as of a sentence, and more the less the cycles have in common.
+
+        Cycles that are cut short make the hops vary; a fresh word in every cycle is missed; and a short cycle
+        is the line of a list or a log as well.
+        """
+        truncated = 10 * self.equal_hops < 9 * self.hops
+        changing = self.misses > min(self.hops // 10, 2)
+        short = hop < SHORT_HOP
+        return 3 + truncated + 4 * changing + 5 * short
+
+    def _copies(self, hop: int) -> tuple[int, int]:
+        """The first letter of the loop and the letters of a cycle, from what some probes say of their copies.
+
+        A probe that a cut-off or changed cycle lacks knows of fewer copies than the others.
+        """
+        letters, size = self.letters, 2 * PROBE
+        first, cycle = len(letters), len(letters)
+        for newest in range(len(letters) - size - hop, len(letters) - size, hop // 4):
+            probe = letters[newest : newest + size]
+            copy = second = newest
+            copies = 0
+            while (where := letters.rfind(probe, max(copy - 2 * hop, 0), copy + size - 1)) >= 0:
+                copy, second = where, copy
+                copies += 1
+            if copies:
+                cycle = min(cycle, (newest - copy) // copies)
+                first = min(first, copy - common_suffix(letters, second, second - copy, 0))
+        return self.base + first, cycle
+
+    def _char_of(self, letter: int) -> int:
+        index = bisect_right(self.marks, letter)
+        after = self.marked_to - READ * (len(self.marks) - index)
+        if not 0 < index < len(self.marks):
+            return max(after, 0)
+        mark = self.marks[index - 1]
+        return after + (letter - mark) * READ // (self.marks[index] - mark)
+
+
+def _is_prose(text: str) -> bool:
+    """It has sentences and blanks, no indented lines, few digits, little punctuation of code, and no rows.
+
+    Code, data and logs are made of the same words on purpose.
+    """
+    size = len(text)
+    return (
+        _SENTENCE_END.search(text) is not None
+        and (text.count(" ") >= 0.08 * size or not text.isascii())
+        and text.count("\n ") + text.count("\n\t") <= MARGIN
+        and sum(map(text.count, "0123456789")) <= 0.06 * size
+        and sum(map(text.count, _CODE)) <= 0.14 * size
+        and 2 * len(_KEY.findall(text)) <= text.count("\n")
+    )
