@@ -9,13 +9,24 @@ from .facts import ContentBlock, DeltaKind, Loop, ToolCall
 from .repetition import Repetition, RepetitionDetector
 from .tool_input import ToolInput, Verdict
 
+_FOLLOWED_EVERY = 160  # chars
 _MARKS = 96  # as many as the detector's window has looks
 
 
 class LoopWatch:
     """Looks for a loop in what a block has of one channel, and follows the first."""
 
-    __slots__ = ("_before", "_began_at", "_channel", "_chars", "_detector", "_loop_chars", "_marks", "_until")
+    __slots__ = (
+        "_before",
+        "_began_at",
+        "_channel",
+        "_chars",
+        "_detector",
+        "_follow_from",
+        "_loop_chars",
+        "_marks",
+        "_until",
+    )
 
     def __init__(self, channel: DeltaKind, chars_before: int, *, drift: bool) -> None:
         self._channel: DeltaKind = channel
@@ -26,20 +37,25 @@ class LoopWatch:
         self._began_at: float | None = None
         self._until = 0.0
         self._loop_chars = 0
+        self._follow_from = 0
 
     def feed(self, text: str, at: float) -> Loop | None:
         """The loop, at the text that makes it one."""
         self._chars += len(text)
         found = self._detector.feed(text)
         if self._began_at is not None:
-            self._follow(at)
+            if self._chars >= self._follow_from:
+                self._follow(at)
             return None
         self._marks.append((self._chars, at))
         return None if found is None else self._found(found, at)
 
     def finish(self, at: float) -> Loop | None:
         """The loop, if only the last chars make it one."""
-        found = self._detector.finish() if self._began_at is None else None
+        if self._began_at is not None:
+            self._follow(at)
+            return None
+        found = self._detector.finish()
         return None if found is None else self._found(found, at)
 
     @property
@@ -56,6 +72,7 @@ class LoopWatch:
         return self._as_of_now(repetition)
 
     def _follow(self, at: float) -> None:
+        self._follow_from = self._chars + _FOLLOWED_EVERY
         repetition = self._detector.repetition
         if repetition is not None and repetition.chars > self._loop_chars:
             self._loop_chars = repetition.chars
