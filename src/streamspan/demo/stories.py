@@ -216,7 +216,7 @@ STORIES: tuple[Story, ...] = (
         "freezes",
         "Freezes in the middle of a sentence. A stall is 0.8 s here, 5 s by default.",
         (answer(frozen(text(0, SHIPPED), after=14, seconds=1.2)),),
-        shows_the_text,
+        reads_every_event,
         "complete",
         findings=("stall",),
     ),

@@ -123,16 +123,16 @@ def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
     if stream.is_observed:
         yield waiting_row(stream, symbols)
     parts = [*stalls(stream, symbols), *loops(stream, symbols)]
+    all_at_once = "all at once" if "buffered" in findings(stream) else ""
     for event, following in zip_longest(stream.events, stream.events[1:]):
         if event.name == semconv.EVENT_CONTENT_BLOCK:
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
             row = block_row(event, following if has_tool_call else None, symbols)
             inside = [part for part in parts if row.start - CLOCKS_DIFFER_BY <= part.start < row.end]
-            before = [part for part in parts if part.start < row.start - CLOCKS_DIFFER_BY]
+            before = [part for part in parts if part not in inside and part.start < row.start]
             parts = [part for part in parts if part not in inside and part not in before]
             yield from map(silence_row, before)
-            note = "all at once" if stream.attributes.get(semconv.BUFFERED) is True and not row.note else row.note
-            yield replace(row, parts=inside, note=note)
+            yield replace(row, parts=inside, note=row.note or all_at_once)
     yield from map(silence_row, parts)
     if "slow reader" in findings(stream):
         yield waited_for_row(stream, symbols)
@@ -189,7 +189,7 @@ def loops(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
 
 def silence_row(part: Part) -> Row:
     """Between two blocks."""
-    return Row("silence", part.start, part.end, parts=[part])
+    return Row("silence", part.start, part.end, part.bar, part.style, parts=[part])
 
 
 def waited_for_row(stream: FinishedStream, symbols: Symbols) -> Row:
