@@ -20,7 +20,7 @@ INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins" $(ARGS)
 COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
-PICTURED := tools cut-off stop
+PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
 .PHONY: help demo test lint types fix bench soak picture matrix wheel pins clean

@@ -1,5 +1,6 @@
 """The `streamspan` command."""
 
+import io
 import json
 import socket
 import subprocess
@@ -89,6 +90,16 @@ def test_output_that_is_not_a_terminal_has_no_control_codes(capsys: pytest.Captu
     assert max(len(line) for line in text.splitlines()) <= 80
 
 
+def test_terminal_that_has_ascii_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a terminal that can write ASCII only the demo plays and draws."""
+    written = io.BytesIO()
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(written, "ascii", write_through=True))
+
+    assert main(["demo", *FAST, "--story", "clean"]) == 0
+    assert b"COMPLETE, end_turn" in written.getvalue()
+
+
 def test_json_is_one_object_for_each_stream(capsys: pytest.CaptureFixture[str]) -> None:
     """`--json` prints a line of JSON for each stream, and nothing else."""
     assert main(["demo", *FAST, "--json", "--story", "clean", "--story", "overloaded"]) == 0
@@ -137,6 +148,14 @@ def test_unexpected_outcome_is_a_failure(capsys: pytest.CaptureFixture[str]) -> 
 
     assert run([story], JsonLines(), speed=50, otlp=None) == 1
     assert capsys.readouterr().err == ("streamspan: story clean: expected aborted (closed), got complete\n")
+
+
+def test_missing_finding_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
+    """A story inside which less is found than it says makes the exit status 1, and is named."""
+    story = replace(STORIES[0], findings=("loop",))
+
+    assert run([story], JsonLines(), speed=50, otlp=None) == 1
+    assert capsys.readouterr().err == "streamspan: story clean: expected loop, not found\n"
 
 
 def test_missing_package_is_named() -> None:

@@ -5,6 +5,7 @@ import json
 import math
 import socket
 import threading
+import time
 from collections.abc import Generator, Iterator
 
 import anthropic
@@ -295,6 +296,15 @@ def test_speed_divides_pauses() -> None:
     """At a high speed long pauses do not hold the client up."""
     with MessagesServer([list(paced(HALLO, 3600))], speed=1e9) as server:
         assert list(read_types(server))[-1] == "message_stop"
+
+
+def test_speed_leaves_what_is_never_shorter() -> None:
+    """A pause that is never shorter is as long at a high speed."""
+    with MessagesServer([[Pause(0.2, never_shorter=True), *HALLO]], speed=1e9) as server:
+        started_at = time.monotonic()
+        list(read_types(server))
+
+    assert time.monotonic() - started_at >= 0.2
 
 
 def test_stop_ends_what_is_open() -> None:

@@ -1,28 +1,64 @@
 """Every story ends as it says, through the real SDK, instrumented."""
 
 from collections.abc import Iterator
+from typing import get_args
 
 import pytest
 
+from streamspan import semconv
+from streamspan.demo.finished import Finding, findings, number
 from streamspan.demo.record import Recorder
 from streamspan.demo.script import Pause
-from streamspan.demo.stories import STORIES, Story
+from streamspan.demo.stories import ITEM, LOOPING_ADVICE, STORIES, TENT_ADVICE, Story
 
 SPEED = 50.0
+LOOPS = {
+    "loops": ("text", len(LOOPING_ADVICE), len(TENT_ADVICE) - len(". "), False),
+    "loops-in-tool-input": ("tool_input", len(ITEM), len('{"order_id":"4711","items":['), False),
+}
+"""Channel, period, start and whether it was left. What the text before has in common with the loop is part of it."""
+
+
+def story_named(name: str) -> Story:
+    (story,) = (story for story in STORIES if story.name == name)
+    return story
 
 
 @pytest.fixture
 def recorder() -> Iterator[Recorder]:
-    with Recorder() as running:
+    with Recorder(speed=SPEED) as running:
         yield running
 
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
 def test_story_ends_as_it_says(recorder: Recorder, story: Story) -> None:
-    """A story leaves one stream, with the outcome and the abort reason that it says."""
-    streams = recorder.streams_of(story, speed=SPEED)
+    """A story leaves one stream, with the outcome, the abort reason and the findings that it says."""
+    (stream,) = recorder.streams_of(story)
 
-    assert [(s.outcome, s.abort_reason) for s in streams] == [(story.outcome, story.abort_reason)]
+    assert (stream.outcome, stream.abort_reason) == (story.outcome, story.abort_reason)
+    assert findings(stream) == story.findings
+
+
+@pytest.mark.parametrize("name", ["loops", "loops-in-tool-input"])
+def test_loop_is_what_the_script_repeats(recorder: Recorder, name: str) -> None:
+    """The loop has the channel, the period and the start of the repeated text, and lasts to the end of the stream."""
+    (stream,) = recorder.streams_of(story_named(name))
+    told = (
+        semconv.REPETITION_CHANNEL,
+        semconv.REPETITION_PERIOD,
+        semconv.REPETITION_START,
+        semconv.REPETITION_RECOVERED,
+    )
+
+    assert tuple(stream.attributes[name] for name in told) == LOOPS[name]
+
+
+def test_slow_reader_is_no_stall(recorder: Recorder) -> None:
+    """Where the program is slow, the time is the reader's, and the model has not stalled."""
+    (stream,) = recorder.streams_of(story_named("slow-reader"))
+
+    assert (number(stream.attributes, semconv.CONSUMER_TIME) or 0) > 1.0
+    assert stream.attributes[semconv.STALL_COUNT] == 0
 
 
 @pytest.mark.parametrize("name", ["clean", "thinks"])
@@ -30,19 +66,19 @@ def test_environment_does_not_matter(recorder: Recorder, monkeypatch: pytest.Mon
     """A proxy in the environment is not asked for the loopback server, neither by the sync nor by the async client."""
     for variable in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    (story,) = (story for story in STORIES if story.name == name)
 
-    assert [stream.outcome for stream in recorder.streams_of(story, speed=SPEED)] == ["complete"]
+    assert [stream.outcome for stream in recorder.streams_of(story_named(name))] == ["complete"]
 
 
 def test_stories_show_every_way_to_end() -> None:
-    """The stories leave out no outcome, and no two have the same name."""
+    """The stories leave out no outcome and no finding, and no two have the same name."""
     assert {story.outcome for story in STORIES} == {"complete", "truncated", "error", "aborted"}
+    assert {finding for story in STORIES for finding in story.findings} == set(get_args(Finding))
     assert len({story.name for story in STORIES}) == len(STORIES)
 
 
-def test_all_stories_play_in_twenty_seconds() -> None:
+def test_all_stories_play_in_half_a_minute() -> None:
     """The pauses of all scripts together are short enough for one sitting."""
     steps = (step for story in STORIES for script in story.scripts for step in script)
 
-    assert sum(step.seconds for step in steps if isinstance(step, Pause)) < 20
+    assert sum(step.seconds for step in steps if isinstance(step, Pause)) < 30

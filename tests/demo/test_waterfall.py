@@ -9,7 +9,7 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.demo.finished import FinishedStream, StreamEvent, facts
+from streamspan.demo.finished import FinishedStream, StreamEvent, facts, headline
 from streamspan.demo.waterfall import Waterfall, axis, summary
 
 
@@ -57,6 +57,46 @@ STOPPED = FinishedStream(
         block(3, "tool_use", 1.8, 0.2, 24, complete=False),
         tool_call("send_email", 2.0, complete=False),
         StreamEvent(semconv.EVENT_ABORT, 2.0, {semconv.ABORT_REASON: "closed"}),
+    ],
+)
+LOOPED = FinishedStream(
+    name="chat claude-sonnet-4-6",
+    duration=2.0,
+    status="UNSET",
+    attributes={
+        semconv.OUTCOME: "complete",
+        semconv.ANTHROPIC_STOP_REASON: "max_tokens",
+        semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5,
+        semconv.USAGE_OUTPUT_TOKENS: 212,
+        semconv.TEXT_CHARS: 600,
+        semconv.REPETITION_DETECTED: True,
+        semconv.REPETITION_CHANNEL: "text",
+        semconv.REPETITION_START: 140,
+        semconv.REPETITION_PERIOD: 100,
+        semconv.REPETITION_COUNT: 4,
+        semconv.REPETITION_CHARS: 460,
+        semconv.REPETITION_TIME: 1.0,
+        semconv.REPETITION_RECOVERED: False,
+    },
+    events=[
+        StreamEvent(
+            semconv.EVENT_REPETITION,
+            1.5,
+            {semconv.REPETITION_CHANNEL: "text", semconv.REPETITION_START: 140, semconv.REPETITION_TIME: 0.6},
+        ),
+        block(0, "text", 0.5, 1.5, 600, complete=True),
+    ],
+)
+FROZEN = FinishedStream(
+    name="chat claude-sonnet-4-6",
+    duration=4.0,
+    status="UNSET",
+    attributes={semconv.OUTCOME: "complete", semconv.STALL_COUNT: 2, semconv.STALL_TIME: 2.0},
+    events=[
+        StreamEvent(semconv.EVENT_STALL, 2.0, {semconv.OFFSET: 1.0, semconv.STALL_GAP: 1.0}),
+        block(0, "text", 0.5, 2.0, 60, complete=True),
+        StreamEvent(semconv.EVENT_STALL, 3.5, {semconv.OFFSET: 2.5, semconv.STALL_GAP: 1.0}),
+        block(1, "text", 3.5, 0.5, 20, complete=True),
     ],
 )
 REFUSED = FinishedStream(
@@ -128,6 +168,13 @@ def drawn(drawing: RenderableType, *, width: int = 80, encoding: str = "utf-8", 
     return written.getvalue().decode(encoding)
 
 
+def bars(stream: FinishedStream, label: str, *, width: int = 80, encoding: str = "ascii") -> list[str]:
+    """The rows of this label in the chart, each from the axis on and without its measure."""
+    text = drawn(Waterfall("", "", stream), width=width, encoding=encoding)
+    chart = (line[:13] + line[13 : width - 18].rstrip() for line in text.splitlines())
+    return [line[13:] for line in chart if line[:13].rstrip() == label]
+
+
 def test_stream_at_80_columns() -> None:
     """A stream is its outcome, an axis, a row for each wait, block and end, and the facts."""
     text = drawn(Waterfall("stop", "The user presses Stop.", STOPPED))
@@ -140,6 +187,52 @@ def test_stream_that_never_opened() -> None:
     text = drawn(Waterfall("bad-request", "HTTP 400.", REFUSED))
 
     assert text == REFUSED_DRAWN
+
+
+def test_loop_is_seen_from_where_it_began() -> None:
+    """The bar changes where the loop began, and stays so to its end if the stream never left the loop."""
+    in_unicode = bars(LOOPED, "text", encoding="utf-8")
+    in_ascii = bars(LOOPED, "text")
+
+    assert in_unicode == ["            ██████████▚▚▚▚▚ loop, 4 times ▚▚▚▚▚▚"]
+    assert in_ascii == ["            ##########%%%%% loop, 4 times %%%%%%"]
+
+
+def test_loop_that_was_left_ends() -> None:
+    """A loop that the stream left is drawn as long as it was."""
+    left = replace(LOOPED, attributes={**LOOPED.attributes, semconv.REPETITION_RECOVERED: True})
+
+    assert bars(left, "text") == ["            ##########%%%% loop, 4 times %%%%%##"]
+    assert "looped from char 140" in drawn(Waterfall("loops", "It is left.", left))
+
+
+def test_silence_is_seen_where_it_froze() -> None:
+    """A stall inside a block is a hole in its bar; one between two blocks has a row of its own."""
+    assert bars(FROZEN, "text", width=110) == [
+        "          ##########-- froze 1.00 s ---##########",
+        "                                                                    ##########",
+    ]
+    assert bars(FROZEN, "silence", width=110) == ["-- froze 1.00 s ---".rjust(68)]
+
+
+def test_slow_reader_is_seen() -> None:
+    """Where the program took longer than the provider, a row shows the two shares from the first chunk on."""
+    times: dict[str, AttributeValue] = {semconv.PROVIDER_TIME: 0.3, semconv.CONSUMER_TIME: 1.2}
+    slow = replace(STOPPED, attributes={**STOPPED.attributes, **times})
+
+    assert bars(slow, "waited for") == ["            ......._______ reader 1.20 s _______"]
+    assert bars(STOPPED, "waited for") == []
+
+
+def test_burst_is_seen() -> None:
+    """What a proxy held back is one column, with a note."""
+    burst = replace(
+        LOOPED,
+        attributes={semconv.OUTCOME: "complete", semconv.BUFFERED: True, semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 1.99},
+        events=[block(0, "text", 1.99, 0.002, 600, complete=True)],
+    )
+
+    assert bars(burst, "text") == ["all at once #".rjust(49)]
 
 
 def test_ascii() -> None:
@@ -184,6 +277,10 @@ def test_unknown_is_left_out() -> None:
         ({semconv.HTTP_REQUEST_RESEND_COUNT: 2}, "retries 2"),
         ({semconv.ABORT_CONNECTION_CLOSED: False}, "connection left open"),
         ({semconv.EVENTS_DROPPED: 3}, "events dropped 3"),
+        ({semconv.PROVIDER_TIME: 1.25, semconv.CONSUMER_TIME: 0.05}, "waited for provider 1.25 s, reader 50 ms"),
+        ({semconv.CHUNK_GAP_P50: 0.02, semconv.CHUNK_GAP_MAX: 6.0}, "gap p50 20 ms, max 6.00 s"),
+        ({semconv.TIME_PER_OUTPUT_TOKEN: 0.0125}, "per token 12 ms"),
+        ({semconv.TOOL_CALL_PAUSE: 3.0}, "pause before a tool call 3.00 s"),
         ({semconv.USAGE_OUTPUT_TOKENS: 20}, "tokens 20 out"),
         (
             {semconv.TOOL_CALL_COUNT: 3, semconv.TOOL_CALL_INCOMPLETE: 1, semconv.TOOL_CALL_INVALID_JSON: 1},
@@ -196,12 +293,32 @@ def test_fact_is_told(attributes: dict[str, AttributeValue], fact: str) -> None:
     assert list(facts(replace(REFUSED, attributes=attributes)))[-1] == fact
 
 
+@pytest.mark.parametrize(
+    ("attributes", "words"),
+    [
+        ({semconv.STALL_COUNT: 2, semconv.STALL_TIME: 12.5}, "stalled 2x 12.50 s"),
+        ({semconv.STALL_COUNT: 0, semconv.STALL_TIME: 0.0, semconv.REPETITION_DETECTED: False}, ""),
+        ({semconv.REPETITION_DETECTED: True, semconv.REPETITION_START: 84}, "looping from char 84"),
+        ({semconv.BUFFERED: True}, "buffered"),
+        ({semconv.PROVIDER_TIME: 1.0, semconv.CONSUMER_TIME: 1.5}, "slow reader"),
+        ({semconv.PROVIDER_TIME: 2.0, semconv.CONSUMER_TIME: 1.5}, ""),
+        ({semconv.PROVIDER_TIME: 0.001, semconv.CONSUMER_TIME: 0.002}, ""),
+    ],
+)
+def test_headline_says_what_happened_inside(attributes: dict[str, AttributeValue], words: str) -> None:
+    """The headline has a word for each finding, and none for what was not found."""
+    told = headline(replace(REFUSED, attributes=attributes))
+
+    assert told == ", ".join(filter(None, ["NOT OBSERVED", words]))
+
+
 def test_summary() -> None:
     """The table has a line for each stream; what is not known is blank."""
-    text = drawn(summary([("stop", STOPPED), ("bad-request", REFUSED)]))
+    text = drawn(summary([("stop", STOPPED), ("loops", LOOPED), ("bad-request", REFUSED)]))
 
-    assert [line.split() for line in text.splitlines()[2:]] == [
-        ["stop", "aborted", "0.50", "s", "2.00", "s", "412"],
+    assert [line.split() for line in text.splitlines()[3:]] == [
+        ["stop", "aborted", "0.50", "s", "2.00", "s"],
+        ["loops", "complete", "0.50", "s", "2.00", "s", "212", "max_tokens", "loop"],
         ["bad-request", "error", "0.20", "s"],
     ]
 

@@ -5,6 +5,7 @@ An application gets the URL of the API. What it expects to fail stays inside it.
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 
@@ -14,6 +15,8 @@ from anthropic.types import MessageParam
 from .wire import MODEL
 
 MAX_TOKENS = 1024
+LONGEST_TOOL_INPUT = 600
+SECONDS_TO_STORE = 0.03
 QUESTION: list[MessageParam] = [
     {"role": "user", "content": "Where is my order 4711, and can I still send the tent back?"}
 ]
@@ -81,6 +84,24 @@ def stops_at_the_second_email(client: anthropic.Anthropic) -> None:
         for event in stream:
             if event.type == "input_json" and "lee@" in str(event.snapshot):
                 break
+
+
+@with_client
+def limits_the_tool_input(client: anthropic.Anthropic) -> None:
+    written = 0
+    with client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as stream:
+        for event in stream:
+            if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
+                written += len(event.delta.partial_json)
+            if written > LONGEST_TOOL_INPUT:
+                break
+
+
+@with_client
+def stores_each_delta(client: anthropic.Anthropic) -> None:
+    for event in client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
+        if event.type == "content_block_delta":
+            time.sleep(SECONDS_TO_STORE)
 
 
 @with_async_client

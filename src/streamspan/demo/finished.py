@@ -5,12 +5,17 @@ Unknown is absent: an attribute that the span does not have gives None, and no w
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 
 SHORTEST_IN_SECONDS = 0.1
+SLOW_READER_FROM = 0.5
+"""Seconds of the reader's own time; less is not worth a word, whoever had the larger share."""
+
+Finding = Literal["stall", "loop", "buffered", "slow reader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,20 @@ class FinishedStream:
         return number(self.attributes, semconv.USAGE_OUTPUT_TOKENS)
 
 
+def findings(stream: FinishedStream) -> tuple[Finding, ...]:
+    """What happened inside. Slow reader: the program took longer than the provider, from the first chunk on."""
+    attributes = stream.attributes
+    provider_time = number(attributes, semconv.PROVIDER_TIME) or 0
+    consumer_time = number(attributes, semconv.CONSUMER_TIME) or 0
+    is_found: dict[Finding, bool] = {
+        "stall": bool(number(attributes, semconv.STALL_COUNT)),
+        "loop": attributes.get(semconv.REPETITION_DETECTED) is True,
+        "buffered": attributes.get(semconv.BUFFERED) is True,
+        "slow reader": consumer_time > max(provider_time, SLOW_READER_FROM),
+    }
+    return tuple(finding for finding, found in is_found.items() if found)
+
+
 def number(attributes: Mapping[str, AttributeValue], name: str) -> float | None:
     value = attributes.get(name)
     return value if isinstance(value, int | float) else None
@@ -76,7 +95,7 @@ def seconds(duration: float) -> str:
 
 
 def headline(stream: FinishedStream) -> str:
-    """The outcome and why, and where the stream was if it did not come to its end."""
+    """The outcome and why, where the stream was if it did not come to its end, and what happened inside."""
     attributes = stream.attributes
     phase = word(attributes, semconv.PHASE)
     words = [
@@ -88,7 +107,19 @@ def headline(stream: FinishedStream) -> str:
     ]
     if completed := number(attributes, semconv.ABORT_TOOL_CALLS_COMPLETED):
         words.append(f"after {completed} completed tool call{'s' if completed > 1 else ''}")
+    words += [_told(finding, attributes) for finding in findings(stream)]
     return ", ".join(filter(None, words))
+
+
+def _told(finding: Finding, attributes: Mapping[str, AttributeValue]) -> str:
+    if finding == "stall":
+        count, time = number(attributes, semconv.STALL_COUNT), number(attributes, semconv.STALL_TIME)
+        return f"stalled {count}x" if time is None else f"stalled {count}x {seconds(time)}"
+    if finding == "loop":
+        start = number(attributes, semconv.REPETITION_START)
+        verb = "looped" if attributes.get(semconv.REPETITION_RECOVERED) is True else "looping"
+        return verb if start is None else f"{verb} from char {start}"
+    return finding
 
 
 def facts(stream: FinishedStream) -> Iterator[str]:
@@ -105,6 +136,8 @@ def facts(stream: FinishedStream) -> Iterator[str]:
     if known := [f"{count} {way}" for way, count in tokens.items() if count is not None]:
         yield f"tokens {', '.join(known)}"
     yield from _chars(stream)
+    yield from _loop(attributes)
+    yield from _pace(attributes)
     yield from _tool_calls(stream)
     if retries := number(attributes, semconv.HTTP_REQUEST_RESEND_COUNT):
         yield f"retries {retries}"
@@ -122,6 +155,34 @@ def _chars(stream: FinishedStream) -> Iterator[str]:
     delivered = [f"{count} {kind}" for kind, count in counts.items() if count]
     if delivered:
         yield f"chars {' + '.join(delivered)}"
+
+
+def _loop(attributes: Mapping[str, AttributeValue]) -> Iterator[str]:
+    channel = word(attributes, semconv.REPETITION_CHANNEL)
+    if channel is None:
+        return
+    count = number(attributes, semconv.REPETITION_COUNT)
+    period = number(attributes, semconv.REPETITION_PERIOD)
+    time = number(attributes, semconv.REPETITION_TIME) or 0.0
+    yield f"loop in {channel.replace('_', ' ')} {count} x {period} chars, {seconds(time)}"
+
+
+def _pace(attributes: Mapping[str, AttributeValue]) -> Iterator[str]:
+    names = {"provider": semconv.PROVIDER_TIME, "reader": semconv.CONSUMER_TIME}
+    if waited := _durations(attributes, names):
+        yield f"waited for {waited}"
+    names = {"p50": semconv.CHUNK_GAP_P50, "p95": semconv.CHUNK_GAP_P95, "max": semconv.CHUNK_GAP_MAX}
+    if gaps := _durations(attributes, names):
+        yield f"gap {gaps}"
+    if (per_token := number(attributes, semconv.TIME_PER_OUTPUT_TOKEN)) is not None:
+        yield f"per token {seconds(per_token)}"
+    if (pause := number(attributes, semconv.TOOL_CALL_PAUSE)) is not None:
+        yield f"pause before a tool call {seconds(pause)}"
+
+
+def _durations(attributes: Mapping[str, AttributeValue], names: Mapping[str, str]) -> str:
+    known = {what: number(attributes, name) for what, name in names.items()}
+    return ", ".join(f"{what} {seconds(duration)}" for what, duration in known.items() if duration is not None)
 
 
 def _tool_calls(stream: FinishedStream) -> Iterator[str]:

@@ -8,10 +8,10 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from streamspan import AnthropicStreamInstrumentor, semconv
+from streamspan import AnthropicStreamInstrumentor, Config, semconv
 
 from .finished import FinishedStream, StreamEvent
-from .stories import Story, play
+from .stories import STALL_SECONDS, Story, play
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,9 +21,10 @@ NANOSECONDS = 1e9
 
 
 class Recorder:
-    """Instruments the SDK for a `with` block. `spans` has every stream's span."""
+    """Instruments the SDK for a `with` block, for stories at this speed. `spans` has every stream's span."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, speed: float = 1.0) -> None:
+        self._speed = speed
         self.spans: list[ReadableSpan] = []
         self._memory = InMemorySpanExporter()
         resource = Resource.create({"service.name": SERVICE_NAME})
@@ -32,17 +33,18 @@ class Recorder:
         self._instrumentor = AnthropicStreamInstrumentor()
 
     def __enter__(self) -> "Self":
-        self._instrumentor.instrument(tracer_provider=self._provider)
+        config = Config(stall_seconds=STALL_SECONDS / min(self._speed, 1.0), repetition="exact")
+        self._instrumentor.instrument(tracer_provider=self._provider, config=config)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._instrumentor.uninstrument()
         self._provider.shutdown()
 
-    def streams_of(self, story: Story, *, speed: float = 1.0) -> list[FinishedStream]:
+    def streams_of(self, story: Story) -> list[FinishedStream]:
         """Plays the story. The streams that it left: one, unless the instrumentation is broken."""
         self._memory.clear()
-        play(story, speed=speed)
+        play(story, speed=self._speed)
         spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
         self.spans += spans
         return [finished_stream(span) for span in spans]

@@ -3,7 +3,7 @@
     bytes    sent as they are, as one chunk of the body
     Event    sent as one chunk of the body
     Head     the status line and the headers; without one, `Head()` goes out before the body
-    Pause    silence, for some seconds or for ever
+    Pause    silence, for some seconds or for ever; a higher speed of the server shortens it
     Wait     silence until a `threading.Event` is set
     Ending   how the connection ends; without one, the body ends cleanly and the connection stays open
 
@@ -35,9 +35,13 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """Silence for some seconds; `math.inf` is for ever. Ends early when the client leaves."""
+    """Silence for some seconds; `math.inf` is for ever. Ends early when the client leaves.
+
+    never_shorter: at any speed, because what it shows is known by its length.
+    """
 
     seconds: float
+    never_shorter: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,7 @@ class Exchange:
 class MessagesServer:
     """The server, on a free port of 127.0.0.1; listens from the start to the end of its `with` block.
 
-    `speed` divides every pause. Scripts may be added to `scripts` while it runs.
+    `speed` divides the pauses. Scripts may be added to `scripts` while it runs.
     """
 
     def __init__(
@@ -188,8 +188,8 @@ class _Connection:
             match step:
                 case Head():
                     await self._send_head(step)
-                case Pause(seconds):
-                    await self._silence(seconds / self._speed)
+                case Pause(seconds, never_shorter):
+                    await self._silence(seconds / (min(self._speed, 1.0) if never_shorter else self._speed))
                 case Wait(until):
                     while not until.is_set():
                         await self._silence(WAIT_INTERVAL)

@@ -15,7 +15,7 @@ from typing import Protocol
 from rich.console import Console
 
 from . import otlp as otlp_endpoint
-from .finished import FinishedStream
+from .finished import FinishedStream, findings
 from .record import Recorder
 from .stories import STORIES, Story
 from .waterfall import Waterfall, summary
@@ -68,7 +68,10 @@ class Drawing:
         self._drawn: list[Waterfall] = []
 
     def playing(self, story: Story) -> AbstractContextManager[object]:
-        return self._console.status(f"{story.name}: {story.about}") if self._console.is_terminal else nullcontext()
+        if not self._console.is_terminal:
+            return nullcontext()
+        spinner = "line" if self._console.options.ascii_only else "dots"
+        return self._console.status(f"{story.name}: {story.about}", spinner=spinner)
 
     def show(self, story: Story, stream: FinishedStream) -> None:
         drawing = Waterfall(story.name, story.about, stream)
@@ -114,10 +117,10 @@ def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None)
         print(f"streamspan: no OTLP endpoint can be reached at {otlp}: {failure}", file=sys.stderr)
         return 1
     failures: list[str] = []
-    with Recorder() as recorder:
+    with Recorder(speed=speed) as recorder:
         for story in stories:
             with view.playing(story):
-                streams = recorder.streams_of(story, speed=speed)
+                streams = recorder.streams_of(story)
             for stream in streams:
                 view.show(story, stream)
             failures += differences(story, streams)
@@ -135,9 +138,10 @@ def differences(story: Story, streams: Sequence[FinishedStream]) -> list[str]:
     """What is otherwise than the story expects."""
     expected = ending(story.outcome, story.abort_reason)
     actual = [ending(stream.outcome, stream.abort_reason) for stream in streams]
-    if actual == [expected]:
-        return []
-    return [f"story {story.name}: expected {expected}, got {', '.join(actual) or 'no stream'}"]
+    if actual != [expected]:
+        return [f"story {story.name}: expected {expected}, got {', '.join(actual) or 'no stream'}"]
+    found = findings(streams[0])
+    return [f"story {story.name}: expected {finding}, not found" for finding in story.findings if finding not in found]
 
 
 def ending(outcome: str, abort_reason: str | None) -> str:

@@ -1,9 +1,9 @@
-"""What can happen to a stream: each story is a script of the server, an application, and the outcome to expect.
+"""What can happen to a stream: each story is a script of the server, an application, and what to expect.
 
 A new story is one more `Story` in `STORIES`. Each plays for a second or two.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from streamspan.core.facts import AbortReason, Outcome
@@ -14,15 +14,21 @@ from .applications import (
     apologises_for_an_api_error,
     asks_for_too_much,
     gives_up_after_some_text,
+    limits_the_tool_input,
     never_reads,
     reads_every_event,
     shows_the_text,
     stops_at_the_second_email,
+    stores_each_delta,
     survives_a_lost_connection,
     waits_for_the_message,
 )
+from .finished import Finding
 from .script import Ending, Head, Pause, Script, Step, error_response, overloaded, paced
 from .server import MessagesServer
+
+STALL_SECONDS = 0.8
+"""What the demo takes for a stall: shorter than the default of 5 s, longer than a hiccup of a busy machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,8 @@ class Story:
     application: Application
     outcome: Outcome
     abort_reason: AbortReason | None = None
+    findings: tuple[Finding, ...] = ()
+    """What must have been found inside."""
 
 
 def play(story: Story, *, speed: float = 1.0) -> None:
@@ -59,8 +67,19 @@ def answer(*blocks: Iterable[Step], stop_reason: str = "end_turn", output_tokens
     return [*begun(*blocks), Pause(0.05), wire.message_delta(stop_reason, output_tokens), wire.message_stop()]
 
 
-def text(index: int, content: str) -> list[Step]:
-    return list(paced(wire.text_block(index, content, size=6), 0.025))
+def text(index: int, content: str, *, size: int = 6, pause: float = 0.025) -> list[Step]:
+    return list(paced(wire.text_block(index, content, size=size), pause))
+
+
+def frozen(steps: Sequence[Step], *, after: int, seconds: float) -> list[Step]:
+    """The steps, with a silence behind the first `after`."""
+    return [*steps[:after], Pause(seconds, never_shorter=True), *steps[after:]]
+
+
+def buffered(*blocks: Iterable[Step], seconds: float) -> list[Step]:
+    """A whole message, held back and then let go at once."""
+    events = (step for step in answer(*blocks) if isinstance(step, wire.Event))
+    return [Head(), Pause(seconds, never_shorter=True), b"".join(event.encoded() for event in events)]
 
 
 def thinking(index: int, content: str) -> list[Step]:
@@ -83,6 +102,13 @@ POLICY = (
 )
 EMAIL_TO_DANA = '{"to":"dana@example.com","subject":"Your refund","body":"Dear Dana, the refund is on its way."}'
 EMAIL_TO_LEE = '{"to":"lee@example.com","subject":"Your refund","body":"Dear Lee, the refund is on its way."}'
+TENT_ADVICE = "Here is how you pack the tent. "
+LOOPING_ADVICE = (
+    "Shake the sand out of the tent and fold it along the seams. Roll it up from the closed end. "
+    "If it does not fit into the bag, unroll it and begin again. "
+)
+ITEM = '{"sku":"peg-18","quantity":4,"note":"steel, for the tent"},'
+ORDER_WITHOUT_END = '{"order_id":"4711","items":[' + ITEM * 14
 TOO_MANY_TOKENS = "max_tokens: 900000 > 64000, which is the maximum allowed number of output tokens"
 
 STORIES: tuple[Story, ...] = (
@@ -185,6 +211,58 @@ STORIES: tuple[Story, ...] = (
         never_reads,
         "aborted",
         "never_read",
+    ),
+    Story(
+        "freezes",
+        "Freezes in the middle of a sentence. A stall is 0.8 s here, 5 s by default.",
+        (answer(frozen(text(0, SHIPPED), after=14, seconds=1.2)),),
+        reads_every_event,
+        "complete",
+        findings=("stall",),
+    ),
+    Story(
+        "loops",
+        "Three sentences again and again, until max_tokens. The HTTP call is a success.",
+        (
+            answer(
+                text(0, TENT_ADVICE + LOOPING_ADVICE * 6, size=12, pause=0.02),
+                stop_reason="max_tokens",
+                output_tokens=212,
+            ),
+        ),
+        reads_every_event,
+        "complete",
+        findings=("loop",),
+    ),
+    Story(
+        "loops-in-tool-input",
+        "A tool call whose list never ends; no user sees it. The application gives up.",
+        (
+            answer(
+                text(0, "I will order the pegs."),
+                [Pause(0.12), *paced(wire.tool_block(1, "reorder", ORDER_WITHOUT_END, size=12), 0.025)],
+            ),
+        ),
+        limits_the_tool_input,
+        "aborted",
+        "closed",
+        findings=("loop",),
+    ),
+    Story(
+        "buffered-by-proxy",
+        "A proxy holds the answer back and lets it go at once. Nobody saw it stream.",
+        (buffered(text(0, f"{SHIPPED} {REFUND}"), seconds=1.3),),
+        reads_every_event,
+        "complete",
+        findings=("buffered",),
+    ),
+    Story(
+        "slow-reader",
+        "The program takes 30 ms to store each delta. The model is quick.",
+        (answer(text(0, f"{SHIPPED} {REFUND}", pause=0.002)),),
+        stores_each_delta,
+        "complete",
+        findings=("slow reader",),
     ),
     Story(
         "retries",

@@ -4,8 +4,8 @@ Draws what the span says: what is not known is left out. Works without colour, a
 other characters.
 """
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from rich.box import SIMPLE_HEAD
@@ -15,12 +15,14 @@ from rich.text import Text
 
 from streamspan import semconv
 
-from .finished import FinishedStream, StreamEvent, facts, headline, number, seconds, word
+from .finished import FinishedStream, StreamEvent, facts, findings, headline, number, seconds, word
 
 LABEL_WIDTH = 13
 MEASURE_WIDTH = 18
 TICKS_AT_MOST = 5
-NUMBERS = {"first chunk", "duration", "tokens in", "out"}
+NUMBERS = {"first\nchunk", "duration", "tokens\nout"}
+CLOCKS_DIFFER_BY = 0.001
+"""Seconds at the most: an event has the time of the wall, the durations in it have that of a steady clock."""
 OUTCOME_STYLES = {"complete": "bold green", "truncated": "bold yellow", "error": "bold red", "aborted": "bold magenta"}
 
 
@@ -32,6 +34,9 @@ class Symbols:
     text: str
     thinking: str
     tool: str
+    stall: str
+    loop: str
+    reader: str
     tick: str
     first_chunk: str
     whole: str
@@ -40,8 +45,19 @@ class Symbols:
     separator: str
 
 
-UNICODE = Symbols("░", "█", "▒", "▓", "│", "◆", "✓", "✗", "■", " · ")
-ASCII = Symbols(".", "#", "~", "=", "|", "*", "v", "x", "!", " | ")
+UNICODE = Symbols("░", "█", "▒", "▓", "╌", "▚", "▁", "│", "◆", "✓", "✗", "■", " · ")
+ASCII = Symbols(".", "#", "~", "=", "-", "%", "_", "|", "*", "v", "x", "!", " | ")
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is drawn over a part of a bar, its label in the middle where there is room."""
+
+    start: float
+    end: float
+    bar: str
+    style: str
+    label: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +73,7 @@ class Row:
     mark_style: str = ""
     note: str = ""
     measure: str = ""
+    parts: Sequence[Part] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,10 +122,20 @@ def tick_step(end: float) -> float:
 def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
     if stream.is_observed:
         yield waiting_row(stream, symbols)
+    parts = [*stalls(stream, symbols), *loops(stream, symbols)]
+    all_at_once = "all at once" if "buffered" in findings(stream) else ""
     for event, following in zip_longest(stream.events, stream.events[1:]):
         if event.name == semconv.EVENT_CONTENT_BLOCK:
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
-            yield block_row(event, following if has_tool_call else None, symbols)
+            row = block_row(event, following if has_tool_call else None, symbols)
+            inside = [part for part in parts if row.start - CLOCKS_DIFFER_BY <= part.start < row.end]
+            before = [part for part in parts if part not in inside and part.start < row.start]
+            parts = [part for part in parts if part not in inside and part not in before]
+            yield from map(silence_row, before)
+            yield replace(row, parts=inside, note=row.note or all_at_once)
+    yield from map(silence_row, parts)
+    if "slow reader" in findings(stream):
+        yield waited_for_row(stream, symbols)
     yield Row(
         "end",
         start=stream.duration,
@@ -135,6 +162,43 @@ def waiting_row(stream: FinishedStream, symbols: Symbols) -> Row:
         note="first chunk",
         measure=seconds(stream.first_chunk),
     )
+
+
+def stalls(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
+    for event in stream.events:
+        start, gap = number(event.attributes, semconv.OFFSET), number(event.attributes, semconv.STALL_GAP)
+        if event.name == semconv.EVENT_STALL and start is not None and gap is not None:
+            yield Part(start, start + gap, symbols.stall, "bold red", f"froze {seconds(gap)}")
+
+
+def loops(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
+    """The first to its end, or that of the stream if it never left it; the others to where they were found."""
+    for event in stream.events:
+        if event.name != semconv.EVENT_REPETITION:
+            continue
+        start = event.offset - (number(event.attributes, semconv.REPETITION_TIME) or 0.0)
+        place = (semconv.REPETITION_CHANNEL, semconv.REPETITION_START)
+        is_first = all(event.attributes.get(name) == stream.attributes.get(name) for name in place)
+        latest = stream.attributes if is_first else event.attributes
+        went_on = latest.get(semconv.REPETITION_RECOVERED) is False
+        end = stream.duration if went_on else start + (number(latest, semconv.REPETITION_TIME) or 0.0)
+        count = number(latest, semconv.REPETITION_COUNT)
+        label = "loop" if count is None else f"loop, {count} times"
+        yield Part(start, end, symbols.loop, "red", label)
+
+
+def silence_row(part: Part) -> Row:
+    """Between two blocks."""
+    return Row("silence", part.start, part.end, part.bar, part.style, parts=[part])
+
+
+def waited_for_row(stream: FinishedStream, symbols: Symbols) -> Row:
+    """From the first chunk to the end: the provider's share, then the reader's. Not where the waits were."""
+    start = stream.first_chunk or 0.0
+    middle = start + (number(stream.attributes, semconv.PROVIDER_TIME) or 0.0)
+    end = middle + (number(stream.attributes, semconv.CONSUMER_TIME) or 0.0)
+    share = Part(middle, end, symbols.reader, "bold red", f"reader {seconds(end - middle)}")
+    return Row("waited for", start, end, symbols.waiting, "dim", parts=[share])
 
 
 def block_row(block: StreamEvent, tool_call: StreamEvent | None, symbols: Symbols) -> Row:
@@ -173,17 +237,31 @@ def block_bar(block_type: str, symbols: Symbols) -> tuple[str, str]:
 def line(row: Row, columns: int, columns_per_second: float) -> Text:
     """The row, its note to the right of its mark, or to the left of its bar where the right has no room."""
     start, end = round(row.start * columns_per_second), round(row.end * columns_per_second)
+    if row.bar != " ":
+        end = max(end, start + 1)  # what came is seen, however quickly
     note_fits = end + len(row.mark) + 1 + len(row.note) <= columns
     note_left = f"{row.note} " if row.note and not note_fits and len(row.note) < start else ""
     drawn = Text.assemble(
         f"{row.label[: LABEL_WIDTH - 1]:<{LABEL_WIDTH}}",
         (f"{note_left:>{start}}", row.mark_style),
-        (row.bar * (end - start), row.style),
+        bar(row, start, end, columns_per_second),
         (row.mark, row.mark_style),
         (f" {row.note}" if row.note and note_fits else "", row.mark_style),
     )
     if row.measure:
         drawn.append(row.measure.rjust(LABEL_WIDTH + columns + MEASURE_WIDTH - drawn.cell_len), "dim")
+    return drawn
+
+
+def bar(row: Row, start: int, end: int, columns_per_second: float) -> Text:
+    """From column `start` to `end`, with the row's parts drawn over it."""
+    drawn = Text(row.bar * (end - start), row.style)
+    for part in row.parts:
+        left = min(max(round(part.start * columns_per_second) - start, 0), max(end - start - 1, 0))
+        right = min(max(round(part.end * columns_per_second) - start, left + 1), end - start)
+        label = f" {part.label} " if len(part.label) + 4 <= right - left else ""
+        over = Text(f"{label:{part.bar}^{right - left}}", part.style)
+        drawn = Text.assemble(drawn[:left], over, drawn[right:])
     return drawn
 
 
@@ -202,18 +280,19 @@ def lines(parts: Iterable[str], separator: str, width: int) -> Iterator[str]:
 
 def summary(streams: Iterable[tuple[str, FinishedStream]]) -> Table:
     """A line for each stream, under its title."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("stream", "outcome", "first chunk", "duration", "tokens in", "out", "stop reason"):
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for name in ("stream", "outcome", "first\nchunk", "duration", "tokens\nout", "stop\nreason", "inside"):
         justify = "right" if name in NUMBERS else "left"
-        table.add_column(name, justify=justify, overflow="fold")  # by default an ellipsis, which is not ASCII
+        # By default an overflow is an ellipsis, which is not ASCII.
+        table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "inside")
     for title, stream in streams:
         table.add_row(
             title,
             Text(stream.outcome, OUTCOME_STYLES.get(stream.outcome, "bold")),
             "" if stream.first_chunk is None else seconds(stream.first_chunk),
             seconds(stream.duration),
-            "" if stream.input_tokens is None else str(stream.input_tokens),
             "" if stream.output_tokens is None else str(stream.output_tokens),
             stream.stop_reason,
+            ", ".join(findings(stream)),
         )
     return table
