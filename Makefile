@@ -68,7 +68,7 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .matrix dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # --- environments ------------------------------------------------------------------------------------------------
 
