@@ -34,11 +34,7 @@ from typing import Any
 from environments import BARE, PEERS, Ask, Environment, peer_environment
 from server import served
 
-PATHS = ("create", "text_stream", "async create", "async text_stream")
-ARRIVALS = ("burst", "singly")
 SHORT = 5  # deltas
-SHORT_STREAMS = {"burst": 20, "singly": 10}  # timed together
-SINGLY_SHARE = 8  # deltas that come singly take time; an eighth of them will do
 HELD = 200_000  # deltas
 STARTS = 7
 
@@ -86,9 +82,35 @@ class Comparison:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Table:
+    """One way of reading: `path` and `arrival` are the reader's. Singly takes time, so there is less of it."""
+
     path: str
     arrival: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.path}, {self.arrival}"
+
+    def sizes(self, deltas: int) -> tuple[tuple[str, int, int], tuple[str, int, int]]:
+        """(arrival, deltas, streams) of the short streams and of the long one."""
+        if self.arrival == "burst":
+            return ("burst", SHORT, 20), ("burst", deltas, 1)
+        return ("singly", SHORT, 10), ("singly", deltas // 4, 1)
+
+
+TABLES = (
+    Table("create", "burst"),
+    Table("text_stream", "burst"),
+    Table("async create", "burst"),
+    Table("async text_stream", "burst"),
+    Table("create", "singly"),
+    Table("async create", "singly"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
     variant: str
     spans: int
     delta: Comparison
@@ -96,56 +118,44 @@ class Row:
 
 
 class Measured:
-    """One variant's costs on one path, by arrival; a value for each round."""
+    """One variant's costs in one table, a value for each round."""
 
-    def __init__(self, environment: Environment, variant: str, ask: Ask, path: str) -> None:
+    def __init__(self, environment: Environment, variant: str, ask: Ask, table: Table) -> None:
         self.environment = environment
         self.variant = variant
+        self.delta: list[float] = []
+        self.stream: list[float] = []
         self._ask = ask
-        self._path = path
-        self.spans: int = ask("spans", variant, path)
-        self.delta: dict[str, list[float]] = {arrival: [] for arrival in ARRIVALS}
-        self.stream: dict[str, list[float]] = {arrival: [] for arrival in ARRIVALS}
+        self._table = table
+        self._spans: int = ask("spans", variant, table.path)
 
-    def measure(self, arrivals: Sequence[str], deltas: int) -> None:
-        for arrival in arrivals:
-            many = deltas if arrival == "burst" else deltas // SINGLY_SHARE
-            sizes = [(arrival, SHORT, SHORT_STREAMS[arrival]), (arrival, many, 1)]
-            short, long = self._ask("cost", self.variant, self._path, sizes)
-            self.stream[arrival].append(short)
-            self.delta[arrival].append((long - short) / (many - SHORT))
+    def measure(self, deltas: int) -> None:
+        sizes = self._table.sizes(deltas)
+        short, long = self._ask("cost", self.variant, self._table.path, sizes)
+        self.stream.append(short)
+        self.delta.append((long - short) / (sizes[1][1] - SHORT))
 
-    def row(self, arrival: str, bare: "Measured") -> Row:
-        return Row(
-            self._path,
-            arrival,
-            self.environment.title(self.variant),
-            self.spans,
-            Comparison.of(self.delta[arrival], bare.delta[arrival]),
-            Comparison.of(self.stream[arrival], bare.stream[arrival]),
-        )
+    def row(self, bare: "Measured") -> Row:
+        delta = Comparison.of(self.delta, bare.delta)
+        stream = Comparison.of(self.stream, bare.stream)
+        return Row(self.environment.title(self.variant), self._spans, delta, stream)
 
 
-def rows_of(
-    path: str, arrivals: Sequence[str], environments: Sequence[Environment], url: str, arguments: argparse.Namespace
-) -> list[Row]:
-    """All that is measured on one path, by readers of its own: each variant changes the SDK's classes again and again,
-    and Python 3.13 no longer caches the look-ups of a class that has changed a thousand times.
+def rows_of(table: Table, environments: Sequence[Environment], url: str, rounds: int, deltas: int) -> list[Row]:
+    """By readers of its own: variants change the SDK's classes again and again, and from 3.13 on Python no longer
+    caches the look-ups of a class that has changed a thousand times.
     """
     with ExitStack() as readers:
         measured: list[Measured] = []
-        bare: dict[str | None, Measured] = {}
         for environment in environments:
             ask = readers.enter_context(environment.reader(url))
-            for variant in environment.variants:
-                measured.append(Measured(environment, variant, ask, path))
-                if variant == BARE:
-                    bare[environment.peer] = measured[-1]
-        for turn in range(arguments.rounds):
+            measured += [Measured(environment, variant, ask, table) for variant in environment.variants]
+        for turn in range(rounds):
             first = turn % len(measured)
             for each in measured[first:] + measured[:first]:
-                each.measure(arrivals, arguments.deltas)
-        return [each.row(arrival, bare[each.environment.peer]) for arrival in arrivals for each in measured]
+                each.measure(deltas)
+        bare = {each.environment.peer: each for each in measured if each.variant == BARE}
+        return [each.row(bare[each.environment.peer]) for each in measured]
 
 
 def memory(environments: Sequence[Environment], url: str) -> dict[str, dict[str, int]]:
@@ -175,10 +185,9 @@ def starts(environments: Sequence[Environment], url: str) -> dict[str, list[floa
 # --- what is printed -------------------------------------------------------------------------------------------------
 
 
-def print_rows(rows: Sequence[Row]) -> None:
+def print_rows(name: str, rows: Sequence[Row]) -> None:
     group = f"{'cost':>9}{'added':>9}  {'[quartiles]':^15}{'x bare':>7}"
-    title = f"{rows[0].path}, {rows[0].arrival}"
-    print(f"\n{title:36}{'us per delta':^40}  {'us per stream':^40}{'spans':>6}\n{'':36}{group}  {group}")
+    print(f"\n{name:36}{'us per delta':^40}  {'us per stream':^40}{'spans':>6}\n{'':36}{group}  {group}")
     for row in rows:
         print(f"{row.variant:36}{row.delta.line(2)}  {row.stream.line(0)}{row.spans:6}", flush=True)
 
@@ -209,7 +218,7 @@ def usable(peers: Sequence[str], url: str) -> list[Environment]:
         try:
             environment = peer_environment(peer)
             with environment.reader(url) as ask:
-                if not any(ask("spans", environment.variants[-1], path) for path in PATHS):
+                if not any(ask("spans", environment.variants[-1], table.path) for table in TABLES):
                     raise RuntimeError("records no span")  # noqa: TRY301  # told like all that fails here
             environments.append(environment)
         except RuntimeError as error:
@@ -241,7 +250,7 @@ def main(arguments: argparse.Namespace) -> None:
         chosen = [v for v, title in named if v == BARE or any(fnmatch(title, p) for p in arguments.variant or ["*"])]
         return replace(environment, variants=tuple(chosen))
 
-    result: dict[str, Any] = {"rounds": arguments.rounds, "versions": {}, "rows": []}
+    result: dict[str, Any] = {"rounds": arguments.rounds, "versions": {}, "tables": {}}
     with served() as url:
         peers = usable(list(PEERS) if "all" in arguments.peer else arguments.peer, url)
         environments = [narrowed(environment) for environment in (OWN, *peers)]
@@ -251,12 +260,11 @@ def main(arguments: argparse.Namespace) -> None:
                 versions = ask("versions", *environment.packages)
             result["versions"][environment.peer or "here"] = versions
             print(f"  {environment.peer or 'here'}: {', '.join(f'{name} {its}' for name, its in versions.items())}")
-        for path in PATHS:
-            arrivals = [arrival for arrival in ARRIVALS if wanted(f"{path}, {arrival}")]
-            rows = rows_of(path, arrivals, environments, url, arguments) if arrivals else []
-            for arrival in arrivals:
-                print_rows([row for row in rows if row.arrival == arrival])
-            result["rows"] += [asdict(row) for row in rows]
+        for table in TABLES:
+            if wanted(table.name):
+                rows = rows_of(table, environments, url, arguments.rounds, arguments.deltas)
+                print_rows(table.name, rows)
+                result["tables"][table.name] = [asdict(row) for row in rows]
         if wanted("memory"):
             result["memory"] = memory(environments, url)
             print_memory(result["memory"], environments)
