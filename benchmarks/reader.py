@@ -121,9 +121,11 @@ def spans(variant: str, path: str) -> int:
 
 def attributes_of_the_sdk() -> dict[tuple[type, str], object]:
     modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "anthropic"]
-    classes = {thing for module in modules for thing in vars(module).values() if isinstance(thing, type)}
-    ours = [cls for cls in classes if cls.__module__.split(".")[0] == "anthropic"]
-    return {(cls, name): value for cls in ours for name, value in vars(cls).items() if callable(value)}
+    things: list[Any] = [thing for module in modules for thing in vars(module).values()]
+    # Not isinstance(), which some stand-ins for missing packages answer with an import.
+    classes: set[type] = {thing for thing in things if issubclass(type(thing), type)}
+    own = [cls for cls in classes if cls.__module__.split(".")[0] == "anthropic"]
+    return {(cls, name): value for cls in own for name, value in vars(cls).items() if callable(value)}
 
 
 def cost(variant: str, path: str, sizes: list[tuple[str, int, int]]) -> list[float]:
