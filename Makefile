@@ -46,7 +46,7 @@ fix: .venv/dev.stamp ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream
+bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream; ARGS="--peer all" for others beside it
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then look for leaks; ARGS=--short for 1,000
@@ -68,7 +68,7 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .matrix dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # --- environments ------------------------------------------------------------------------------------------------
 

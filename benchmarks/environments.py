@@ -1,0 +1,112 @@
+"""Where streams are read: this environment, and one for each peer, with the reader's process in it.
+
+A *peer* is another instrumentation of the same SDK. Its environment under `.peers/` is made of its newest release and
+of the versions of the SDK and of OpenTelemetry that the run has; where the peer does not support those, of the newest
+that it does. It is kept until the wish changes: delete the folder for a newer release. A peer runs as it comes, with
+its own defaults.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import IO, Any, Protocol, cast
+
+ROOT = Path(__file__).resolve().parent.parent
+UV = ROOT / ".venv" / "bin" / "uv"
+READER = Path(__file__).with_name("reader.py")
+BARE = "bare SDK"
+SAME = ("anthropic", "opentelemetry-sdk", "pydantic")
+
+PEERS: Mapping[str, str] = {
+    "genai-anthropic": "opentelemetry-instrumentation-genai-anthropic",
+    "openllmetry": "opentelemetry-instrumentation-anthropic",
+    "openinference": "openinference-instrumentation-anthropic",
+    "logfire": "logfire",
+}
+"""By the name on the command line, the package."""
+
+PRE_RELEASES_ONLY = frozenset({"opentelemetry-instrumentation-genai-anthropic"})
+
+
+class Ask(Protocol):
+    """Gives a reader a command and returns its answer. Raises RuntimeError with what failed there."""
+
+    def __call__(self, command: str, *arguments: object) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`variants`: of the reader, BARE among them; `peer`: whose it is, None for this environment."""
+
+    python: Path
+    variants: tuple[str, ...]
+    peer: str | None = None
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Whose versions matter."""
+        return ("streamspan" if self.peer is None else PEERS[self.peer], "anthropic", "opentelemetry-sdk")
+
+    def title(self, variant: str) -> str:
+        if self.peer is None:
+            return variant
+        return f"{self.peer}: {BARE}" if variant == BARE else self.peer
+
+    @contextmanager
+    def reader(self, url: str) -> Generator[Ask]:
+        """A reader's process."""
+        variables = os.environ | {"PYTHONHASHSEED": "0"}
+        if self.peer is not None:
+            variables.pop("PYTHONPATH", None)
+        command = [self.python, READER, url]
+        with subprocess.Popen(  # noqa: S603  # arguments of our own
+            command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        ) as process:
+            commands, answers = cast("IO[str]", process.stdin), cast("IO[str]", process.stdout)
+
+            def ask(command: str, *arguments: object) -> Any:
+                commands.write(json.dumps([command, *arguments]) + "\n")
+                commands.flush()
+                said = json.loads(answers.readline() or '{"error": "the process has ended"}')
+                if "error" in said:
+                    raise RuntimeError(f"{self.peer or 'reader'}: {command}: {said['error']}")
+                return said["answer"]
+
+            yield ask
+
+
+def peer_environment(peer: str) -> Environment:
+    """Made if it is not there. Raises RuntimeError, with the reason, where it cannot be made."""
+    folder = ROOT / ".peers" / peer
+    stamp = folder / "wish"
+    package = PEERS[peer]
+    wanted = f"{package}>=0b0" if package in PRE_RELEASES_ONLY else package
+    same = [f"{name}=={version(name)}" for name in SAME]
+    wish = "\n".join([sys.version, wanted, *same])
+    if not stamp.exists() or stamp.read_text() != wish:
+        _make(folder, wanted, same)
+        stamp.write_text(wish)
+    return Environment(folder / "bin" / "python", (BARE, "logfire" if peer == "logfire" else "peer"), peer)
+
+
+def _make(folder: Path, wanted: str, same: list[str]) -> None:
+    _run("venv", "--clear", "--python", sys.executable, folder)
+    failure = None
+    for others in (same, same[:1], ["anthropic"]):
+        failure = _run("pip", "install", "--python", folder, wanted, "opentelemetry-sdk", *others)
+        if failure is None:
+            return
+    raise RuntimeError(f"{wanted} cannot be installed: {failure}")
+
+
+def _run(*arguments: str | Path) -> str | None:
+    """What uv said when it failed; None: it did not."""
+    command = [UV, *arguments, "--quiet"]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603  # arguments of our own
+    return None if ended.returncode == 0 else " ".join(ended.stderr.split())
