@@ -93,11 +93,6 @@ class Metrics:
         """The global one may be set after `instrument()`."""
         return self._given_provider or metrics.get_meter_provider()
 
-    @property
-    def do_nothing(self) -> bool:
-        """Whether there is no SDK behind the API."""
-        return type(self.provider).__module__.startswith("opentelemetry.metrics")
-
     def labels(self, attributes: Mapping[str, object]) -> Labels:
         """Those of a call's attributes that every metric of its stream has."""
         names = (name for name in semconv.STREAM_METRIC_ATTRIBUTES if attributes.get(name) is not None)

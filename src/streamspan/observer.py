@@ -31,6 +31,7 @@ open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""
 
 _waiting_ends: deque[Callable[[], None]] = deque()
+_exit_is_behind: object = None
 _RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
 
 
@@ -90,7 +91,7 @@ class Observer:
         self._told_of_a_loop = False
         self._ended = False
         self._lock = threading.RLock()
-        _remember(self)
+        _remember(self, source)
 
     # --- what the gauges ask ---------------------------------------------------------------------------------------
 
@@ -157,7 +158,7 @@ class Observer:
 
     @contained
     def _finish(self, ending: Ending) -> None:
-        if _inside_opentelemetry_sdk():
+        if ending.kind != "message_stop" and _inside_opentelemetry_sdk():  # a reader at its last event is no finalizer
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
@@ -217,18 +218,22 @@ def _inside_opentelemetry_sdk() -> bool:
     """Whether a function of the SDK or of an exporter, which may hold a lock, is running in this thread."""
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
-        if str(frame.f_globals.get("__name__")).startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
+        module = frame.f_globals.get("__name__")
+        if type(module) is str and module.startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
             return True
         frame = frame.f_back
     return False
 
 
-def _remember(observer: Observer) -> None:
-    """Put among the open streams, and have those end at exit, before the tracer provider shuts down.
+def _remember(observer: Observer, source: telemetry.Telemetry) -> None:
+    """Put among the open streams, and have those end at exit, before the providers shut down.
 
-    What is registered last runs first, so this has to come after the application made its provider.
+    What is registered last runs first, so this has to come after the application made its providers.
     """
-    if not open_streams:
+    global _exit_is_behind  # noqa: PLW0603
+    providers = source.providers
+    if providers != _exit_is_behind:
+        _exit_is_behind = providers
         atexit.unregister(_end_at_exit)
         atexit.register(_end_at_exit)
     open_streams.add(observer)

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from opentelemetry import context, trace
+from opentelemetry import metrics as api_metrics
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
+from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
@@ -41,10 +43,17 @@ class Telemetry:
         self._tracer = trace.get_tracer(semconv.SCOPE, version, tracer_provider, schema_url=semconv.SCHEMA_URL)
 
     @property
+    def providers(self) -> tuple[TracerProvider, MeterProvider]:
+        """Of spans and of metrics. The global ones may be set after `instrument()`."""
+        return self._given_provider or trace.get_tracer_provider(), self.metrics.provider
+
+    @property
     def does_nothing(self) -> bool:
-        """Whether there is no SDK behind the API, neither for spans nor for metrics. One may come later."""
-        provider = self._given_provider or trace.get_tracer_provider()
-        return type(provider).__module__.startswith("opentelemetry.trace") and self.metrics.do_nothing
+        """Whether there is no SDK behind the API, neither for spans nor for metrics."""
+        tracer_provider, meter_provider = self.providers
+        return type(tracer_provider).__module__ == trace.__name__ and type(meter_provider).__module__.startswith(
+            api_metrics.__name__
+        )
 
     def span(self, call: Call, start_ns: int) -> Span:
         """A started span whose parent is the current one. Not made current."""

@@ -10,7 +10,7 @@ Terms
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import Literal
 
@@ -54,9 +54,18 @@ class Usage:
 
     def replaced_by(self, newer: "Usage") -> "Usage":
         """The counts are cumulative: the newer one replaces, and None replaces nothing."""
-        more = dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST))
-        given = {f.name: getattr(newer, f.name) for f in fields(newer) if getattr(newer, f.name) is not None}
-        return replace(self, **{**given, "more": more})
+        return Usage(
+            _newer(self.input_tokens, newer.input_tokens),
+            _newer(self.cache_read_tokens, newer.cache_read_tokens),
+            _newer(self.cache_write_tokens, newer.cache_write_tokens),
+            _newer(self.output_tokens, newer.output_tokens),
+            _newer(self.reasoning_tokens, newer.reasoning_tokens),
+            dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST)) if newer.more else self.more,
+        )
+
+
+def _newer(older: int | None, newer: int | None) -> int | None:
+    return older if newer is None else newer
 
 
 # --- what happens in a stream --------------------------------------------------------------------------------------
