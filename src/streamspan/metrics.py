@@ -103,14 +103,11 @@ class Metrics:
     def record(self, summary: Summary, labels: Labels, span: Span, events_dropped: int) -> None:
         """Record all of it. `labels`: as `labels()` gave them at the call."""
         context = trace.set_span_in_context(span, Context())
-        self._seen_open.setdefault(tuple(labels.values()), labels)
-        if summary.model is not None:
-            labels = {**labels, semconv.RESPONSE_MODEL: self._bounded(semconv.RESPONSE_MODEL, summary.model)}
-        self._begin(labels)
+        labels = self._ended(labels, summary.model)
         for metric, amount, more in _amounts(summary):
             if amount is not None:
-                attributes = {**labels, **{name: self._bounded(name, value) for name, value in more.items()}}
-                self._write(metric, amount, attributes, context)
+                bounded = {name: self._bounded(name, value) for name, value in more.items()}
+                self._write(metric, amount, {**labels, **bounded}, context)
         if events_dropped:
             self._counters[semconv.INSTRUMENTATION_EVENTS_DROPPED].add(events_dropped, None, context)
 
@@ -128,14 +125,18 @@ class Metrics:
                 total = self._totals[metric].setdefault(tuple(labels.values()), _Total(labels))
                 total.amount += amount
 
-    def _begin(self, labels: Labels) -> None:
-        """Add 0 where streams with these labels may be counted."""
-        key = tuple(labels.values())
-        if key in self._begun:
-            return
-        self._begun.add(key)
-        for metric, more in _LIKELY:
-            self._write(metric, 0, {**labels, **more}, Context())
+    def _ended(self, labels: Labels, model: str | None) -> Labels:
+        """With the response model. The first time, add 0 where streams with these labels may be counted."""
+        known = labels
+        if model is not None:
+            known = {**labels, semconv.RESPONSE_MODEL: self._bounded(semconv.RESPONSE_MODEL, model)}
+        key = tuple(known.values())
+        if key not in self._begun:
+            self._begun.add(key)
+            self._seen_open.setdefault(tuple(labels.values()), labels)
+            for metric, more in _LIKELY:
+                self._write(metric, 0, {**known, **more}, Context())
+        return known
 
     def _bounded(self, name: str, value: object) -> str | bool | int:
         if not isinstance(value, str):

@@ -42,6 +42,7 @@ class Observer:
     waiting_since  when the reader began to wait for the event that it waits for; None while it does not
     labels         what all its metrics have
     is_read        the events are being read, or have been
+    records_chunks each chunk goes to a metric of its own
     reads_bytes    the application reads the bytes of the body itself
     gave_up        observing has failed too often to go on
     handled_at_start  which exception the application handled when it made the call
@@ -64,6 +65,7 @@ class Observer:
         "is_read",
         "labels",
         "reads_bytes",
+        "records_chunks",
         "span",
         "state",
         "torn_at",
@@ -86,6 +88,7 @@ class Observer:
         self.handled_at_start: tuple[object, ...] = ()
         self.failure_count = 0
         self.gave_up = False
+        self.records_chunks = config.time_per_output_chunk
         self._events_left = config.max_events
         self._events_dropped = 0
         self._told_of_a_loop = False
@@ -114,6 +117,13 @@ class Observer:
     def waited(self, since: float, at: float) -> None:
         """The reader has waited for an event that is no chunk."""
         self.tell(self.state.waited(since, at), at)
+
+    @contained
+    def record_chunk(self, previous_at: float | None) -> None:
+        """Behind an event: if it was a chunk, the time since the previous one goes to a metric."""
+        at = self.state.last_chunk_at
+        if previous_at is not None and at is not None and at != previous_at:
+            self._source.metrics.record_chunk(at - previous_at, self.labels, self.span)
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None

@@ -153,7 +153,7 @@ CHARS_DELIVERED: Final = "llm_stream.chars_delivered"
 # --- metrics -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Metric:
     """An instrument. An observable counter is one that we add up ourselves, at a tenth of the cost, without exemplars.
 

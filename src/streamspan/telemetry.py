@@ -18,7 +18,7 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from opentelemetry.util.types import AttributeValue
 
 from . import semconv
-from .core.facts import ContentBlock, FirstToken, Loop, Pace, Stall, Summary, ToolCall
+from .core.facts import ContentBlock, FirstToken, Loop, Stall, Summary, ToolCall
 from .metrics import Metrics
 
 Attributes = Mapping[str, AttributeValue | None]
@@ -215,7 +215,10 @@ _EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
 
 def set_summary(span: Span, summary: Summary, more: Attributes) -> None:
     """Write the summary and `more` on the span."""
-    span.set_attributes(_known({**more, **_stream_attributes(summary), **_response_attributes(summary)}))
+    attributes = {**more, **_stream_attributes(summary), **_response_attributes(summary)}
+    if summary.time_to_headers is not None and summary.outcome is not None:
+        attributes |= {**_content_attributes(summary), **_pace_attributes(summary)}
+    span.set_attributes(_known(attributes))
     if summary.outcome in {"error", "truncated"}:
         span.set_status(Status(StatusCode.ERROR))
 
@@ -231,7 +234,6 @@ def end(span: Span, end_ns: int) -> None:
 def _stream_attributes(summary: Summary) -> Attributes:
     if summary.outcome is None:
         return {semconv.OBSERVED: False, semconv.TIME_TO_HEADERS: summary.time_to_headers}
-    opened = summary.time_to_headers is not None
     ended_early = summary.outcome != "complete"
     aborted = summary.outcome == "aborted"
     return {
@@ -245,9 +247,7 @@ def _stream_attributes(summary: Summary) -> Attributes:
         semconv.TIME_TO_HEADERS: summary.time_to_headers,
         semconv.RESPONSE_TIME_TO_FIRST_CHUNK: summary.time_to_first_chunk,
         semconv.TIME_TO_FIRST_TEXT: summary.time_to_first_text,
-        **({**_content_attributes(summary), **_pace_attributes(summary.pace)} if opened else {}),
         **_loop_attributes(summary),
-        semconv.TIME_PER_OUTPUT_TOKEN: summary.time_per_output_token,
     }
 
 
@@ -264,11 +264,13 @@ def _content_attributes(summary: Summary) -> Attributes:
     }
 
 
-def _pace_attributes(pace: Pace) -> Attributes:
+def _pace_attributes(summary: Summary) -> Attributes:
+    pace = summary.pace
     return {
         semconv.CHUNK_GAP_P50: pace.gap_p50,
         semconv.CHUNK_GAP_P95: pace.gap_p95,
         semconv.CHUNK_GAP_MAX: pace.gap_max,
+        semconv.TIME_PER_OUTPUT_TOKEN: summary.time_per_output_token,
         semconv.PROVIDER_TIME: pace.provider_time,
         semconv.CONSUMER_TIME: pace.consumer_time,
         semconv.STALL_COUNT: pace.stall_count,

@@ -659,7 +659,7 @@ def without_chunk_counts(state: StreamState, steps: Sequence[Step], ending: Endi
     summary = state.ended(ending)
     facts = [replace(fact, chunk_count=0) if isinstance(fact, ContentBlock) else fact for fact in told]
     cut = tuple(replace(block, chunk_count=0) for block in cut_blocks(summary))
-    return facts, replace(summary, chunk_count=0, at_the_end=cut, pace=Pace(), time_per_output_token=None)
+    return facts, summary._replace(chunk_count=0, at_the_end=cut, pace=Pace(), time_per_output_token=None)
 
 
 ENDINGS = st.builds(

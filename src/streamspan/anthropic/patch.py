@@ -77,7 +77,7 @@ class Patch:
             parent, attribute, original = resolve_path(module, name)
         except (ImportError, AttributeError):
             return False
-        function = FunctionWrapper(original, wrapper, enabled=lambda: self._active)
+        function = FunctionWrapper(original, wrapper)
         setattr(parent, attribute, function)
         self._wrapped.append((parent, attribute, original, function))
         return True
@@ -115,7 +115,7 @@ class Patch:
     @contained
     def _begin(self, client: Any, args: Arguments, kwargs: Keywords) -> tuple[Observer, Arguments, Keywords] | None:
         """The observer of a streamed inference call and the arguments to call with. None: it is another call."""
-        if not kwargs.get("stream") or self._source.does_nothing or telemetry.suppressed():
+        if not self._active or not kwargs.get("stream") or self._source.does_nothing or telemetry.suppressed():
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
         call = translate.call(client, options)
@@ -206,7 +206,7 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
     if observer is None or observer.is_read:  # of another call, or another reader's
         yield from events
         return
-    clock, observe = time.perf_counter, translate.observe
+    clock, observe = time.perf_counter, translate.observe_and_record if observer.records_chunks else translate.observe
     observer.is_read = True
     try:
         while True:
@@ -234,7 +234,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
         finally:
             await close_unless_finalized(events)
         return
-    clock, observe = time.perf_counter, translate.observe
+    clock, observe = time.perf_counter, translate.observe_and_record if observer.records_chunks else translate.observe
     observer.is_read = True
     try:
         while True:

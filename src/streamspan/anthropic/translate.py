@@ -182,6 +182,14 @@ def observe(event: Any, observer: Observer, since: float, at: float) -> Any:
     return event
 
 
+def observe_and_record(event: Any, observer: Observer, since: float, at: float) -> Any:
+    """The same, with a record of each chunk."""
+    previous_at = observer.state.last_chunk_at
+    observe(event, observer, since, at)
+    observer.record_chunk(previous_at)
+    return event
+
+
 def _odd_delta(event: Any) -> tuple[DeltaKind, object, object]:
     """The kind, the index and the text of an event that lacks what its type says it has."""
     delta = getattr(event, "delta", None) if getattr(event, "type", None) == "content_block_delta" else None

@@ -1,5 +1,7 @@
 """What is said of a stream, as data: what ended it, what happened in it, and the Summary at its end.
 
+What every stream has is a named tuple: a frozen dataclass of thirty fields takes 10 us to make.
+
 Terms
     event    one message of the provider; a ping is none
     chunk    a delta that carries content: text, thinking or tool input
@@ -10,9 +12,10 @@ Terms
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from types import MappingProxyType
+from typing import Literal, NamedTuple
 
 Outcome = Literal["complete", "truncated", "error", "aborted"]
 Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
@@ -24,8 +27,7 @@ LoopKind = Literal["exact", "drift"]
 _COUNTS_AT_MOST = 32  # of the provider's own
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """What ended a stream. `at` None: nobody knows when, so the last activity counts."""
 
     kind: EndKind
@@ -34,8 +36,7 @@ class Ending:
     error_type: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(NamedTuple):
     """Token counts as the provider reports them, None where it has not. `more`: its own, by attribute name."""
 
     input_tokens: int | None = None
@@ -43,7 +44,7 @@ class Usage:
     cache_write_tokens: int | None = None
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
-    more: Mapping[str, int] = field(default_factory=dict[str, int])
+    more: Mapping[str, int] = MappingProxyType({})
 
     @property
     def all_input_tokens(self) -> int | None:
@@ -140,8 +141,7 @@ Fact = FirstToken | Stall | Loop | ContentBlock
 # --- the end -------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """Who was waited for, and how long: the rules are those of `pacing.py`. None: too little came to know it."""
 
     gap_p50: float | None = None
@@ -155,8 +155,7 @@ class Pace:
     buffered: bool | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(NamedTuple):
     """Everything known of a stream at its end; None where it is not known. Times are seconds from the call."""
 
     outcome: Outcome | None

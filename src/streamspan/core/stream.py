@@ -20,7 +20,6 @@ the head of `repetition.py`.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
 from math import inf
 from typing import Literal
 
@@ -70,7 +69,6 @@ class StreamState:
         "_first_text_at",
         "_first_wait",
         "_last_block_is_empty_tool_call",
-        "_last_chunk_at",
         "_loop",
         "_loops",
         "_message_id",
@@ -87,6 +85,7 @@ class StreamState:
         "_tool_calls_incomplete",
         "_tool_calls_invalid",
         "_usage",
+        "last_chunk_at",
         "started_at",
     )
 
@@ -97,7 +96,7 @@ class StreamState:
         self._event_at = started_at  # of the last that was no chunk
         self._opened_at: float | None = None
         self._first_chunk_at: float | None = None
-        self._last_chunk_at: float | None = None
+        self.last_chunk_at: float | None = None
         self._first_text_at: float | None = None
         self._first_wait = 0.0
         self._pacing = Pacing()
@@ -126,7 +125,7 @@ class StreamState:
     def waited(self, since: float, at: float) -> tuple[Fact, ...]:
         """The reader has waited for an event that is no chunk. What is to be told of it: a stall."""
         gap = at - since
-        self._pacing.waited_between_chunks(gap, self._last_chunk_at)
+        self._pacing.waited_between_chunks(gap, self.last_chunk_at)
         return self._stall(gap, since) if gap >= self._stall_seconds else ()
 
     def message_started(self, message_id: str | None, model: str | None, usage: Usage, at: float) -> None:
@@ -136,7 +135,7 @@ class StreamState:
             self._message_id = message_id
             self._model = model
         # What `message_start` says of the output is a placeholder.
-        self._usage = self._usage.replaced_by(replace(usage, output_tokens=None, reasoning_tokens=None))
+        self._usage = self._usage.replaced_by(usage._replace(output_tokens=None, reasoning_tokens=None))
 
     def model_changed(self, model: str) -> None:
         """Another model goes on with the message."""
@@ -169,7 +168,7 @@ class StreamState:
         block = self._block
         if block.index != index or block.kind != kind or at - since >= SHORTEST_GAP:
             return self._chunk_alone(kind, index, text, since, at)
-        self._last_chunk_at = at
+        self.last_chunk_at = at
         pieces = block.pieces
         pieces.append(text)
         return () if len(pieces) < _TAKEN_TOGETHER else self._take(block, at)
@@ -212,7 +211,7 @@ class StreamState:
     @property
     def last_at(self) -> float:
         """When something came last."""
-        return max(self._event_at, self._last_chunk_at or self._event_at)
+        return max(self._event_at, self.last_chunk_at or self._event_at)
 
     @property
     def phase(self) -> Phase:
@@ -238,7 +237,7 @@ class StreamState:
             block = self._block = self._open_block(index)
         if block.kind != kind:
             facts += self._kind_begins(block, kind, at)
-        self._last_chunk_at = at
+        self.last_chunk_at = at
         block.pieces.append(text)
         return facts + self._take(block, at)
 
@@ -378,16 +377,16 @@ class StreamState:
     def _time_per_output_token(self) -> float | None:
         """From the first chunk to the last, over the tokens behind the first."""
         tokens = self._usage.output_tokens
-        if self._first_chunk_at is None or self._last_chunk_at is None or self._chunk_count < 2 or not tokens:  # noqa: PLR2004
+        if self._first_chunk_at is None or self.last_chunk_at is None or self._chunk_count < 2 or not tokens:  # noqa: PLR2004
             return None
-        return (self._last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
+        return (self.last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
 
     def _pace(self, ended_at: float) -> Pace:
-        if self._first_chunk_at is None or self._last_chunk_at is None:
+        if self._first_chunk_at is None or self.last_chunk_at is None:
             return Pace()
         return self._pacing.pace(
             self._first_chunk_at,
-            self._last_chunk_at,
+            self.last_chunk_at,
             ended_at,
             chunk_count=self._chunk_count,
             first_wait=self._first_wait,
