@@ -188,7 +188,8 @@ class Observer:
                 self._add_event(summary, at, reserved=True, ending=True)
             if self._events_dropped:
                 telemetry.set_events_dropped(self.span, self._events_dropped)
-        self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
+        if self._source.counts:
+            self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
 
     # --- events --------------------------------------------------------------------------------------------------
 

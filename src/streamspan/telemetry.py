@@ -13,7 +13,6 @@ from opentelemetry import context, trace
 from opentelemetry import metrics as api_metrics
 from opentelemetry.context import Context
 from opentelemetry.instrumentation.utils import is_instrumentation_enabled
-from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
@@ -35,25 +34,26 @@ class Call:
 
 
 class Telemetry:
-    """Where the spans and the metrics of one `instrument()` go."""
+    """Where the spans and the metrics of one `instrument()` go.
+
+    providers  of spans and of metrics, as `is_heard` found them last
+    counts     whether the latter keeps anything
+    """
 
     def __init__(self, tracer_provider: TracerProvider | None, metrics: Metrics, version: str) -> None:
         self.metrics = metrics
         self._given_provider = tracer_provider
+        self.providers: tuple[object, object] = (None, None)
+        self.counts = True
         self._tracer = trace.get_tracer(semconv.SCOPE, version, tracer_provider, schema_url=semconv.SCHEMA_URL)
 
-    @property
-    def providers(self) -> tuple[TracerProvider, MeterProvider]:
-        """Of spans and of metrics. The global ones may be set after `instrument()`."""
-        return self._given_provider or trace.get_tracer_provider(), self.metrics.provider
-
-    @property
-    def does_nothing(self) -> bool:
-        """Whether there is no SDK behind the API, neither for spans nor for metrics."""
-        tracer_provider, meter_provider = self.providers
-        return type(tracer_provider).__module__ == trace.__name__ and type(meter_provider).__module__.startswith(
-            api_metrics.__name__
-        )
+    def is_heard(self) -> bool:
+        """Whether there is an SDK behind the API, for spans or for metrics. One may be set after `instrument()`."""
+        tracer_provider = self._given_provider or trace.get_tracer_provider()
+        meter_provider = self.metrics.provider
+        self.providers = tracer_provider, meter_provider
+        self.counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
+        return self.counts or type(tracer_provider).__module__ != trace.__name__
 
     def span(self, call: Call, start_ns: int) -> Span:
         """A started span whose parent is the current one. Not made current."""

@@ -1,11 +1,12 @@
 """What one stream holds, however long it is: at most 64 KiB of our own.
 
-Measured by a walk from the observer over all that it refers to, but for its span, which is the OpenTelemetry SDK's and
-holds at most `Config.max_events` events. tracemalloc would not do: what matters most is a piece of the provider's text
-that we keep, and that was allocated in the SDK's files, not in ours.
+Measured by a walk from the observer over all that it refers to, but for what all streams share, and for its span, which
+is the OpenTelemetry SDK's and holds at most `Config.max_events` events. tracemalloc would not do: what matters most is a
+piece of the provider's text that we keep, and that was allocated in the SDK's files, not in ours.
 """
 
 import gc
+import random
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -22,17 +23,19 @@ from streamspan import observer
 from streamspan.core.tool_input import ToolInput
 from streamspan.demo import wire
 from streamspan.demo.server import MessagesServer
+from streamspan.telemetry import Telemetry
 from tests.anthropic.paths import REQUEST
 
 STATE_BYTES_AT_MOST = 64 * 1024
-GROWTH_BYTES_AT_MOST = 64  # a larger int here and there
+GROWTH_BYTES_AT_MOST = 256  # larger ints here and there
 EARLY, LATE = 20_000, 200_000  # deltas
 MEASURED_DELTAS = 400  # a tool input is scanned once in about 340
 CHARS = 12  # of a delta
-LONG_TEXT = "Twelve chars" * (LATE + 2 * MEASURED_DELTAS)
+CHANCE = random.Random(1)
+LONG_TEXT = "".join(CHANCE.choices("abcdefgh ", k=CHARS * (LATE + 2 * MEASURED_DELTAS)))  # no loop
 TEN_MEGABYTES = 10_000_000
 WHOLE = 2 * TEN_MEGABYTES  # chars to a delta: all in one
-NOT_OURS = (type, ModuleType, FunctionType, Span)
+NOT_OF_THE_STREAM = (type, ModuleType, FunctionType, Span, Telemetry)
 Block = Callable[[], Iterable[wire.Event]]
 
 
@@ -54,7 +57,7 @@ def bytes_held(root: object) -> int:
     waiting = [root]
     while waiting:
         thing = waiting.pop()
-        if id(thing) not in found and not isinstance(thing, NOT_OURS):
+        if id(thing) not in found and not isinstance(thing, NOT_OF_THE_STREAM):
             found[id(thing)] = thing
             waiting.extend(gc.get_referents(thing))
     return sum(map(sys.getsizeof, found.values()))

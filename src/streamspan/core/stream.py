@@ -45,7 +45,7 @@ from .tool_input import Verdict
 LoopSearch = Literal["off", "exact", "drift"]
 """Which loops are looked for; `drift` is exact ones too."""
 
-_TAKEN_TOGETHER = 16
+_TAKEN_TOGETHER = 32
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
 _WATCHED_BLOCKS_AT_MOST = 2
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
