@@ -1,8 +1,8 @@
 """What one stream holds, however long it is: at most 64 KiB of our own.
 
 Measured by a walk from the observer over all that it refers to, but for what all streams share, and for its span, which
-is the OpenTelemetry SDK's and holds at most `Config.max_events` events. tracemalloc would not do: what matters most is a
-piece of the provider's text that we keep, and that was allocated in the SDK's files, not in ours.
+is the OpenTelemetry SDK's and holds at most `Config.max_events` events. tracemalloc would not do: what matters most is
+a piece of the provider's text that we keep, and that was allocated in the SDK's files, not in ours.
 """
 
 import gc
