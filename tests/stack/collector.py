@@ -106,6 +106,12 @@ class Collector:
         found = (line for line in lines if re.match(rf"{name}(_total)?[{{ ]", line) and having in line)
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
+    @property
+    def complaints(self) -> list[str]:
+        """What the collector has logged as a warning or an error."""
+        lines = self.log.read_text().splitlines()
+        return [line for line in lines if re.search(r"\t(warn|error|fatal)\t", line)]
+
     def _is_ready(self) -> bool:
         assert self._process is not None
         if self._process.poll() is not None:

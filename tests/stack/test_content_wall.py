@@ -113,10 +113,12 @@ def test_no_content_passes_the_agent(start: Start, backend: Backend) -> None:
 
 def test_no_content_passes_the_gateway(start: Start, backend: Backend) -> None:
     """The same where an application sends to the gateway itself."""
-    send_content(start("gateway.yaml", BACKEND_ENDPOINT=backend.endpoint))
+    gateway = start("gateway.yaml", BACKEND_ENDPOINT=backend.endpoint)
+    send_content(gateway)
     wait_for_all(backend)
 
     assert backend.everything.count(MARKER.encode()) == 0
+    assert gateway.complaints == []
 
 
 def test_the_facts_pass(start: Start, backend: Backend) -> None:

@@ -98,6 +98,11 @@ def test_what_leaves_is_printed(application: Application, gateway: Collector) ->
     assert "llm_stream.outcome=aborted" in printed
 
 
+def test_the_layers_do_not_complain(application: Application, gateway: Collector) -> None:
+    """No warning for what a span lacks."""
+    assert gateway.complaints == []
+
+
 def test_prometheus_gets_the_metrics(start: Start) -> None:
     """By remote write, under the names that the boards use, and the backend gets none by OTLP."""
     with Backend() as prometheus:

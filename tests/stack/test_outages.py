@@ -89,3 +89,23 @@ def test_an_agent_whose_gateway_is_down_loses_nothing(start: Start, gateway: Col
     assert {trace_id: set(spans) for trace_id, spans in backend.traces.items()} == {
         trace_id: set(spans) for trace_id, spans in sent(application).items()
     }
+
+
+def test_a_full_queue_holds_back_what_comes(start: Start, backend: Backend) -> None:
+    """What does not fit into the gateway's queue waits with the agent: a small queue loses nothing either."""
+    gateway = start("gateway.yaml", SAMPLING_PERCENTAGE="100", BACKEND_ENDPOINT=backend.endpoint, QUEUE_BYTES="60000")
+    agent = start("agent.yaml", ONWARD_ENDPOINT=gateway.grpc)
+    backend.stop()
+    with Application(agent.http, in_batches=True) as application:
+        for _ in range(5):
+            send_traces(application)
+            time.sleep(1)  # so that the agent sends them one after the other
+        fills = gateway.metric("otelcol_exporter_queue_size", having="traces")
+        backend.start()
+        wait_until(lambda: backend.traces.keys() == application.traces.keys(), seconds=RECOVERY_SECONDS)
+        backend.settle()
+
+    assert 0 < fills <= 60_000
+    assert {trace_id: set(spans) for trace_id, spans in backend.traces.items()} == {
+        trace_id: set(spans) for trace_id, spans in sent(application).items()
+    }

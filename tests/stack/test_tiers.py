@@ -25,10 +25,15 @@ def gateways(start: Start, backend: Backend) -> list[Collector]:
 
 
 @pytest.fixture(scope="module")
-def application(start: Start, backend: Backend, gateways: list[Collector]) -> Iterator[Application]:
-    """An application that has played its streams; all has arrived that will."""
+def agent(start: Start, gateways: list[Collector]) -> Collector:
+    """The one beside the application; a load balancer is behind it."""
     balancer = start("gateway-loadbalancer.yaml", GATEWAYS=f"[{gateways[0].grpc}, {gateways[1].grpc}]")
-    agent = start("agent.yaml", ONWARD_ENDPOINT=balancer.grpc)
+    return start("agent.yaml", ONWARD_ENDPOINT=balancer.grpc)
+
+
+@pytest.fixture(scope="module")
+def application(agent: Collector, backend: Backend, gateways: list[Collector]) -> Iterator[Application]:
+    """An application that has played its streams; all has arrived that will."""
     with Application(agent.http, in_batches=True) as application:
         application.play(chosen_stories(STREAMS, SEED))
         wait_until(lambda: sum(map(accepted, gateways)) >= len(application.spans))
@@ -86,3 +91,8 @@ def test_both_gateways_share_the_work(application: Application, gateways: list[C
     """Each gateway gets a good part of the spans: the load is spread, and whole traces arrive all the same."""
     assert min(map(accepted, gateways)) > len(application.spans) / 5
     assert sum(map(accepted, gateways)) == len(application.spans)
+
+
+def test_no_collector_complains(application: Application, agent: Collector, gateways: list[Collector]) -> None:
+    """Not one warning for hundreds of streams: whatever a policy or the wall asks of a span, it may lack."""
+    assert [complaint for collector in (agent, *gateways) for complaint in collector.complaints] == []
