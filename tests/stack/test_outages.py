@@ -109,3 +109,22 @@ def test_a_full_queue_holds_back_what_comes(start: Start, backend: Backend) -> N
     assert {trace_id: set(spans) for trace_id, spans in backend.traces.items()} == {
         trace_id: set(spans) for trace_id, spans in sent(application).items()
     }
+
+
+def test_a_gateway_that_is_down_holds_back_its_own_share_only(start: Start, backend: Backend) -> None:
+    """Behind a load balancer the other gateway goes on, and nothing of the first one's share is lost."""
+    settings = {"SAMPLING_PERCENTAGE": "100", "BACKEND_ENDPOINT": backend.endpoint}
+    up, down = start("gateway.yaml", **settings), start("gateway.yaml", **settings)
+    balancer = start("gateway-loadbalancer.yaml", GATEWAYS=f"[{up.grpc}, {down.grpc}]")
+    down.stop()
+    with Application(balancer.http, in_batches=True) as application:
+        send_traces(application)
+        wait_until(lambda: len(backend.traces) > TRACES / 5)
+        backend.settle()
+        arrived_meanwhile = len(backend.traces)
+        down.start()
+        wait_until(lambda: backend.span_count >= len(application.spans), seconds=RECOVERY_SECONDS)
+        backend.settle()
+
+    assert arrived_meanwhile < TRACES
+    assert backend.traces == sent(application)
