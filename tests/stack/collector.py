@@ -1,4 +1,7 @@
-"""A real collector on free ports of 127.0.0.1, from the start to the end of its `with` block."""
+"""A real collector on free ports of 127.0.0.1, from the start to the end of its `with` block.
+
+Its memory and its CPU time are read from Linux's /proc.
+"""
 
 import re
 import socket
@@ -80,18 +83,12 @@ class Collector:
     @property
     def peak_memory_mib(self) -> float:
         """The largest resident set so far."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        [kib] = re.findall(r"VmHWM:\s+(\d+) kB", status)
-        return int(kib) / 1024
+        return self._status_mib("VmHWM")
 
     @property
     def memory_mib(self) -> float:
         """The resident set now."""
-        assert self._process is not None
-        status = Path(f"/proc/{self._process.pid}/status").read_text()
-        [kib] = re.findall(r"VmRSS:\s+(\d+) kB", status)
-        return int(kib) / 1024
+        return self._status_mib("VmRSS")
 
     @property
     def cpu_seconds(self) -> float:
@@ -111,6 +108,12 @@ class Collector:
         """What the collector has logged as a warning or an error."""
         lines = self.log.read_text().splitlines()
         return [line for line in lines if re.search(r"\t(warn|error|fatal)\t", line)]
+
+    def _status_mib(self, field: str) -> float:
+        assert self._process is not None
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        [kib] = re.findall(rf"{field}:\s+(\d+) kB", status)
+        return int(kib) / 1024
 
     def _is_ready(self) -> bool:
         assert self._process is not None

@@ -40,6 +40,7 @@ KEYS_WITH_CONTENT = [
     "llm.input_messages.0.message.content",
     "llm.output_messages.0.message.content",
     "llm.prompt_template.variables",
+    "llm.invocation_parameters",
     "tool.parameters",
     "retrieval.documents.0.document.content",
     # Exceptions quote it.
