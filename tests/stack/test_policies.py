@@ -81,7 +81,7 @@ GOOD: Mapping[str, tuple[Mapping[str, AttributeValue], Callable[[Span, Span], No
 @pytest.fixture(scope="module")
 def application(start: Start, backend: Backend) -> Iterator[Application]:
     """An application that has sent one trace of each kind, straight to a gateway."""
-    settings = {"DECISION_WAIT": "2s", "SAMPLING_PERCENTAGE": "0", "BACKEND_ENDPOINT": backend.endpoint}
+    settings = {"SAMPLING_PERCENTAGE": "0", "BACKEND_ENDPOINT": backend.endpoint}
     gateway = start("gateway.yaml", **settings)
     with Application(gateway.http) as application:
         for name, make_bad in BAD.items():

@@ -21,7 +21,7 @@ DEVIATIONS = 5  # of the number of kept traces, which is binomial: once in a mil
 
 @pytest.fixture(scope="module")
 def gateways(start: Start, backend: Backend) -> list[Collector]:
-    settings = {"DECISION_WAIT": "6s", "SAMPLING_PERCENTAGE": str(SHARE * 100), "BACKEND_ENDPOINT": backend.endpoint}
+    settings = {"DECISION_WAIT": "60s", "SAMPLING_PERCENTAGE": str(SHARE * 100), "BACKEND_ENDPOINT": backend.endpoint}
     return [start("gateway.yaml", **settings) for _ in range(2)]
 
 
