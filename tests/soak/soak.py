@@ -41,11 +41,13 @@ import anthropic
 from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry import trace
 from opentelemetry.context import Context
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExporter, SpanExportResult
 
 import streamspan
-from streamspan import AnthropicStreamInstrumentor, guard, observer
+from streamspan import AnthropicStreamInstrumentor, guard, observer, semconv
 
 from .descriptors import allow_many, open_descriptors
 from .endings import LEFT, UNOBSERVED, possible_endings
@@ -334,6 +336,18 @@ def miscounted(plan: Sequence[Planned], counts: bytearray, what: str) -> list[st
     return list(itertools.islice(wrong, TOLD_AT_MOST))
 
 
+def uncounted(streams: int, reader: InMemoryMetricReader) -> list[str]:
+    """Every stream is counted once, and none is open."""
+    data: Any = reader.get_metrics_data()
+    metrics = {metric.name: metric for scope in data.resource_metrics[0].scope_metrics for metric in scope.metrics}
+    counted = {
+        name: sum(point.value for point in metrics[name].data.data_points)
+        for name in (semconv.STREAMS.name, semconv.ACTIVE.name)
+    }
+    expected = {semconv.STREAMS.name: streams, semconv.ACTIVE.name: 0}
+    return [] if counted == expected else [f"the metrics have {counted} instead of {expected}"]
+
+
 def soak(size: Size, seed: int) -> list[str]:
     """Everything that does not hold."""
     sizes = [size, size, size, SHORT]
@@ -346,7 +360,9 @@ def soak(size: Size, seed: int) -> list[str]:
     provider.add_span_processor(SimpleSpanProcessor(at_once))
     provider.add_span_processor(BatchSpanProcessor(in_batches, max_queue_size=len(plan)))  # room for all: none is lost
     trace.set_tracer_provider(provider)
-    AnthropicStreamInstrumentor().instrument()
+    reader = InMemoryMetricReader()
+    meter_provider = MeterProvider([reader])
+    AnthropicStreamInstrumentor().instrument(meter_provider=meter_provider)
     wrong: list[str] = []
     after: list[Held] = []
     with served() as url:
@@ -362,6 +378,7 @@ def soak(size: Size, seed: int) -> list[str]:
     wrong += miscounted(plan, begun.counts, "spans begun") + leaks(after)
     for exporter in (at_once, in_batches):
         wrong += miscounted(plan, exporter.counts, "spans ended") + exporter.wrong
+    wrong += uncounted(len(plan), reader)
     return wrong + complaints.told + [f"failed: {name} {count} times" for name, count in guard.failures.items()]
 
 
