@@ -27,7 +27,7 @@ from streamspan.telemetry import Telemetry
 from tests.anthropic.paths import REQUEST
 
 STATE_BYTES_AT_MOST = 64 * 1024
-GROWTH_BYTES_AT_MOST = 256  # larger ints here and there
+GROWTH_BYTES_AT_MOST = 2048  # text that waits for the next look, larger ints
 EARLY, LATE = 20_000, 200_000  # deltas
 MEASURED_DELTAS = 400  # a tool input is scanned once in about 340
 CHARS = 12  # of a delta
