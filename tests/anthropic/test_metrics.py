@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from math import inf
 from typing import Any
 
@@ -561,6 +562,21 @@ def test_attributes_are_bounded(app: Metered) -> None:
         assert len(values) <= 201 + 6
         assert "_OTHER" in values
         assert max(len(value) for value in values) <= 128
+
+
+class Model(str, Enum):
+    SONNET = "claude-sonnet-4-6"
+
+
+def test_a_model_from_an_enum(app: Metered, exporter: InMemorySpanExporter) -> None:
+    """It is told by its value, as the server gets it, and not by its name."""
+    app.read(WHOLE, model=Model.SONNET)
+
+    app.collect()
+
+    models = {str(point.attributes["gen_ai.request.model"]) for point in app.points["llm_stream.streams"]}
+    assert models == {"claude-sonnet-4-6"}
+    assert [span.name for span in exporter.get_finished_spans()] == ["chat claude-sonnet-4-6"]
 
 
 def test_no_content_and_no_identity(app: Metered) -> None:
