@@ -162,7 +162,8 @@ class Metrics:
 
     def _observed(self, value_of: Callable[[list[OpenStream]], float]) -> Iterator[Observation]:
         """One for each set of labels that has had an open stream: 0 where there is none now."""
-        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in self._seen_open}
+        # A copy, because a stream may end meanwhile in another thread.
+        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in tuple(self._seen_open)}
         provider = self.provider
         for stream in self._open_streams():
             if stream.metrics.provider is provider:

@@ -6,9 +6,10 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -30,13 +31,16 @@ from opentelemetry.sdk.metrics.view import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan.core.facts import Ending as StreamEnding
+from streamspan.core.stream import StreamState
 from streamspan.demo import wire
 from streamspan.demo.script import Ending, Pause, Script, Wait
 from streamspan.demo.server import MessagesServer
+from streamspan.metrics import Metrics
 from streamspan.observer import open_streams
 from tests.anthropic.paths import REQUEST
 
@@ -418,6 +422,33 @@ def test_streams_that_hang_are_told_of_while_they_hang(app: Metered) -> None:
 def _drain(stream: Any) -> None:
     with contextlib.suppress(Exception):
         list(stream)
+
+
+class Interrupted(str):
+    """A label at which another thread takes over whenever its hash is asked for."""
+
+    __slots__ = ("meanwhile",)
+    meanwhile: Callable[[], None]
+
+    def __hash__(self) -> int:
+        self.meanwhile()
+        return str.__hash__(self)
+
+
+def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    """They are told all the same."""
+    reader = InMemoryMetricReader()
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple)
+    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    models = (f"model-{number}" for number in count())
+    model = Interrupted("model")
+    model.meanwhile = lambda: None
+    metrics.record(summary, {"gen_ai.request.model": model}, INVALID_SPAN, 0)
+
+    model.meanwhile = lambda: metrics.record(summary, {"gen_ai.request.model": next(models)}, INVALID_SPAN, 0)
+    reader.collect()
+
+    assert [record.message for record in caplog.records] == []
 
 
 def test_a_reader_that_is_busy_is_no_silence(app: Metered) -> None:
