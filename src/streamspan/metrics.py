@@ -8,6 +8,7 @@ A counter that is born at its first event is invisible to `increase()`. So when 
 label sets that are likely to follow are added 0.
 """
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ from .semconv import Metric
 
 Labels = dict[str, str | bool | int]
 
+_lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
 _VALUES_AT_MOST = 200  # of one attribute
 _CHARS_AT_MOST = 128
 _OTHER = "_OTHER"
@@ -76,7 +78,6 @@ class Metrics:
             for metric in semconv.METRICS
             if metric.kind == "counter"
         }
-        self._lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
         self._totals: dict[Metric, dict[tuple[object, ...], _Total]] = {
             metric: {} for metric in semconv.METRICS if metric.kind == "observable counter" and metric is not failures
         }
@@ -121,7 +122,7 @@ class Metrics:
         elif metric in self._counters:
             self._counters[metric].add(amount, labels, context)
         else:
-            with self._lock:
+            with _lock:
                 total = self._totals[metric].setdefault(tuple(labels.values()), _Total(labels))
                 total.amount += amount
 
@@ -266,3 +267,13 @@ def _how(outcome: str, phase: str, name: str, value: str) -> Labels:
 
 
 _LIKELY = tuple(_likely())
+
+
+def _renew_lock() -> None:
+    """In a child process: the old one may be held by a thread that the child does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

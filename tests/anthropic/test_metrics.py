@@ -498,6 +498,43 @@ def test_a_fork_does_not_have_its_parents_streams(app: Metered) -> None:
     assert (in_the_child, in_the_parent) == ([], [({}, 1)])
 
 
+class Slow(float):
+    """An amount that another thread is adding up when the process forks."""
+
+    added: threading.Event
+    go_on: threading.Event
+
+    def __radd__(self, other: float) -> float:
+        self.added.set()
+        self.go_on.wait(10)
+        return other + float(self)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
+    """A stream ends in the child, too."""
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple)
+    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    amount = Slow(1.0)
+    amount.added, amount.go_on = threading.Event(), threading.Event()
+    slow = summary._replace(pace=summary.pace._replace(provider_time=amount))
+    thread = threading.Thread(target=metrics.record, args=(slow, {}, INVALID_SPAN, 0))
+    thread.start()
+    amount.added.wait(10)
+
+    quick = summary._replace(pace=summary.pace._replace(provider_time=1.0))
+    child = multiprocessing.get_context("fork").Process(target=metrics.record, args=(quick, {}, INVALID_SPAN, 0))
+    child.start()
+    child.join(5)
+    exit_code = child.exitcode
+    child.kill()
+    amount.go_on.set()
+    thread.join()
+
+    assert exit_code == 0
+
+
 def test_instrumented_again_on_the_same_provider(tracer_provider: TracerProvider, server: MessagesServer) -> None:
     """The gauges tell of the new streams, each once."""
     reader = InMemoryMetricReader()
