@@ -162,7 +162,10 @@ class Metrics:
         return self._observed(lambda streams: max((stream.silence() for stream in streams), default=0.0))
 
     def _observed(self, value_of: Callable[[list[OpenStream]], float]) -> Iterator[Observation]:
-        """One for each set of labels that has had an open stream: 0 where there is none now."""
+        """One for each set of labels that has had an open stream: 0 where there is none now.
+
+        The greatest comes last: it is what a gauge keeps where a View drops the attributes that tell them apart.
+        """
         # A copy, because a stream may end meanwhile in another thread.
         streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in tuple(self._seen_open)}
         provider = self.provider
@@ -171,8 +174,9 @@ class Metrics:
                 key = tuple(stream.labels.values())
                 self._seen_open.setdefault(key, stream.labels)
                 streams.setdefault(key, []).append(stream)
-        for key, alike in streams.items():
-            yield Observation(value_of(alike), self._seen_open[key])
+        values = {key: value_of(alike) for key, alike in streams.items()}
+        for key in sorted(values, key=values.__getitem__):
+            yield Observation(values[key], self._seen_open[key])
 
 
 def _failures(_: CallbackOptions) -> Iterator[Observation]:

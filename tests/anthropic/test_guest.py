@@ -92,7 +92,9 @@ def test_a_copy_of_the_body_does_not_end_the_stream(
 ) -> None:
     """It is a copy of what the HTTP library made; the stream goes on when it is dropped."""
     stream: Any = opened(client, server)
-    copied_class: object = type(copy.copy(stream.response.stream))
+    copied: object = copy.copy(stream.response.stream)
+    copied_class = type(copied)
+    del copied
     list(stream)
 
     assert copied_class is stream.response.stream.__class__

@@ -592,6 +592,24 @@ def test_views(tracer_provider: TracerProvider, server: MessagesServer) -> None:
     assert first_text.explicit_bounds == semconv.FIRST_TEXT.buckets
 
 
+def test_a_view_that_drops_the_model(tracer_provider: TracerProvider, server: MessagesServer) -> None:
+    """The silence is the longest of all, whichever stream was seen last."""
+    reader = InMemoryMetricReader()
+    views = [View(instrument_name="llm_stream.silence", attribute_keys={"gen_ai.provider.name"})]
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    release = threading.Event()
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        silent = threading.Thread(target=_drain, args=(app.open([*WHOLE[:4], Wait(release), *WHOLE[4:]]),), daemon=True)
+        silent.start()
+        app.collect()
+        app.read(WHOLE, model="another")
+        app.collect()
+        release.set()
+        silent.join(10)
+
+    assert [point.value > 0 for point in app.points["llm_stream.silence"]] == [True]
+
+
 @pytest.mark.parametrize("metric", [m for m in semconv.METRICS if m.kind == "histogram"], ids=lambda m: m.name)
 def test_buckets_reach_as_far_as_streams_do(metric: semconv.Metric) -> None:
     """At least ten minutes, or a million tokens; rising."""
