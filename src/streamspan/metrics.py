@@ -10,6 +10,7 @@ label sets that are likely to follow are added 0.
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -53,6 +54,36 @@ class _Total:
     amount: float = 0
 
 
+_Totals = dict[Metric, dict[tuple[object, ...], _Total]]
+_totals: list[tuple[Callable[[], MeterProvider | None], _Totals]] = []
+"""Those of each provider that there still is."""
+
+
+def _totals_of(given_provider: MeterProvider | None) -> _Totals:
+    """Those of all `instrument()`s with this provider: it has one counter of a name, and asks the first of them."""
+    _totals[:] = [(provider, totals) for provider, totals in _totals if provider is _global or provider() is not None]
+    for provider, totals in _totals:
+        if provider() is given_provider:
+            return totals
+    counters = [metric for metric in semconv.METRICS if metric.kind == "observable counter"]
+    totals: _Totals = {metric: {} for metric in counters if metric is not semconv.INSTRUMENTATION_FAILURES}
+    _totals.append((_reference(given_provider), totals))
+    return totals
+
+
+def _reference(given_provider: MeterProvider | None) -> Callable[[], MeterProvider | None]:
+    if given_provider is None:
+        return _global
+    try:
+        return weakref.ref(given_provider)
+    except TypeError:  # it has slots
+        return lambda: given_provider
+
+
+def _global() -> None:
+    """The global provider, whichever that is."""
+
+
 class Metrics:
     """The instruments of one `instrument()`; `open_streams` gives all that are open in the process."""
 
@@ -78,9 +109,7 @@ class Metrics:
             for metric in semconv.METRICS
             if metric.kind == "counter"
         }
-        self._totals: dict[Metric, dict[tuple[object, ...], _Total]] = {
-            metric: {} for metric in semconv.METRICS if metric.kind == "observable counter" and metric is not failures
-        }
+        self._totals = _totals_of(meter_provider)
         for metric in self._totals:
             callback = partial(self._total, metric)
             meter.create_observable_counter(metric.name, [callback], metric.unit, metric.description)

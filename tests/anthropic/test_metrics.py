@@ -549,6 +549,19 @@ def test_instrumented_again_on_the_same_provider(tracer_provider: TracerProvider
     assert app.values("llm_stream.active") == [({}, 1)]
 
 
+def test_totals_go_on_when_instrumented_again(tracer_provider: TracerProvider, server: MessagesServer) -> None:
+    """What we add up ourselves counts the streams of every `instrument()`."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        app.read(WHOLE)
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        app.read(WHOLE)
+        app.collect()
+
+    assert [chars for _, chars in app.values("llm_stream.output.chars")] == [2 * 51]
+
+
 # --- readers and views -------------------------------------------------------------------------------------------
 
 
