@@ -30,6 +30,7 @@ Labels = dict[str, str | bool | int]
 _lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
 _VALUES_AT_MOST = 200  # of one attribute
 _CHARS_AT_MOST = 128
+_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 70 series
 _OTHER = "_OTHER"
 
 _STOP_REASONS = ("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal")
@@ -160,10 +161,12 @@ class Metrics:
         known = labels
         if model is not None:
             known = {**labels, semconv.RESPONSE_MODEL: self._bounded(semconv.RESPONSE_MODEL, model)}
+        self._seen_open.setdefault(tuple(labels.values()), labels)
         key = tuple(known.values())
         if key not in self._begun:
+            if len(self._begun) >= _BEGUN_AT_MOST:
+                return known
             self._begun.add(key)
-            self._seen_open.setdefault(tuple(labels.values()), labels)
             for metric, more in _LIKELY:
                 self._write(metric, 0, {**known, **more}, Context())
         return known

@@ -663,6 +663,20 @@ def test_attributes_are_bounded(app: Metered) -> None:
         assert max(len(value) for value in values) <= 128
 
 
+def test_a_server_that_names_another_model_each_time(app: Metered) -> None:
+    """50 of them have all counters beforehand; those that follow have what they count."""
+    whole = b"".join(event.encoded() for event in WHOLE)
+    for number in range(70):
+        app.read([whole.replace(b'"model":"', f'"model":"{number}-'.encode())])
+
+    app.collect()
+
+    streams = [point.attributes["gen_ai.response.model"] for point in app.points["llm_stream.streams"]]
+    series = [streams.count(f"{number}-{wire.MODEL}") for number in range(70)]
+    assert [number for number, found in enumerate(series) if found > 1] == list(range(50))
+    assert series[50:] == [1] * 20
+
+
 class Model(str, Enum):
     SONNET = "claude-sonnet-4-6"
 
