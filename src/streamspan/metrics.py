@@ -8,7 +8,9 @@ A counter that is born at its first event is invisible to `increase()`. So when 
 label sets that are likely to follow are added 0.
 """
 
+import os
 import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -25,8 +27,10 @@ from .semconv import Metric
 
 Labels = dict[str, str | bool | int]
 
+_lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
 _VALUES_AT_MOST = 200  # of one attribute
 _CHARS_AT_MOST = 128
+_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 70 series
 _OTHER = "_OTHER"
 
 _STOP_REASONS = ("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal")
@@ -49,6 +53,36 @@ class OpenStream(Protocol):
 class _Total:
     labels: Labels
     amount: float = 0
+
+
+_Totals = dict[Metric, dict[tuple[object, ...], _Total]]
+_totals: list[tuple[Callable[[], MeterProvider | None], _Totals]] = []
+"""Those of each provider that there still is."""
+
+
+def _totals_of(given_provider: MeterProvider | None) -> _Totals:
+    """Those of all `instrument()`s with this provider: it has one counter of a name, and asks the first of them."""
+    _totals[:] = [(provider, totals) for provider, totals in _totals if provider is _global or provider() is not None]
+    for provider, totals in _totals:
+        if provider() is given_provider:
+            return totals
+    counters = [metric for metric in semconv.METRICS if metric.kind == "observable counter"]
+    totals: _Totals = {metric: {} for metric in counters if metric is not semconv.INSTRUMENTATION_FAILURES}
+    _totals.append((_reference(given_provider), totals))
+    return totals
+
+
+def _reference(given_provider: MeterProvider | None) -> Callable[[], MeterProvider | None]:
+    if given_provider is None:
+        return _global
+    try:
+        return weakref.ref(given_provider)
+    except TypeError:  # it has slots
+        return lambda: given_provider
+
+
+def _global() -> None:
+    """The global provider, whichever that is."""
 
 
 class Metrics:
@@ -76,10 +110,7 @@ class Metrics:
             for metric in semconv.METRICS
             if metric.kind == "counter"
         }
-        self._lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
-        self._totals: dict[Metric, dict[tuple[object, ...], _Total]] = {
-            metric: {} for metric in semconv.METRICS if metric.kind == "observable counter" and metric is not failures
-        }
+        self._totals = _totals_of(meter_provider)
         for metric in self._totals:
             callback = partial(self._total, metric)
             meter.create_observable_counter(metric.name, [callback], metric.unit, metric.description)
@@ -121,7 +152,7 @@ class Metrics:
         elif metric in self._counters:
             self._counters[metric].add(amount, labels, context)
         else:
-            with self._lock:
+            with _lock:
                 total = self._totals[metric].setdefault(tuple(labels.values()), _Total(labels))
                 total.amount += amount
 
@@ -130,10 +161,12 @@ class Metrics:
         known = labels
         if model is not None:
             known = {**labels, semconv.RESPONSE_MODEL: self._bounded(semconv.RESPONSE_MODEL, model)}
+        self._seen_open.setdefault(tuple(labels.values()), labels)
         key = tuple(known.values())
         if key not in self._begun:
+            if len(self._begun) >= _BEGUN_AT_MOST:
+                return known
             self._begun.add(key)
-            self._seen_open.setdefault(tuple(labels.values()), labels)
             for metric, more in _LIKELY:
                 self._write(metric, 0, {**known, **more}, Context())
         return known
@@ -161,16 +194,21 @@ class Metrics:
         return self._observed(lambda streams: max((stream.silence() for stream in streams), default=0.0))
 
     def _observed(self, value_of: Callable[[list[OpenStream]], float]) -> Iterator[Observation]:
-        """One for each set of labels that has had an open stream: 0 where there is none now."""
-        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in self._seen_open}
+        """One for each set of labels that has had an open stream: 0 where there is none now.
+
+        The greatest comes last: it is what a gauge keeps where a View drops the attributes that tell them apart.
+        """
+        # A copy, because a stream may end meanwhile in another thread.
+        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in tuple(self._seen_open)}
         provider = self.provider
         for stream in self._open_streams():
             if stream.metrics.provider is provider:
                 key = tuple(stream.labels.values())
                 self._seen_open.setdefault(key, stream.labels)
                 streams.setdefault(key, []).append(stream)
-        for key, alike in streams.items():
-            yield Observation(value_of(alike), self._seen_open[key])
+        values = {key: value_of(alike) for key, alike in streams.items()}
+        for key in sorted(values, key=values.__getitem__):
+            yield Observation(values[key], self._seen_open[key])
 
 
 def _failures(_: CallbackOptions) -> Iterator[Observation]:
@@ -265,3 +303,13 @@ def _how(outcome: str, phase: str, name: str, value: str) -> Labels:
 
 
 _LIKELY = tuple(_likely())
+
+
+def _renew_lock() -> None:
+    """In a child process: the old one may be held by a thread that the child does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)

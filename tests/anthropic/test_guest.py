@@ -78,9 +78,27 @@ def test_the_stream_is_the_sdks_own(client: Anthropic, server: MessagesServer) -
 
     assert (is_stream, type(stream).__name__) == (True, "Stream")
     assert isinstance(iterator, Generator)
-    assert isinstance(response_body, type(response_body._stream))
+    assert isinstance(response_body, type(response_body._self_stream))
+    assert response_body._stream is vars(response_body)["_stream"]
     response_body.mark = "of a middleware"
-    assert response_body._stream.mark == response_body.mark == "of a middleware"
+    assert response_body._self_stream.mark == response_body.mark == "of a middleware"
+    del response_body.mark
+    assert not hasattr(response_body, "mark")
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_copy_of_the_body_does_not_end_the_stream(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """It is a copy of what the HTTP library made; the stream goes on when it is dropped."""
+    stream: Any = opened(client, server)
+    copied: object = copy.copy(stream.response.stream)
+    copied_class = type(copied)
+    del copied
+    list(stream)
+
+    assert copied_class is stream.response.stream.__class__
+    assert [attributes(span)["llm_stream.outcome"] for span in ended_spans(exporter)] == ["complete"]
 
 
 @pytest.mark.usefixtures("instrumented")

@@ -6,8 +6,10 @@ import multiprocessing
 import os
 import threading
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
+from itertools import count
 from math import inf
 from typing import Any
 
@@ -29,13 +31,16 @@ from opentelemetry.sdk.metrics.view import (
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
-from opentelemetry.trace import NoOpTracerProvider
+from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan.core.facts import Ending as StreamEnding
+from streamspan.core.stream import StreamState
 from streamspan.demo import wire
 from streamspan.demo.script import Ending, Pause, Script, Wait
 from streamspan.demo.server import MessagesServer
+from streamspan.metrics import Metrics
 from streamspan.observer import open_streams
 from tests.anthropic.paths import REQUEST
 
@@ -419,6 +424,33 @@ def _drain(stream: Any) -> None:
         list(stream)
 
 
+class Interrupted(str):
+    """A label at which another thread takes over whenever its hash is asked for."""
+
+    __slots__ = ("meanwhile",)
+    meanwhile: Callable[[], None]
+
+    def __hash__(self) -> int:
+        self.meanwhile()
+        return str.__hash__(self)
+
+
+def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
+    """They are told all the same."""
+    reader = InMemoryMetricReader()
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple)
+    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    models = (f"model-{number}" for number in count())
+    model = Interrupted("model")
+    model.meanwhile = lambda: None
+    metrics.record(summary, {"gen_ai.request.model": model}, INVALID_SPAN, 0)
+
+    model.meanwhile = lambda: metrics.record(summary, {"gen_ai.request.model": next(models)}, INVALID_SPAN, 0)
+    reader.collect()
+
+    assert [record.message for record in caplog.records] == []
+
+
 def test_a_reader_that_is_busy_is_no_silence(app: Metered) -> None:
     """The stream is open, and nobody waits for the provider."""
     stream = app.open(SILENT)
@@ -466,6 +498,43 @@ def test_a_fork_does_not_have_its_parents_streams(app: Metered) -> None:
     assert (in_the_child, in_the_parent) == ([], [({}, 1)])
 
 
+class Slow(float):
+    """An amount that another thread is adding up when the process forks."""
+
+    added: threading.Event
+    go_on: threading.Event
+
+    def __radd__(self, other: float) -> float:
+        self.added.set()
+        self.go_on.wait(10)
+        return other + float(self)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
+    """A stream ends in the child, too."""
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple)
+    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    amount = Slow(1.0)
+    amount.added, amount.go_on = threading.Event(), threading.Event()
+    slow = summary._replace(pace=summary.pace._replace(provider_time=amount))
+    thread = threading.Thread(target=metrics.record, args=(slow, {}, INVALID_SPAN, 0))
+    thread.start()
+    amount.added.wait(10)
+
+    quick = summary._replace(pace=summary.pace._replace(provider_time=1.0))
+    child = multiprocessing.get_context("fork").Process(target=metrics.record, args=(quick, {}, INVALID_SPAN, 0))
+    child.start()
+    child.join(5)
+    exit_code = child.exitcode
+    child.kill()
+    amount.go_on.set()
+    thread.join()
+
+    assert exit_code == 0
+
+
 def test_instrumented_again_on_the_same_provider(tracer_provider: TracerProvider, server: MessagesServer) -> None:
     """The gauges tell of the new streams, each once."""
     reader = InMemoryMetricReader()
@@ -478,6 +547,19 @@ def test_instrumented_again_on_the_same_provider(tracer_provider: TracerProvider
         stream.close()
 
     assert app.values("llm_stream.active") == [({}, 1)]
+
+
+def test_totals_go_on_when_instrumented_again(tracer_provider: TracerProvider, server: MessagesServer) -> None:
+    """What we add up ourselves counts the streams of every `instrument()`."""
+    reader = InMemoryMetricReader()
+    provider = MeterProvider([reader], shutdown_on_exit=False)
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        app.read(WHOLE)
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        app.read(WHOLE)
+        app.collect()
+
+    assert [chars for _, chars in app.values("llm_stream.output.chars")] == [2 * 51]
 
 
 # --- readers and views -------------------------------------------------------------------------------------------
@@ -523,6 +605,24 @@ def test_views(tracer_provider: TracerProvider, server: MessagesServer) -> None:
     assert first_text.explicit_bounds == semconv.FIRST_TEXT.buckets
 
 
+def test_a_view_that_drops_the_model(tracer_provider: TracerProvider, server: MessagesServer) -> None:
+    """The silence is the longest of all, whichever stream was seen last."""
+    reader = InMemoryMetricReader()
+    views = [View(instrument_name="llm_stream.silence", attribute_keys={"gen_ai.provider.name"})]
+    provider = MeterProvider([reader], views=views, shutdown_on_exit=False)
+    release = threading.Event()
+    with metered(tracer_provider, server, meter_provider=provider, reader=reader) as app:
+        silent = threading.Thread(target=_drain, args=(app.open([*WHOLE[:4], Wait(release), *WHOLE[4:]]),), daemon=True)
+        silent.start()
+        app.collect()
+        app.read(WHOLE, model="another")
+        app.collect()
+        release.set()
+        silent.join(10)
+
+    assert [point.value > 0 for point in app.points["llm_stream.silence"]] == [True]
+
+
 @pytest.mark.parametrize("metric", [m for m in semconv.METRICS if m.kind == "histogram"], ids=lambda m: m.name)
 def test_buckets_reach_as_far_as_streams_do(metric: semconv.Metric) -> None:
     """At least ten minutes, or a million tokens; rising."""
@@ -561,6 +661,35 @@ def test_attributes_are_bounded(app: Metered) -> None:
         assert len(values) <= 201 + 6
         assert "_OTHER" in values
         assert max(len(value) for value in values) <= 128
+
+
+def test_a_server_that_names_another_model_each_time(app: Metered) -> None:
+    """50 of them have all counters beforehand; those that follow have what they count."""
+    whole = b"".join(event.encoded() for event in WHOLE)
+    for number in range(70):
+        app.read([whole.replace(b'"model":"', f'"model":"{number}-'.encode())])
+
+    app.collect()
+
+    streams = [point.attributes["gen_ai.response.model"] for point in app.points["llm_stream.streams"]]
+    series = [streams.count(f"{number}-{wire.MODEL}") for number in range(70)]
+    assert [number for number, found in enumerate(series) if found > 1] == list(range(50))
+    assert series[50:] == [1] * 20
+
+
+class Model(str, Enum):
+    SONNET = "claude-sonnet-4-6"
+
+
+def test_a_model_from_an_enum(app: Metered, exporter: InMemorySpanExporter) -> None:
+    """It is told by its value, as the server gets it, and not by its name."""
+    app.read(WHOLE, model=Model.SONNET)
+
+    app.collect()
+
+    models = {str(point.attributes["gen_ai.request.model"]) for point in app.points["llm_stream.streams"]}
+    assert models == {"claude-sonnet-4-6"}
+    assert [span.name for span in exporter.get_finished_spans()] == ["chat claude-sonnet-4-6"]
 
 
 def test_no_content_and_no_identity(app: Metered) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import cast
 
 import anthropic
 import pytest
@@ -107,6 +108,62 @@ def test_ever_new_counts(client: Anthropic, server: MessagesServer, exporter: In
 
     assert len(counts) == 32
     assert attributes(span)["llm_stream.outcome"] == "complete"
+
+
+# --- what no exporter could encode ---------------------------------------------------------------------------------
+
+SURROGATE = "\\ud800"
+TEN_TO_THE_30 = "1" + 30 * "0"
+TEN_TO_THE_400 = "1" + 400 * "0"
+WHOLE = b"".join(event.encoded() for event in wire.whole_message(wire.tool_block(0, "get_order", '{"id":4711}')))
+
+
+@pytest.mark.parametrize(
+    ("value", "odd"),
+    [
+        (f'"{wire.MODEL}"', f'"{SURROGATE}"'),
+        (f'"{wire.MESSAGE_ID}"', f'"{SURROGATE}"'),
+        ('"end_turn"', f'"{SURROGATE}"'),
+        ('"get_order"', f'"{SURROGATE}"'),
+        ('"tool_use"', f'"{SURROGATE}"'),
+        ('"index":0', f'"index":{TEN_TO_THE_30}'),
+        ('"output_tokens":20', f'"output_tokens":{TEN_TO_THE_30}'),
+        ('"output_tokens":20', f'"output_tokens":{TEN_TO_THE_400}'),
+        ('"output_tokens":20', f'"output_tokens":20,"server_tool_use":{{"{SURROGATE}_requests":1}}'),
+    ],
+    ids=lambda value: value[:30],
+)
+def test_what_no_exporter_can_encode(
+    value: str,
+    odd: str,
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    failures: dict[str, int],
+) -> None:
+    """One such value would lose the other spans of its batch, and the Prometheus exporter's page until the end."""
+    script = [WHOLE.replace(value.encode(), odd.encode())]
+    told = attributes_of_all(span_of(client, server, exporter, script))
+
+    assert script != [WHOLE]
+    assert [name for name, value in told if not is_encodable(name) or not is_encodable(value)] == []
+    assert failures == {}
+
+
+def attributes_of_all(span: ReadableSpan) -> list[tuple[str, object]]:
+    """Of the span and its events."""
+    return [
+        pair for told in (attributes(span), *(event.attributes or {} for event in span.events)) for pair in told.items()
+    ]
+
+
+def is_encodable(value: object) -> bool:
+    """As OTLP does it."""
+    if isinstance(value, (list, tuple)):
+        return all(is_encodable(item) for item in cast("tuple[object, ...]", value))
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return not isinstance(value, str) or value.encode(errors="ignore").decode() == value
 
 
 # --- errors ------------------------------------------------------------------------------------------------------

@@ -216,6 +216,20 @@ def test_time_per_output_token(tokens: int | None, waits: list[float], expected:
     assert stream.ended().time_per_output_token == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize(("thinking_tokens", "expected"), [(900, 1.0), (None, None)])
+def test_thinking_that_is_not_sent_is_not_timed(thinking_tokens: int | None, expected: float | None) -> None:
+    """Its tokens are written before the first chunk comes; where nobody says how many, the time is not known."""
+    stream = Clocked()
+    stream.state.block_started(1, "thinking", stream.now)
+    stream.other(10.0)
+    stream.state.block_stopped(1, stream.now)
+    stream.chunk()
+    stream.chunk(99.0)
+    stream.state.message_delta("end_turn", Usage(output_tokens=1000, reasoning_tokens=thinking_tokens), stream.now)
+
+    assert stream.ended().time_per_output_token == expected
+
+
 @pytest.mark.parametrize(
     ("chunks", "first_wait", "busy_before", "wait", "busy", "expected"),
     [

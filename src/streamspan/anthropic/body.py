@@ -31,51 +31,58 @@ class Body:
     """`response.stream` with its observer. Everything that is not here is the stream's own."""
 
     # The SDK asks for `stream_observer` at every event from 1.14 on. As an attribute of ours it costs it 0.1 us;
-    # through `wrapt.ObjectProxy`, 0.25 us.
-    __slots__ = ("__weakref__", "_observer", "_stream", "stream_observer")
+    # through `wrapt.ObjectProxy`, 0.25 us. The names of the others are none that a stream may have, as `_stream` is.
+    __slots__ = ("__weakref__", "_self_observer", "_self_stream", "stream_observer")
 
     def __init__(self, stream: Any, observer: Observer) -> None:
-        self._stream = stream
-        self._observer = observer
+        self._self_stream = stream
+        self._self_observer = observer
         self.stream_observer: Any = getattr(stream, "stream_observer", None)
 
     @property
     def __class__(self) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return self._stream.__class__
+        return self._self_stream.__class__
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, "_stream"), name)
+        return getattr(object.__getattribute__(self, "_self_stream"), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name in Body.__slots__:
             object.__setattr__(self, name, value)
         else:
-            setattr(self._stream, name, value)
+            setattr(self._self_stream, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._self_stream, name)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """A copy is the stream's: the observer goes with one body, whose end it takes for that of the stream."""
+        return self._self_stream.__reduce_ex__(protocol)
 
     @property
     def observer(self) -> Observer:
-        return self._observer
+        return self._self_observer
 
     def __iter__(self) -> Iterator[bytes]:
-        chunks = iter(self._stream)
-        return chunks if self._observer.is_read else _bytes(chunks, self._observer)
+        chunks = iter(self._self_stream)
+        return chunks if self._self_observer.is_read else _bytes(chunks, self._self_observer)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._stream)
-        return chunks if self._observer.is_read else _bytes_async(chunks, self._observer)
+        chunks = aiter(self._self_stream)
+        return chunks if self._self_observer.is_read else _bytes_async(chunks, self._self_observer)
 
     def close(self) -> None:
-        with closing(self._observer) or nullcontext():
-            self._stream.close()
-            self._observer.state.connection_closed()
+        with closing(self._self_observer) or nullcontext():
+            self._self_stream.close()
+            self._self_observer.state.connection_closed()
 
     async def aclose(self) -> None:
-        with closing(self._observer) or nullcontext():
-            await self._stream.aclose()
-            self._observer.state.connection_closed()
+        with closing(self._self_observer) or nullcontext():
+            await self._self_stream.aclose()
+            self._self_observer.state.connection_closed()
 
     def __del__(self) -> None:
-        observer: Observer | None = getattr(self, "_observer", None)
+        observer: Observer | None = getattr(self, "_self_observer", None)
         if observer is not None:
             dropped(observer)
 

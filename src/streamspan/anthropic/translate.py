@@ -41,7 +41,8 @@ _WANTED_HEADERS = frozenset(
 )
 _TEXT_OF_DELTA: Mapping[DeltaKind, str] = {"text": "text", "thinking": "thinking", "tool_input": "partial_json"}
 _SERVER_TOOL_COUNTS_AT_MOST = 16
-_ERROR_TYPE = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
+_NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float, too; a few of them together still fit into OTLP's ints
+_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
 T = TypeVar("T")
 
 # --- the request -------------------------------------------------------------------------------------------------
@@ -235,8 +236,8 @@ def _content_block_start(event: Any, observer: Observer, at: float) -> None:
 
 
 def _index(event: Any) -> int:
-    index = getattr(event, "index", None)
-    return index if isinstance(index, int) else -1
+    index = _typed(getattr(event, "index", None), int)
+    return -1 if index is None else index
 
 
 def _message_start(message: Any, observer: Observer, at: float) -> None:
@@ -310,7 +311,7 @@ def _compaction(iterations: Any) -> dict[str, int | None]:
 
 def _server_tool_requests(counts: Mapping[str, Any]) -> dict[str, int | None]:
     """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
-    known = [name for name in counts if name.endswith("_requests")]
+    known = [name for name in counts if name.endswith("_requests") and _NAME.fullmatch(name)]
     return {
         semconv.USAGE_SERVER_TOOL_PREFIX + name: _typed(counts[name], int)
         for name in known[:_SERVER_TOOL_COUNTS_AT_MOST]
@@ -343,7 +344,7 @@ def error_type(error: Exception) -> str:
         return "connection_error"
     said = _typed(_field(_field(_field(error, "body"), "error"), "type"), str)
     status_code = _typed(_field(error, "status_code"), int)
-    if said and _ERROR_TYPE.fullmatch(said):
+    if said and _NAME.fullmatch(said):
         return said
     # An error event has the status of the response that opened its stream, which is no error.
     return str(status_code) if status_code is not None and status_code >= 400 else "client_error"  # noqa: PLR2004
@@ -392,8 +393,28 @@ def _items(value: Any) -> Sequence[Any]:
 
 
 def _typed(value: Any, type_: type[T]) -> T | None:
-    """`value` if it is of `type_`; a bool is no number."""
-    return value if isinstance(value, type_) and not (isinstance(value, bool) and type_ is not bool) else None
+    """`value` if it is of `type_` and every exporter can encode it; a bool is no number, an enum's member is its value.
+
+    One lone surrogate fails the Prometheus exporter's page until the process ends, one int too large a whole export.
+    """
+    if isinstance(value, bool) or not isinstance(value, type_):
+        return None
+    if isinstance(value, str):
+        text = str.__str__(value)
+        return cast("T", text) if _is_encodable(text) else None
+    if isinstance(value, int):
+        return cast("T", int(value)) if 0 <= value <= _NUMBER_AT_MOST else None
+    return value
+
+
+def _is_encodable(text: str) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _number(value: Any) -> float | None:
@@ -402,4 +423,4 @@ def _number(value: Any) -> float | None:
 
 def _strings(value: Any) -> list[str] | None:
     """The strings of a list of strings."""
-    return [item for item in _items(value) if isinstance(item, str)] or None
+    return [text for item in _items(value) if (text := _typed(item, str)) is not None] or None

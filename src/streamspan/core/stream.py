@@ -80,6 +80,7 @@ class StreamState:
         "_stop_reason",
         "_stray",
         "_taking",
+        "_thought_unseen",
         "_tool_call_count",
         "_tool_calls_completed",
         "_tool_calls_incomplete",
@@ -117,6 +118,7 @@ class StreamState:
         self._last_block_is_empty_tool_call = False
         self._connection_closed = False
         self._taking = False
+        self._thought_unseen = False
 
     def opened(self, at: float) -> None:
         """The response headers have come."""
@@ -350,6 +352,8 @@ class StreamState:
     def _closed(self, block: OpenBlock, at: float, *, complete: bool) -> tuple[Fact, ...]:
         facts = self._take(block, self.last_at) + self._watch_ends(block, self.last_at)
         self._count(block)
+        if self._first_chunk_at is None and _PHASE_OF_BLOCK.get(block.type) == "thinking":
+            self._thought_unseen = True
         self._block = self._stray
         self._last_block_is_empty_tool_call = False
         closed = block.closed(at, self.started_at, complete=complete)
@@ -375,8 +379,14 @@ class StreamState:
             self._chars[block.kind] += block.chars_of_kind
 
     def _time_per_output_token(self) -> float | None:
-        """From the first chunk to the last, over the tokens behind the first."""
+        """From the first chunk to the last, over the tokens behind the first.
+
+        Thinking that is not sent comes before the first chunk, but its tokens are among those of the output.
+        """
         tokens = self._usage.output_tokens
+        if self._thought_unseen and tokens is not None:
+            thinking_tokens = self._usage.reasoning_tokens
+            tokens = None if thinking_tokens is None else tokens - thinking_tokens
         if self._first_chunk_at is None or self.last_chunk_at is None or self._chunk_count < 2 or not tokens:  # noqa: PLR2004
             return None
         return (self.last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
