@@ -30,17 +30,17 @@ def _one_of(choices: object) -> Callable[[str], Any]:
     return parse
 
 
-def _max_events(text: str | int) -> int:
+def _max_events(text: Any) -> int:
     try:
         number = int(text)
-    except ValueError:
+    except (TypeError, ValueError, OverflowError):
         number = -1
     if number < 0:
         raise ValueError("must be a whole number, 0 or more")
     return number
 
 
-def _seconds(text: str | float) -> float:
+def _seconds(text: Any) -> float:
     try:
         number = float(text)
     except (TypeError, ValueError):

@@ -134,7 +134,7 @@ class Metrics:
     def record(self, summary: Summary, labels: Labels, span: Span, events_dropped: int) -> None:
         """Record all of it. `labels`: as `labels()` gave them at the call."""
         context = trace.set_span_in_context(span, Context())
-        labels = self._ended(labels, summary.model)
+        labels = self._with_model(labels, summary.model)
         for metric, amount, more in _amounts(summary):
             if amount is not None:
                 bounded = {name: self._bounded(name, value) for name, value in more.items()}
@@ -142,9 +142,9 @@ class Metrics:
         if events_dropped:
             self._counters[semconv.INSTRUMENTATION_EVENTS_DROPPED].add(events_dropped, None, context)
 
-    def record_chunk(self, seconds: float, labels: Labels, span: Span) -> None:
+    def record_chunk(self, seconds: float, labels: Labels, model: str | None, span: Span) -> None:
         context = trace.set_span_in_context(span, Context())
-        self._histograms[semconv.TIME_PER_OUTPUT_CHUNK].record(seconds, labels, context)
+        self._histograms[semconv.TIME_PER_OUTPUT_CHUNK].record(seconds, self._with_model(labels, model), context)
 
     def _write(self, metric: Metric, amount: float, labels: Labels, context: Context) -> None:
         if metric in self._histograms:
@@ -156,7 +156,7 @@ class Metrics:
                 total = self._totals[metric].setdefault(tuple(labels.values()), _Total(labels))
                 total.amount += amount
 
-    def _ended(self, labels: Labels, model: str | None) -> Labels:
+    def _with_model(self, labels: Labels, model: str | None) -> Labels:
         """With the response model. The first time, add 0 where streams with these labels may be counted."""
         known = labels
         if model is not None:

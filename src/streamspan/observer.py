@@ -123,7 +123,7 @@ class Observer:
         """Behind an event: if it was a chunk, the time since the previous one goes to a metric."""
         at = self.state.last_chunk_at
         if previous_at is not None and at is not None and at != previous_at:
-            self._source.metrics.record_chunk(at - previous_at, self.labels, self.span)
+            self._source.metrics.record_chunk(at - previous_at, self.labels, self.state.model, self.span)
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None

@@ -274,6 +274,7 @@ def test_the_time_per_chunk_is_recorded_where_asked(tracer_provider: TracerProvi
 
     [point] = app.points["gen_ai.client.operation.time_per_output_chunk"]
     assert point.count == len(HELLO) - 3
+    assert dict(point.attributes) == {**BASE, "server.port": server.port}
 
 
 def test_an_exemplar_leads_to_the_trace(app: Metered, exporter: InMemorySpanExporter) -> None:

@@ -72,7 +72,6 @@ class StreamState:
         "_loop",
         "_loops",
         "_message_id",
-        "_model",
         "_open_blocks",
         "_opened_at",
         "_pacing",
@@ -87,6 +86,7 @@ class StreamState:
         "_tool_calls_invalid",
         "_usage",
         "last_chunk_at",
+        "model",
         "started_at",
     )
 
@@ -102,7 +102,7 @@ class StreamState:
         self._first_wait = 0.0
         self._pacing = Pacing()
         self._message_id: str | None = None
-        self._model: str | None = None
+        self.model: str | None = None
         self._stop_reason: str | None = None
         self._usage = Usage()
         self._block_count = 0
@@ -135,13 +135,13 @@ class StreamState:
         self._event_at = at
         if self._message_id is None:
             self._message_id = message_id
-            self._model = model
+            self.model = model
         # What `message_start` says of the output is a placeholder.
         self._usage = self._usage.replaced_by(usage._replace(output_tokens=None, reasoning_tokens=None))
 
     def model_changed(self, model: str) -> None:
         """Another model goes on with the message."""
-        self._model = model
+        self.model = model
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
@@ -320,7 +320,7 @@ class StreamState:
             time_to_first_text=self._offset(self._first_text_at),
             time_per_output_token=self._time_per_output_token(),
             message_id=self._message_id,
-            model=self._model,
+            model=self.model,
             stop_reason=self._stop_reason,
             usage=self._usage,
             pace=self._pace(ended_at),
