@@ -1,0 +1,97 @@
+"""An application with an OpenTelemetry SDK, which sends its spans to a collector by OTLP/HTTP."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import Span
+
+from streamspan import AnthropicStreamInstrumentor
+from streamspan.demo.stories import STORIES, Story, play
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+SPEED = 20.0
+WORKERS = 6
+
+
+class Application:
+    """Exports each span when it ends, or in batches. `traces` is what it has sent."""
+
+    def __init__(self, endpoint: str, *, in_batches: bool = False) -> None:
+        exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
+        resource = Resource.create({"service.name": "chat", "service.instance.id": "chat-1"})
+        self._memory = InMemorySpanExporter()
+        self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        self.tracer_provider.add_span_processor(
+            BatchSpanProcessor(exporter, max_queue_size=65_536, schedule_delay_millis=200)
+            if in_batches
+            else SimpleSpanProcessor(exporter)
+        )
+        self.tracer = self.tracer_provider.get_tracer("chat")
+
+    def __enter__(self) -> "Self":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.tracer_provider.shutdown()
+
+    @property
+    def spans(self) -> Sequence[ReadableSpan]:
+        return self._memory.get_finished_spans()
+
+    @property
+    def traces(self) -> dict[str, list[ReadableSpan]]:
+        """The spans that have ended, by trace id in hex."""
+        traces: dict[str, list[ReadableSpan]] = {}
+        for span in self.spans:
+            traces.setdefault(trace_id_of(span), []).append(span)
+        return traces
+
+    @contextmanager
+    def request(self) -> Iterator[Span]:
+        """A root with two siblings around what happens inside. Gives the root."""
+        with self.tracer.start_as_current_span("POST /chat") as root:
+            self.sibling("retrieve")
+            yield root
+            self.sibling("render")
+
+    def sibling(self, name: str) -> None:
+        self.tracer.start_span(name).end()
+
+    def play(self, count: int, seed: int) -> None:
+        """Plays that many streams of all stories through the real SDK, each in a request; which ones, the seed says."""
+        instrumentor = AnthropicStreamInstrumentor()
+        instrumentor.instrument(tracer_provider=self.tracer_provider)
+        chosen = random.Random(seed).choices(STORIES, k=count)
+        try:
+            with ThreadPoolExecutor(WORKERS) as workers:
+                list(workers.map(self._play_in_a_request, chosen))
+        finally:
+            instrumentor.uninstrument()
+        assert self.tracer_provider.force_flush(60_000)
+
+    def _play_in_a_request(self, story: Story) -> None:
+        with self.request():
+            play(story, speed=SPEED)
+
+
+def trace_id_of(span: ReadableSpan) -> str:
+    context = span.context
+    assert context is not None
+    return f"{context.trace_id:032x}"
+
+
+def span_ids(spans: Sequence[ReadableSpan]) -> Counter[str]:
+    """Each id once, as the backend must have them."""
+    return Counter(f"{span.context.span_id:016x}" for span in spans if span.context is not None)
