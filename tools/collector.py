@@ -1,6 +1,6 @@
 """Builds the collector of `collector-config/builder-config.yaml` and prints the path of its binary: `make collector`.
 
-The binary is kept outside the tree, under the hash of the manifest: `${XDG_CACHE_HOME:-~/.cache}/streamspan/collector/`.
+The binary is kept outside the tree, by the manifest's hash, in `${XDG_CACHE_HOME:-~/.cache}/streamspan/collector/`.
 A binary named by `STREAMSPAN_COLLECTOR`, such as the public otelcol-contrib, is taken as it is.
 Needs Go only where there is none yet. Standard library only.
 """

@@ -2,7 +2,7 @@
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -25,19 +25,20 @@ WORKERS = 6
 
 
 class Application:
-    """Exports each span when it ends, or in batches. `traces` is what it has sent."""
+    """Exports each span when it ends, or in batches, or to nowhere. `traces` is what it has sent."""
 
-    def __init__(self, endpoint: str, *, in_batches: bool = False) -> None:
-        exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
+    def __init__(self, endpoint: str | None, *, in_batches: bool = False) -> None:
         resource = Resource.create({"service.name": "chat", "service.instance.id": "chat-1"})
         self._memory = InMemorySpanExporter()
         self.tracer_provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         self.tracer_provider.add_span_processor(SimpleSpanProcessor(self._memory))
-        self.tracer_provider.add_span_processor(
-            BatchSpanProcessor(exporter, max_queue_size=65_536, schedule_delay_millis=200)
-            if in_batches
-            else SimpleSpanProcessor(exporter)
-        )
+        if endpoint is not None:
+            exporter = OTLPSpanExporter(endpoint=f"{endpoint}/v1/traces")
+            self.tracer_provider.add_span_processor(
+                BatchSpanProcessor(exporter, max_queue_size=65_536, schedule_delay_millis=200)
+                if in_batches
+                else SimpleSpanProcessor(exporter)
+            )
         self.tracer = self.tracer_provider.get_tracer("chat")
 
     def __enter__(self) -> "Self":
@@ -59,7 +60,7 @@ class Application:
         return traces
 
     @contextmanager
-    def request(self) -> Iterator[Span]:
+    def request(self) -> Generator[Span]:
         """A root with two siblings around what happens inside. Gives the root."""
         with self.tracer.start_as_current_span("POST /chat") as root:
             self.sibling("retrieve")
@@ -69,14 +70,13 @@ class Application:
     def sibling(self, name: str) -> None:
         self.tracer.start_span(name).end()
 
-    def play(self, count: int, seed: int) -> None:
-        """Plays that many streams of all stories through the real SDK, each in a request; which ones, the seed says."""
+    def play(self, stories: Sequence[Story]) -> None:
+        """Plays the stories through the real SDK, some at once, each in a request of its own."""
         instrumentor = AnthropicStreamInstrumentor()
         instrumentor.instrument(tracer_provider=self.tracer_provider)
-        chosen = random.Random(seed).choices(STORIES, k=count)
         try:
             with ThreadPoolExecutor(WORKERS) as workers:
-                list(workers.map(self._play_in_a_request, chosen))
+                list(workers.map(self._play_in_a_request, stories))
         finally:
             instrumentor.uninstrument()
         assert self.tracer_provider.force_flush(60_000)
@@ -84,6 +84,11 @@ class Application:
     def _play_in_a_request(self, story: Story) -> None:
         with self.request():
             play(story, speed=SPEED)
+
+
+def chosen_stories(count: int, seed: int) -> list[Story]:
+    """That many of all the stories that there are, the same for the same seed."""
+    return random.Random(seed).choices(STORIES, k=count)
 
 
 def trace_id_of(span: ReadableSpan) -> str:

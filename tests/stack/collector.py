@@ -4,12 +4,13 @@ import re
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from tests.stack.loopback import get
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -101,8 +102,7 @@ class Collector:
 
     def metric(self, name: str, *, having: str = "") -> float:
         """The sum of one of the collector's metrics about itself; 0 while it has none."""
-        with urllib.request.urlopen(self._self_metrics, timeout=5) as page:
-            lines = page.read().decode().splitlines()
+        lines = get(self._self_metrics).body.decode().splitlines()
         found = (line for line in lines if re.match(rf"{name}(_total)?[{{ ]", line) and having in line)
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
@@ -111,9 +111,8 @@ class Collector:
         if self._process.poll() is not None:
             raise AssertionError(f"the collector has ended: {self.log.read_text()[-2000:]}")
         try:
-            with urllib.request.urlopen(self._health, timeout=1) as answer:
-                return answer.status == 200
-        except (urllib.error.URLError, ConnectionError):
+            return get(self._health).status == 200
+        except (OSError, HTTPException):
             return False
 
 

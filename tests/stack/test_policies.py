@@ -105,9 +105,7 @@ def send(
 
 def trace_named(application: Application, name: str) -> str:
     """The id of the trace whose root has this name."""
-    [trace_id] = [
-        trace_id for trace_id, spans in application.traces.items() if name in {span.name for span in spans}
-    ]
+    [trace_id] = [trace_id for trace_id, spans in application.traces.items() if name in {span.name for span in spans}]
     return trace_id
 
 

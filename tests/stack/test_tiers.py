@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.stack.application import Application, span_ids
+from tests.stack.application import Application, chosen_stories, span_ids
 from tests.stack.backend import Backend
 from tests.stack.badness import is_bad
 from tests.stack.collector import Collector, Start, wait_until
@@ -30,7 +30,7 @@ def application(start: Start, backend: Backend, gateways: list[Collector]) -> It
     balancer = start("gateway-loadbalancer.yaml", GATEWAYS=f"[{gateways[0].grpc}, {gateways[1].grpc}]")
     agent = start("agent.yaml", ONWARD_ENDPOINT=balancer.grpc)
     with Application(agent.http, in_batches=True) as application:
-        application.play(STREAMS, SEED)
+        application.play(chosen_stories(STREAMS, SEED))
         wait_until(lambda: sum(map(accepted, gateways)) >= len(application.spans))
         backend.settle()
         yield application

@@ -18,8 +18,8 @@ LAYERED = [[base, layer] for base, layers in LAYERS_OF.items() for layer in laye
 ALL_TOGETHER = [[base, *layers] for base, layers in LAYERS_OF.items() if len(layers) > 1]
 FILES = sorted(path.name for path in CONFIG.glob("*.yaml") if path.name != "builder-config.yaml")
 
-# What otelcol-contrib is built from, as far as it concerns us: distributions/otelcol-contrib/manifest.yaml of
-# https://github.com/open-telemetry/opentelemetry-collector-releases, and `distributions` in each module's metadata.yaml.
+# What otelcol-contrib is built from, as far as it concerns us. Source: distributions/otelcol-contrib/manifest.yaml of
+# https://github.com/open-telemetry/opentelemetry-collector-releases, and `distributions` in the modules' metadata.yaml.
 CORE = "go.opentelemetry.io/collector"
 CONTRIB = "github.com/open-telemetry/opentelemetry-collector-contrib"
 IN_OTELCOL_CONTRIB = {
@@ -62,7 +62,9 @@ def wall(name: str) -> str:
     """The text of the content wall in this file."""
     text = (CONFIG / name).read_text()
     start = text.index("  transform/content_wall:")
-    return re.split(r"^(?:\w|  (?:# What is kept|tail_sampling))", text[start:], maxsplit=1, flags=re.MULTILINE)[0].strip()
+    return re.split(r"^(?:\w|  (?:# What is kept|tail_sampling))", text[start:], maxsplit=1, flags=re.MULTILINE)[
+        0
+    ].strip()
 
 
 @pytest.mark.parametrize("files", ALONE + LAYERED + ALL_TOGETHER, ids=" + ".join)
@@ -104,7 +106,9 @@ def test_each_setting_has_a_safe_default(name: str) -> None:
 
     assert re.findall(r"\$\{env:\w+\}", text) == []
     assert [address for address in addresses if "127.0.0.1" not in address] == []
-    assert {variable for variable, default in defaults.items() if variable.endswith("INSECURE") and default != "false"} == set()
+    assert {
+        variable for variable, default in defaults.items() if variable.endswith("INSECURE") and default != "false"
+    } == set()
     assert SECRET.findall(text) == []
 
 
