@@ -40,7 +40,7 @@ class Collector:
             "ONWARD_INSECURE": "true",
         }
         self._environment = {
-            name if name == "GOMEMLIMIT" else f"STREAMSPAN_{name}": value
+            name if name.startswith("GO") else f"STREAMSPAN_{name}": value  # GOMEMLIMIT and GOGC are Go's own
             for name, value in {**defaults, **settings}.items()
         }
         self.log = folder / "log.txt"

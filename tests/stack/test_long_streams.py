@@ -59,6 +59,14 @@ def test_a_bad_trace_is_released_at_once(application: Application, backend: Back
     assert time.monotonic() - ended_at < DECISION_WAIT
 
 
+def test_what_is_kept_does_not_wait(application: Application, gateway: Collector) -> None:
+    """A trace that was released is out of the memory, whatever else of it is to come."""
+    end(open_stream(application), "truncated")
+    time.sleep(DECISION_WAIT + CHECKED_EACH_SECOND)  # for what earlier tests have left
+
+    assert gateway.metric("otelcol_processor_tail_sampling_sampling_traces_on_memory") == 0
+
+
 def test_what_ends_after_a_bad_stream_follows_it(application: Application, backend: Backend) -> None:
     """A good span that ends after its trace was kept, and even after the decision wait, arrives too."""
     stream = open_stream(application)
