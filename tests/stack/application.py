@@ -14,13 +14,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcess
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Span
 
-from streamspan import AnthropicStreamInstrumentor
+from streamspan import AnthropicStreamInstrumentor, Config
 from streamspan.demo.stories import STORIES, Story, play
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
 SPEED = 20.0
+STALL_SECONDS = 5.0 / SPEED
 WORKERS = 6
 
 
@@ -73,7 +74,7 @@ class Application:
     def play(self, stories: Sequence[Story]) -> None:
         """Plays the stories through the real SDK, some at once, each in a request of its own."""
         instrumentor = AnthropicStreamInstrumentor()
-        instrumentor.instrument(tracer_provider=self.tracer_provider)
+        instrumentor.instrument(tracer_provider=self.tracer_provider, config=Config(stall_seconds=STALL_SECONDS))
         try:
             with ThreadPoolExecutor(WORKERS) as workers:
                 list(workers.map(self._play_in_a_request, stories))

@@ -1,3 +1,4 @@
+# ruff: noqa: T201  # a script prints
 """Measures what docs/collector.md says about sizes, on this machine:
 
     STREAMSPAN_COLLECTOR="$(make --silent collector)" .venv-test/bin/python -m tests.stack.sizing

@@ -85,12 +85,43 @@ def having(streams: list[Mapping[str, object]], attribute: str) -> int:
     return sum(attribute in stream for stream in streams)
 
 
-def test_anomalies_are_counted(streams: list[Mapping[str, object]], backend: Backend) -> None:
-    """Incomplete tool calls are under the name that the library's own metric has."""
-    incomplete = [stream.get(semconv.TOOL_CALL_INCOMPLETE, 0) for stream in streams]
-    anomalies = totals(backend.points, "llm_stream.anomalies", "llm_stream.anomaly")
+def test_what_rides_in_the_name_becomes_an_attribute(streams: list[Mapping[str, object]], backend: Backend) -> None:
+    """Anomalies, tool calls and cache hits are under the attributes that the library's own metrics have."""
+    points = backend.points
+    incomplete = total(streams, semconv.TOOL_CALL_INCOMPLETE)
+    hits = totals(points, "gen_ai.client.operation.time_to_first_chunk", semconv.CACHE_HIT)
 
-    assert anomalies["incomplete_tool_call"] == sum(number for number in incomplete if isinstance(number, int))
+    assert totals(points, "llm_stream.anomalies", semconv.ANOMALY) == {
+        word: count
+        for word, count in {
+            "stall": total(streams, semconv.STALL_COUNT),
+            "repetition": total(streams, semconv.REPETITION_DETECTED),
+            "buffered": total(streams, semconv.BUFFERED),
+            "incomplete_tool_call": incomplete,
+            "invalid_tool_json": total(streams, semconv.TOOL_CALL_INVALID_JSON),
+        }.items()
+        if count
+    }
+    assert totals(points, "llm_stream.tool_calls", semconv.TOOL_CALL_COMPLETED) == {
+        True: total(streams, semconv.TOOL_CALL_COUNT) - incomplete,
+        False: incomplete,
+    }
+    assert sum(hits.values()) == having(streams, semconv.RESPONSE_TIME_TO_FIRST_CHUNK)
+    assert hits[False] > 0
+
+
+def test_delivered_characters_are_added_up(streams: list[Mapping[str, object]], backend: Backend) -> None:
+    """Of every stream, the aborted ones too, text and thinking and tool input together."""
+    chars = (semconv.TEXT_CHARS, semconv.THINKING_CHARS, semconv.TOOL_INPUT_CHARS)
+
+    assert sum(totals(backend.points, "llm_stream.output.chars", semconv.OUTCOME).values()) == sum(
+        total(streams, attribute) for attribute in chars
+    )
+
+
+def total(streams: list[Mapping[str, object]], attribute: str) -> int:
+    """Flags count as 1."""
+    return sum(number for stream in streams if isinstance(number := stream.get(attribute), int))
 
 
 def test_the_metrics_are_of_the_application_and_this_gateway(application: Application, backend: Backend) -> None:

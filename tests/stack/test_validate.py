@@ -1,11 +1,14 @@
 """What can be said of the files of `collector-config/` without any traffic."""
 
+import json
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from streamspan import semconv
 from tests.stack.collector import CONFIG
 
 LAYERS_OF = {
@@ -50,6 +53,17 @@ IN_OTELCOL_CONTRIB = {
     f"{CONTRIB}/processor/tailsamplingprocessor",
     f"{CONTRIB}/processor/transformprocessor",
 }
+OF_OPEN_STREAMS = {
+    semconv.ACTIVE,
+    semconv.SILENCE,
+    semconv.TIME_PER_OUTPUT_CHUNK,
+    semconv.INSTRUMENTATION_FAILURES,
+    semconv.INSTRUMENTATION_EVENTS_DROPPED,
+}
+"""What no ended span tells."""
+ADDED_BEHIND = {semconv.CACHE_HIT, semconv.TOKEN_TYPE, semconv.TOOL_CALL_COMPLETED, semconv.ANOMALY}
+"""What a processor adds behind the connector."""
+WALL = "transform/content_wall"
 SECRET = re.compile(r"(bearer\s+\w|api[-_]?key|password|secret)\s*[:=]?\s*\w{6}", re.IGNORECASE)
 
 
@@ -58,13 +72,10 @@ def validated(binary: Path, files: list[str]) -> "subprocess.CompletedProcess[st
     return subprocess.run(command, env={}, capture_output=True, text=True, check=False)
 
 
-def wall(name: str) -> str:
-    """The text of the content wall in this file."""
-    text = (CONFIG / name).read_text()
-    start = text.index("  transform/content_wall:")
-    return re.split(r"^(?:\w|  (?:# What is kept|tail_sampling))", text[start:], maxsplit=1, flags=re.MULTILINE)[
-        0
-    ].strip()
+def resolved(binary: Path, *files: str) -> Any:
+    """The configuration as the collector understands it, aliases and defaults filled in."""
+    command = [str(binary), "print-config", "--format=json", *(f"--config={CONFIG / name}" for name in files)]
+    return json.loads(subprocess.run(command, env={}, capture_output=True, check=True).stdout)
 
 
 @pytest.mark.parametrize("files", ALONE + LAYERED + ALL_TOGETHER, ids=" + ".join)
@@ -112,7 +123,38 @@ def test_each_setting_has_a_safe_default(name: str) -> None:
     assert SECRET.findall(text) == []
 
 
-def test_the_wall_is_the_same_everywhere() -> None:
-    """Agent and gateway strip the same content."""
-    assert wall("agent.yaml") == wall("gateway.yaml")
-    assert wall("agent.yaml").count("*genai") == 2
+def test_the_wall_is_the_same_everywhere(binary: Path) -> None:
+    """Agent and gateway strip the same content, in spans, span events and logs."""
+    [agent, gateway] = [resolved(binary, name)["processors"][WALL] for name in ("agent.yaml", "gateway.yaml")]
+
+    assert agent == gateway
+    assert [group["context"] for group in agent["trace_statements"] + agent["log_statements"]] == [
+        "span",
+        "spanevent",
+        "log",
+    ]
+
+
+def test_the_metrics_from_spans_are_the_librarys(binary: Path) -> None:
+    """Each metric that an ended span can tell is there: name, unit, text, buckets and attributes as in semconv."""
+    config = resolved(binary, "gateway.yaml", "metrics-from-spans.yaml")
+    made = config["connectors"]["signal_to_metrics/streams"]["spans"]
+    told = [metric for metric in semconv.METRICS if metric not in OF_OPEN_STREAMS]
+
+    assert {(name_of(metric), metric["unit"], metric["description"], buckets_of(metric)) for metric in made} == {
+        (metric.name, metric.unit, metric.description, metric.buckets) for metric in told
+    }
+    assert {(name_of(metric), frozenset(each["key"] for each in metric["attributes"])) for metric in made} == {
+        (metric.name, frozenset((*semconv.STREAM_METRIC_ATTRIBUTES, *metric.attributes)) - ADDED_BEHIND)
+        for metric in told
+    }
+
+
+def name_of(metric: Any) -> str:
+    """Without what rides in it up to the next processor."""
+    return metric["name"].partition("/")[0]
+
+
+def buckets_of(metric: Any) -> tuple[float, ...]:
+    """None if it is a counter."""
+    return tuple(metric["histogram"]["buckets"]) if metric["histogram"] else ()
