@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor
@@ -26,7 +28,7 @@ WORKERS = 6
 
 
 class Application:
-    """Exports each span when it ends, or in batches, or to nowhere. `traces` is what it has sent."""
+    """Exports each span when it ends, or in batches, or to nowhere; its metrics stay with it."""
 
     def __init__(self, endpoint: str | None, *, in_batches: bool = False) -> None:
         resource = Resource.create({"service.name": "chat", "service.instance.id": "chat-1"})
@@ -41,12 +43,15 @@ class Application:
                 else SimpleSpanProcessor(exporter)
             )
         self.tracer = self.tracer_provider.get_tracer("chat")
+        self.metrics = InMemoryMetricReader()
+        self.meter_provider = MeterProvider([self.metrics], resource, shutdown_on_exit=False)
 
     def __enter__(self) -> "Self":
         return self
 
     def __exit__(self, *_: object) -> None:
         self.tracer_provider.shutdown()
+        self.meter_provider.shutdown()
 
     @property
     def spans(self) -> Sequence[ReadableSpan]:
@@ -74,7 +79,11 @@ class Application:
     def play(self, stories: Sequence[Story]) -> None:
         """Plays the stories through the real SDK, some at once, each in a request of its own."""
         instrumentor = AnthropicStreamInstrumentor()
-        instrumentor.instrument(tracer_provider=self.tracer_provider, config=Config(stall_seconds=STALL_SECONDS))
+        instrumentor.instrument(
+            tracer_provider=self.tracer_provider,
+            meter_provider=self.meter_provider,
+            config=Config(stall_seconds=STALL_SECONDS),
+        )
         try:
             with ThreadPoolExecutor(WORKERS) as workers:
                 list(workers.map(self._play_in_a_request, stories))

@@ -87,14 +87,8 @@ class Backend:
     @property
     def points(self) -> list[Point]:
         """Every point of every metric, in the order in which they came."""
-        return [
-            _point(metric, point, _attributes(resource_metrics.resource.attributes))
-            for body in self.bodies.get("/v1/metrics", [])
-            for resource_metrics in ExportMetricsServiceRequest.FromString(body).resource_metrics
-            for scope_metrics in resource_metrics.scope_metrics
-            for metric in scope_metrics.metrics
-            for point in getattr(metric, str(metric.WhichOneof("data"))).data_points
-        ]
+        bodies = self.bodies.get("/v1/metrics", [])
+        return [point for body in bodies for point in points_of(ExportMetricsServiceRequest.FromString(body))]
 
     @property
     def log_count(self) -> int:
@@ -145,6 +139,17 @@ class Backend:
                 """Nothing on the terminal."""
 
         return Handler
+
+
+def points_of(request: Any) -> list[Point]:
+    """The points of an `ExportMetricsServiceRequest`."""
+    return [
+        _point(metric, point, _attributes(resource_metrics.resource.attributes))
+        for resource_metrics in request.resource_metrics
+        for scope_metrics in resource_metrics.scope_metrics
+        for metric in scope_metrics.metrics
+        for point in getattr(metric, str(metric.WhichOneof("data"))).data_points
+    ]
 
 
 def _point(metric: Any, point: Any, resource: Mapping[str, object]) -> Point:
