@@ -5,8 +5,10 @@ from collections import Counter
 from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import anthropic
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -17,7 +19,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Span
 
 from streamspan import AnthropicStreamInstrumentor, Config
+from streamspan.demo.applications import MAX_TOKENS, QUESTION, with_client
 from streamspan.demo.stories import STORIES, Story, play
+from streamspan.demo.wire import MODEL
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -25,6 +29,19 @@ if TYPE_CHECKING:
 SPEED = 20.0
 STALL_SECONDS = 5.0 / SPEED
 WORKERS = 6
+
+
+@with_client
+def reads_bytes(client: anthropic.Anthropic) -> None:
+    streaming = client.messages.with_streaming_response
+    with streaming.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as response:
+        for _ in response.iter_lines():
+            pass
+
+
+CLEAN = next(story for story in STORIES if story.name == "clean")
+AS_BYTES = replace(CLEAN, name="as-bytes", application=reads_bytes)
+"""Nothing is known of its events: neither good nor bad."""
 
 
 class Application:
@@ -98,7 +115,7 @@ class Application:
 
 def chosen_stories(count: int, seed: int) -> list[Story]:
     """That many of all the stories that there are, the same for the same seed."""
-    return random.Random(seed).choices(STORIES, k=count)
+    return random.Random(seed).choices((*STORIES, AS_BYTES), k=count)
 
 
 def trace_id_of(span: ReadableSpan) -> str:

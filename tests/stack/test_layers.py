@@ -15,7 +15,7 @@ from tests.stack.snappy import decompressed
 
 pytestmark = pytest.mark.timeout(180)
 
-STREAMS = 4 * len(STORIES)
+STREAMS = 6 * len(STORIES)
 ROUNDING = 0.001  # of a sum of durations: the library's clock is finer than the times of a span
 METRICS_PATH = "/v1/metrics"
 REMOTE_WRITE_PATH = "/api/v1/write"
