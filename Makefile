@@ -23,11 +23,11 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix collector stack-test wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/demo.stamp ## play every story of a stream against a loopback server and draw it
 	@$(BIN)/streamspan demo $(ARGS)
@@ -57,6 +57,13 @@ picture: .venv/demo.stamp ## draw the waterfalls of the README again
 
 matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
+
+collector: ## build the collector of collector-config/ with Go, once; prints where it is
+	@$(PYTHON) tools/collector.py
+
+stack-test: .venv-test/wheel.stamp ## demo traffic through real collectors: what is kept, stripped, survives an outage
+	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
+	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 

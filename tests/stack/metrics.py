@@ -1,0 +1,13 @@
+"""Which of the library's metrics spans can tell."""
+
+from streamspan import semconv
+
+OF_OPEN_STREAMS = {
+    semconv.ACTIVE,
+    semconv.SILENCE,
+    semconv.TIME_PER_OUTPUT_CHUNK,
+    semconv.INSTRUMENTATION_FAILURES,
+    semconv.INSTRUMENTATION_EVENTS_DROPPED,
+}
+"""What no ended span tells."""
+TOLD_BY_SPANS = [metric for metric in semconv.METRICS if metric not in OF_OPEN_STREAMS]
