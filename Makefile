@@ -23,7 +23,7 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector stack-test wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards stack-test wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -61,6 +61,9 @@ matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
 	@$(PYTHON) tools/collector.py
 
+dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-dashboards/; ARGS=--check only compares
+	cd grafana-dashboards && ../$(BIN)/python -m boards.build $(ARGS)
+
 stack-test: .venv-test/wheel.stamp ## demo traffic through real collectors: what is kept, stripped, survives an outage
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
 	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
@@ -72,6 +75,7 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group dev --output-file requirements/dev.txt
 	$(COMPILE_WITH_DEMO) --group test --constraints requirements/dev.txt --output-file requirements/test.txt
 	$(COMPILE_WITH_DEMO) --group matrix --constraints requirements/dev.txt --output-file requirements/matrix.txt
+	$(COMPILE_WITH_DEMO) --group dashboards --constraints requirements/dev.txt --output-file requirements/dashboards.txt
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
