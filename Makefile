@@ -41,6 +41,7 @@ lint: .venv/dev.stamp ## ruff: rules and format
 
 types: .venv/dev.stamp ## pyright, strict
 	$(BIN)/pyright
+	$(BIN)/pyright --project grafana-dashboards
 
 fix: .venv/dev.stamp ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix

@@ -22,8 +22,8 @@ def built() -> dashboard.Dashboard:
     return board(
         UID,
         "Streams: by model",
-        "Models, and the versions that answered for them, side by side. After an upgrade: is it slower, does it pause, do"
-        " readers leave, does it loop, more than the version before.",
+        "Models, and the versions that answered for them, side by side. After an upgrade: is it slower, does it"
+        " pause, do readers leave, does it loop, more than the version before.",
         (
             ("Side by side, in this range", [side_by_side()]),
             ("How it feels", feel()),
@@ -44,8 +44,8 @@ def side_by_side() -> Panel:
         Look(
             "Models and versions",
             "short",
-            "Compare the rows of the old and the new version. A worse cell is a lead: the panel of that name below shows"
-            " since when.",
+            "Compare the rows of the old and the new version. A worse cell is a lead: the panel of that name below"
+            " shows since when.",
             24,
         ),
         ((MODEL, "Model"), (VERSION, "Version")),
@@ -94,7 +94,9 @@ def feel() -> list[Panel]:
             Query(promql.quantile(0.5, first, by=BY), LEGEND),
         ),
         graph(
-            Look("Time per output token, p50", "s", "The pace of writing. A step: another version, or load.", traces=()),
+            Look(
+                "Time per output token, p50", "s", "The pace of writing. A step: another version, or load.", traces=()
+            ),
             Query(promql.quantile(0.5, token, by=BY), LEGEND, exemplars=True),
         ),
         graph(

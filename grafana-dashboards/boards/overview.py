@@ -1,4 +1,4 @@
-"""Streams: is it bad, since when, where in the stream, whose fault. One row for each question, the first on one screen."""
+"""Streams: is it bad, since when, where in the stream, whose fault. A row for each question, the first one first."""
 
 from grafana_foundation_sdk.builders import dashboard
 
@@ -64,8 +64,8 @@ def now() -> list[Panel]:
             Look(
                 "Longest silence",
                 "s",
-                "Of the streams that are open: how long the provider has said nothing while somebody waits. Red: a stream"
-                " hangs. It has no trace yet; see the provider's status, then proxies and their idle timeouts.",
+                "Of the streams that are open: how long the provider has said nothing while somebody waits. Red: a"
+                " stream hangs. It has no trace yet; see the provider's status, then proxies and their idle timeouts.",
                 3,
                 ((None, GREEN), (slo.GAP_SECONDS, ORANGE), (slo.SILENCE_SECONDS, RED)),
             ),
@@ -84,8 +84,8 @@ def now() -> list[Panel]:
             Look(
                 "Completion",
                 "percentunit",
-                "Streams that came to their end, of those that nobody aborted. Red: see how streams end, by phase; then the"
-                " traces of the failed ones.",
+                "Streams that came to their end, of those that nobody aborted. Red: see how streams end, by phase;"
+                " then the traces of the failed ones.",
                 4,
                 COMPLETION_STEPS,
                 (HAS_FAILED,),
@@ -97,8 +97,8 @@ def now() -> list[Panel]:
             Look(
                 "First chunk p95",
                 "s",
-                "From the call to the first content. Red: by model below; all models at once point to the network or to the"
-                " provider, misses of the cache to changed prompts.",
+                "From the call to the first content. Red: by model below; all models at once point to the network or"
+                " to the provider, misses of the cache to changed prompts.",
                 4,
                 FIRST_CHUNK_STEPS,
                 (IS_SLOW,),
@@ -109,8 +109,8 @@ def now() -> list[Panel]:
             Look(
                 "Mid-stream errors",
                 "percentunit",
-                "Failed or cut behind the headers, of the streams that nobody aborted. The HTTP status of these calls was"
-                " 200. Red: error types and phases below say whether provider or network.",
+                "Failed or cut behind the headers, of the streams that nobody aborted. The HTTP status of these calls"
+                " was 200. Red: error types and phases below say whether provider or network.",
                 3,
                 up_to(slo.MID_STREAM_ERROR_SHARE),
                 (HAS_FAILED,),
@@ -135,17 +135,16 @@ def now() -> list[Panel]:
 
 def first_chunk() -> list[Panel]:
     first, text = semconv.TIME_TO_FIRST_CHUNK, semconv.FIRST_TEXT
-    quantiles = [
-        Query(promql.quantile(of, first), f"p{of * 100:.0f}", exemplars=of > 0.9) for of in (0.5, 0.95, 0.99)
-    ]
+    shown = (0.5, 0.95, 0.99)
+    quantiles = [Query(promql.quantile(of, first), f"p{of * 100:.0f}", exemplars=of == max(shown)) for of in shown]
     hit = {True: f'{CACHE_HIT}="true"', False: f'{CACHE_HIT}="false"'}
     return [
         graph(
             Look(
                 "Time to the first chunk",
                 "s",
-                "The dots are streams: click one to open its trace. Only p99 high: some long prompts; all high: everybody"
-                " waits.",
+                "The dots are streams: click one to open its trace. Only p99 high: some long prompts; all high:"
+                " everybody waits.",
                 steps=FIRST_CHUNK_STEPS,
                 traces=(IS_SLOW,),
             ),
@@ -155,8 +154,8 @@ def first_chunk() -> list[Panel]:
             Look(
                 "Time to the first chunk, all streams",
                 "s",
-                "Two bands: two populations, such as cache hits and misses, or two models. A band that moves up: a queue at"
-                " the provider.",
+                "Two bands: two populations, such as cache hits and misses, or two models. A band that moves up: a"
+                " queue at the provider.",
             ),
             promql.buckets(first),
         ),
@@ -174,8 +173,8 @@ def first_chunk() -> list[Panel]:
             Look(
                 "First chunk p95, cache hit against miss",
                 "s",
-                "Far apart and more misses than yesterday: something at the head of the prompt changes now, and every call"
-                " pays for it.",
+                "Far apart and more misses than yesterday: something at the head of the prompt changes now, and every"
+                " call pays for it.",
                 12,
                 traces=(IS_SLOW,),
             ),
@@ -186,8 +185,8 @@ def first_chunk() -> list[Panel]:
             Look(
                 "First text beside first chunk, p95",
                 "s",
-                "The distance is thinking and tool input, which readers do not see. Growing: the thinking budget, not the"
-                " provider's queue.",
+                "The distance is thinking and tool input, which readers do not see. Growing: the thinking budget, not"
+                " the provider's queue.",
                 12,
                 traces=(IS_SLOW,),
             ),
@@ -201,7 +200,9 @@ def endings() -> list[Panel]:
     otherwise = semconv.INCOMPLETE_DURATION
     return [
         graph(
-            Look("Outcomes", "streams/s", "Which ending grows? Aborts are decisions of readers, the others are failures."),
+            Look(
+                "Outcomes", "streams/s", "Which ending grows? Aborts are decisions of readers, the others are failures."
+            ),
             Query(streams(by=[OUTCOME]), f"{{{{{OUTCOME}}}}}"),
             stacked=True,
         ),
@@ -209,8 +210,8 @@ def endings() -> list[Panel]:
             Look(
                 "Stop reasons",
                 "streams/s",
-                "Of complete streams. More max_tokens: answers are cut that the HTTP status calls a success; see repetition."
-                " More refusal: a prompt or a model has changed.",
+                "Of complete streams. More max_tokens: answers are cut that the HTTP status calls a success; see"
+                " repetition. More refusal: a prompt or a model has changed.",
             ),
             Query(streams(promql.COMPLETE, by=[names.STOP_REASON]), f"{{{{{names.STOP_REASON}}}}}"),
             stacked=True,
@@ -219,8 +220,8 @@ def endings() -> list[Panel]:
             Look(
                 "Error types",
                 "streams/s",
-                "overloaded_error and api_error are the provider's; connection_error and client_timeout_error the network's"
-                " or a proxy's; invalid_request_error is ours.",
+                "overloaded_error and api_error are the provider's; connection_error and client_timeout_error the"
+                " network's or a proxy's; invalid_request_error is ours.",
                 traces=(HAS_FAILED,),
             ),
             Query(streams(FAILED, by=[names.ERROR_TYPE]), f"{{{{{names.ERROR_TYPE}}}}}"),
@@ -239,8 +240,8 @@ def endings() -> list[Panel]:
             Look(
                 "Where readers leave",
                 "streams/s",
-                "waiting: they lost patience before the first word. thinking: after it, with nothing to read. text: they"
-                " had enough, or it was wrong. never_read: the application opens streams that nobody reads.",
+                "waiting: they lost patience before the first word. thinking: after it, with nothing to read. text:"
+                " they had enough, or it was wrong. never_read: the application opens streams that nobody reads.",
                 traces=(IS_ABORTED,),
             ),
             Query(streams(ABORTED, by=[PHASE, ABORT_REASON]), f"{{{{{PHASE}}}}}, {{{{{ABORT_REASON}}}}}"),
@@ -249,8 +250,8 @@ def endings() -> list[Panel]:
             Look(
                 "How far aborted streams had come",
                 "s",
-                "From the call to the moment when the reader left. Falling with the same abort share: impatience; at the"
-                " same second for all: a timeout of the application's own.",
+                "From the call to the moment when the reader left. Falling with the same abort share: impatience; at"
+                " the same second for all: a timeout of the application's own.",
                 traces=(IS_ABORTED,),
             ),
             Query(promql.quantile(0.5, otherwise, ABORTED), "p50"),
@@ -260,8 +261,8 @@ def endings() -> list[Panel]:
             Look(
                 "Where streams are cut, by duration",
                 "s",
-                "Of truncated and failed streams. A wall at one height, such as 60 s, is the timeout of a proxy or a load"
-                " balancer: find who closes there.",
+                "Of truncated and failed streams. A wall at one height, such as 60 s, is the timeout of a proxy or a"
+                " load balancer: find who closes there.",
                 12,
             ),
             promql.buckets(otherwise, FAILED),
@@ -286,8 +287,8 @@ def inside() -> list[Panel]:
             Look(
                 "Worst silence within a stream, p99",
                 "s",
-                "The longest pause of each stream behind its first chunk: freezes in the middle of a sentence. One model:"
-                " the provider. All: something on the way holds data back.",
+                "The longest pause of each stream behind its first chunk: freezes in the middle of a sentence. One"
+                " model: the provider. All: something on the way holds data back.",
                 steps=GAP_STEPS,
                 traces=(STALLED,),
             ),
@@ -326,8 +327,8 @@ def inside() -> list[Panel]:
             Look(
                 "Who is waited for",
                 "s",
-                "Seconds of waiting per second, behind the first chunk. Reader above provider: the application is too slow to"
-                " read, and no provider can help.",
+                "Seconds of waiting per second, behind the first chunk. Reader above provider: the application is too"
+                " slow to read, and no provider can help.",
                 6,
             ),
             Query(promql.rate(semconv.WAITED_FOR_PROVIDER), "provider"),
@@ -349,8 +350,8 @@ def inside() -> list[Panel]:
             Look(
                 "Repetition",
                 "percentunit",
-                "Streams in which the model repeated itself. Red: a prompt or a model version loops; every loop is billed up"
-                " to max_tokens.",
+                "Streams in which the model repeated itself. Red: a prompt or a model version loops; every loop is"
+                " billed up to max_tokens.",
                 6,
                 up_to(slo.REPETITION_SHARE),
                 (LOOPED,),
@@ -368,7 +369,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls",
                 "calls/s",
-                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens or by the end of the stream.",
+                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens or by the end of the"
+                " stream.",
                 traces=(TOOL_CALL_CUT,),
             ),
             Query(promql.rate(calls, whole), "completed"),
@@ -379,8 +381,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls that cannot be used",
                 "percentunit",
-                "Incomplete or invalid, of all tool calls. Red: raise max_tokens, or look for a model that loops in tool"
-                " input.",
+                "Incomplete or invalid, of all tool calls. Red: raise max_tokens, or look for a model that loops in"
+                " tool input.",
                 steps=up_to(slo.INCOMPLETE_TOOL_CALL_SHARE),
                 traces=(TOOL_CALL_CUT,),
             ),
@@ -390,8 +392,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls completed before an abort",
                 "calls/s",
-                "Side effects at risk: the reader left, but these calls had come whole and may have been carried out. The"
-                " traces name the tools.",
+                "Side effects at risk: the reader left, but these calls had come whole and may have been carried out."
+                " The traces name the tools.",
                 traces=(SIDE_EFFECTS,),
             ),
             Query(promql.rate(calls, whole, ABORTED, by=[MODEL]), f"{{{{{MODEL}}}}}"),
@@ -409,8 +411,8 @@ def tokens() -> list[Panel]:
             Look(
                 "Tokens",
                 "tokens/s",
-                "As the provider reports them; input with what was read from and written to the cache. Aborted streams report"
-                " no output: see the last panel.",
+                "As the provider reports them; input with what was read from and written to the cache. Aborted"
+                " streams report no output: see the last panel.",
                 traces=(),
             ),
             Query(promql.rate(usage, by=[names.TOKEN_TYPE], suffix="_sum"), f"{{{{{names.TOKEN_TYPE}}}}}"),
@@ -419,8 +421,8 @@ def tokens() -> list[Panel]:
             Look(
                 "Streams with a cache hit",
                 "percentunit",
-                "Falling: the head of the prompt changes from call to call, and input costs many times as much. How many"
-                " tokens came from the cache is on each span: gen_ai.usage.cache_read.input_tokens.",
+                "Falling: the head of the prompt changes from call to call, and input costs many times as much. How"
+                " many tokens came from the cache is on each span: gen_ai.usage.cache_read.input_tokens.",
                 most=1,
                 traces=(is_(semconv.USAGE_CACHE_READ_INPUT_TOKENS, 1, operator=">="),),
             ),
@@ -430,8 +432,8 @@ def tokens() -> list[Panel]:
             Look(
                 "Output for nothing",
                 "percentunit",
-                "Of the chars delivered: those of streams that did not complete, and of streams that looped. They are billed,"
-                " too.",
+                "Of the chars delivered: those of streams that did not complete, and of streams that looped. They are"
+                " billed, too.",
                 traces=(LOOPED,),
             ),
             Query(share(promql.rate(chars, ABORTED), promql.rate(chars)), "aborted"),

@@ -10,20 +10,29 @@ from typing import Final, TypeVar
 from grafana_foundation_sdk.builders import (
     common,
     dashboard,
-    heatmap as heatmaps,
     prometheus,
-    stat as stats,
-    table as tables,
     tempo,
+)
+from grafana_foundation_sdk.builders import (
+    heatmap as heatmaps,
+)
+from grafana_foundation_sdk.builders import (
+    stat as stats,
+)
+from grafana_foundation_sdk.builders import (
+    table as tables,
+)
+from grafana_foundation_sdk.builders import (
     timeseries as graphs,
 )
 from grafana_foundation_sdk.cog.builder import Builder
-from grafana_foundation_sdk.models import common as common_models, dashboard as models, heatmap as heatmap_models
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import heatmap as heatmap_models
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 from grafana_foundation_sdk.models.tempo import SearchTableType
 
 from streamspan import semconv
-
 
 from .names import MODEL, series
 from .traceql import explored, search, traces_board
@@ -83,9 +92,7 @@ def graph(look: Look, *queries: Query, stacked: bool = False, bars: bool = False
         .show_legend(True)
     )
     panel.tooltip(
-        common.VizTooltipOptions()
-        .mode(common_models.TooltipDisplayMode.MULTI)
-        .sort(common_models.SortOrder.DESCENDING)
+        common.VizTooltipOptions().mode(common_models.TooltipDisplayMode.MULTI).sort(common_models.SortOrder.DESCENDING)
     )
     panel.color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.PALETTE_CLASSIC))
     if stacked:
@@ -203,7 +210,7 @@ def _dressed(panel: AnyPanel, look: Look, height: int) -> AnyPanel:
     return panel
 
 
-def _link(title: str, url: str) -> dashboard.DashboardLink:
+def _link(title: str, url: str) -> Builder[models.DashboardLink]:
     return dashboard.DashboardLink(title).type(models.DashboardLinkType.LINK).url(url).target_blank(True)
 
 
@@ -231,6 +238,3 @@ def _choice(name: str, title: str, query: str) -> dashboard.QueryVariable:
     variable = dashboard.QueryVariable(name).label(title).query(query).datasource(METRICS).multi(True)
     variable.include_all(True).all_value(".*").current(everything).sort(models.VariableSort.ALPHABETICAL_ASC)
     return variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
-
-
-

@@ -34,14 +34,13 @@ def built() -> dashboard.Dashboard:
 
 def library() -> list[Panel]:
     failures, dropped = semconv.INSTRUMENTATION_FAILURES, semconv.INSTRUMENTATION_EVENTS_DROPPED
-    whole = {"window": promql.WHOLE_RANGE, "function": "increase", "among": promql.CHOSEN_JOB}
     return [
         stat(
             Look(
                 "Applications that report",
                 "short",
-                "Instances that have told of their streams now. Fewer than run: see the agent, and the export settings of"
-                " the application.",
+                "Instances that have told of their streams now. Fewer than run: see the agent, and the export"
+                " settings of the application.",
                 6,
                 no_value="none",
             ),
@@ -51,12 +50,12 @@ def library() -> list[Panel]:
             Look(
                 "Failures of streamspan, in this range",
                 "short",
-                "Failures of our own code, which the application never sees. Not 0: a stream was not observed to its end;"
-                " report it with the function that failed.",
+                "Failures of our own code, which the application never sees. Not 0: a stream was not observed to its"
+                " end; report it with the function that failed.",
                 6,
                 FROM_THE_FIRST,
             ),
-            promql.rate(failures, **whole),
+            promql.rate(failures, window=promql.WHOLE_RANGE, function="increase", among=promql.CHOSEN_JOB),
         ),
         graph(
             Look(
@@ -71,8 +70,8 @@ def library() -> list[Panel]:
             Look(
                 "Span events left out",
                 "short",
-                "Streams with more events than max_events, per second. The attributes are whole; raise max_events if the"
-                " timeline matters.",
+                "Streams with more events than max_events, per second. The attributes are whole; raise max_events if"
+                " the timeline matters.",
                 6,
             ),
             Query(promql.rate(dropped, by=["job"], among=promql.CHOSEN_JOB), "{{job}}"),
@@ -93,8 +92,8 @@ def in_and_out() -> list[Panel]:
             Look(
                 "Refused",
                 "cps",
-                "Senders are told to try again; agents keep it on disk, applications lose it in the end. Red: more memory,"
-                " or another collector.",
+                "Senders are told to try again; agents keep it on disk, applications lose it in the end. Red: more"
+                " memory, or another collector.",
                 6,
                 FROM_THE_FIRST,
             ),
@@ -124,7 +123,10 @@ def in_and_out() -> list[Panel]:
                 FROM_THE_FIRST,
             ),
             *(Query(_rate(f"exporter_send_failed_{signal}"), f"{signal} {BY_WHOM}") for signal in signals),
-            *(Query(_rate(f"exporter_enqueue_failed_{signal}"), f"{signal} {BY_WHOM}, queue full") for signal in signals),
+            *(
+                Query(_rate(f"exporter_enqueue_failed_{signal}"), f"{signal} {BY_WHOM}, queue full")
+                for signal in signals
+            ),
         ),
     ]
 
@@ -138,15 +140,16 @@ def kept() -> list[Panel]:
                 "Per second. None sampled although streams fail: the policies do not see the attributes.",
             ),
             Query(
-                _rate("processor_tail_sampling_global_count_traces_sampled", ["job", "decision"]), "{{job}} {{decision}}"
+                _rate("processor_tail_sampling_global_count_traces_sampled", ["job", "decision"]),
+                "{{job}} {{decision}}",
             ),
         ),
         graph(
             Look(
                 "Traces given up too early",
                 "short",
-                "Per second: they were decided before their time because too many wait. Red: bad streams that last long lose"
-                " parts of their trace; raise num_traces.",
+                "Per second: they were decided before their time because too many wait. Red: bad streams that last"
+                " long lose parts of their trace; raise num_traces.",
                 steps=FROM_THE_FIRST,
             ),
             Query(_rate("processor_tail_sampling_sampling_trace_dropped_too_early"), BY_WHOM),

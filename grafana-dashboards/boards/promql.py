@@ -63,7 +63,9 @@ def anomalies(kind: str, by: Sequence[str] = (), window: str = EACH_STEP, among:
 
 def completion(by: Sequence[str] = (), window: str = EACH_STEP, among: Sequence[str] = CHOSEN) -> str:
     """Of the streams that nobody aborted."""
-    return share(streams(COMPLETE, by=by, window=window, among=among), streams(JUDGED, by=by, window=window, among=among))
+    return share(
+        streams(COMPLETE, by=by, window=window, among=among), streams(JUDGED, by=by, window=window, among=among)
+    )
 
 
 def quantile(
@@ -107,4 +109,3 @@ def budget_left() -> str:
     failed = rate(semconv.STREAMS, FAILED, window=window, function="increase")
     judged = rate(semconv.STREAMS, JUDGED, window=window, function="increase")
     return f"1 - {share(failed, judged)} / {slo.BUDGET:g}"
-

@@ -110,7 +110,8 @@ def waiting() -> Iterator[Alert]:
         "5m",
         "page",
         f"Readers of {OF_MODEL} wait for the first chunk.",
-        f"One stream in twenty takes {SECONDS} or longer to its first chunk; {slo.FIRST_CHUNK_SECONDS:g} s is the limit.",
+        f"One stream in twenty takes {SECONDS} or longer to its first chunk; {slo.FIRST_CHUNK_SECONDS:g} s is the"
+        f" limit.",
         {"slo": "first_chunk"},
     )
     yield Alert(
@@ -119,7 +120,8 @@ def waiting() -> Iterator[Alert]:
         "1m",
         "page",
         f"A stream of {OF_MODEL} hangs now.",
-        f"It is open, somebody waits for it, and the provider has been silent for {SECONDS}. It has no trace until it ends.",
+        f"It is open, somebody waits for it, and the provider has been silent for {SECONDS}. It has no trace until it"
+        f" ends.",
         keep_firing="2m",
     )
 
@@ -214,8 +216,8 @@ def telemetry() -> Iterator[Alert]:
         "5m",
         "ticket",
         f"streamspan fails in {OF}.",
-        "Its own code failed {{ $value | humanize }} times in 15 minutes. The application never sees it; some streams were"
-        " not observed to their end.",
+        "Its own code failed {{ $value | humanize }} times in 15 minutes. The application never sees it; some streams"
+        " were not observed to their end.",
     )
 
 
@@ -254,7 +256,11 @@ def _alert(rule: Alert) -> Iterator[str]:
     yield f"        for: {rule.pending}"
     yield f"        keep_firing_for: {rule.keep_firing}"
     yield from _mapping("labels", {"severity": rule.severity, **rule.labels})
-    annotations = {"summary": rule.summary, "description": rule.description, "runbook_url": RUNBOOKS + rule.name.lower()}
+    annotations = {
+        "summary": rule.summary,
+        "description": rule.description,
+        "runbook_url": RUNBOOKS + rule.name.lower(),
+    }
     yield from _mapping("annotations", annotations)
 
 
