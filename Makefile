@@ -65,8 +65,9 @@ collector: ## build the collector of collector-config/ with Go, once; prints whe
 dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-dashboards/; ARGS=--check only compares
 	cd grafana-dashboards && ../$(BIN)/python -m boards.build $(ARGS)
 
-stack-test: .venv-test/wheel.stamp ## demo traffic through real collectors: what is kept, stripped, survives an outage
+stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus; boards and alerts on it
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
+	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
 	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/

@@ -124,7 +124,7 @@ def test_a_query_fits_the_resolution(target: Any) -> None:
 
 @each_query
 def test_a_query_asks_for_metrics_that_there_are(target: Any) -> None:
-    """Every metric is one of semconv's or the collector's, every label one that they have, and the choice is applied."""
+    """Every metric is one of semconv's or the collector's, every label one of theirs; the choice is applied."""
     expression = re.sub(r'"[^"]*"', '""', target["expr"])
     asked = set(re.findall(r"(\w+)\{", expression))
     matched = set(re.findall(r"[{,]\s*(\w+)\s*[=!]", expression)) - {"__name__"}
