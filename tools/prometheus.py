@@ -1,7 +1,7 @@
-"""Prints the folder of `prometheus` and `promtool`: those on the path, else Debian's package, unpacked and not installed.
+"""Prints the folder of `prometheus` and `promtool`: those on the path, else of Debian's package, which is unpacked only.
 
-Unpacked into `${XDG_CACHE_HOME:-~/.cache}/streamspan/prometheus/`: nothing is started, and no root is needed, unless the
-lists of packages have never been fetched. Standard library only.
+Unpacked into `${XDG_CACHE_HOME:-~/.cache}/streamspan/prometheus/`: nothing is started, and no root is needed, unless
+the lists of packages have never been fetched. Standard library only.
 """
 
 import os

@@ -146,13 +146,15 @@ def kept() -> list[Panel]:
         ),
         graph(
             Look(
-                "Traces given up too early",
+                "Traces that wait for a decision",
                 "short",
-                "Per second: they were decided before their time because too many wait. Red: bad streams that last"
-                " long lose parts of their trace; raise num_traces.",
-                steps=FROM_THE_FIRST,
+                "Near num_traces, 50,000 by default, the oldest are given up, and bad streams that last long lose"
+                " parts of their trace: raise it. The collector's own trace_dropped_too_early does not tell: where"
+                " spans are judged as they arrive, it counts every kept trace, too (0.159).",
             ),
-            Query(_rate("processor_tail_sampling_sampling_trace_dropped_too_early"), BY_WHOM),
+            Query(
+                f"max by (job, instance) ({collector('processor_tail_sampling_sampling_traces_on_memory')})", BY_WHOM
+            ),
         ),
         graph(
             Look("Memory", "bytes", "Resident set. Near the limit of memory_limiter: it begins to refuse."),

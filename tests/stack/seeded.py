@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-
 from typing import Any
 
 import anthropic
@@ -40,7 +39,7 @@ def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Appli
     return application
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # two alike are two
 class Seed:
     script: Script
     model: str
@@ -48,9 +47,12 @@ class Seed:
     events: int | None = None
     pause: float = 0.0
 
-    def play(self) -> None:
-        with MessagesServer([self.script]) as server:
-            reads(self.model, events=self.events, pause=self.pause)(server.url)
+    def play(self, url: str) -> None:
+        reads(self.model, events=self.events, pause=self.pause)(url)
+
+    def server(self) -> MessagesServer:
+        """For all of its streams and one before them: the port is a label, so it has to stay."""
+        return MessagesServer([self.script] * (self.count + 1))
 
 
 def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script:
@@ -88,10 +90,11 @@ OPEN = Seed([*begun(QUICK[:6]), Pause(120)], LARGE, 1)
 """One that hangs."""
 
 
-def play(seeds: Iterable[Seed]) -> None:
-    """Some at once."""
+def play(seeds: Iterable[tuple[Seed, str]]) -> None:
+    """Each at its server, some at once."""
     with ThreadPoolExecutor(WORKERS) as workers:
-        list(workers.map(Seed.play, seeds))
+        for seed, url in seeds:
+            workers.submit(seed.play, url)
 
 
 # --- what the spans say ------------------------------------------------------------------------------------------
