@@ -81,7 +81,13 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+
+# Grafana's own types, to check the boards' JSON against.
+.schema/node_modules: tests/stack/schema/package.json
+	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer with npm." >&2; exit 1; }
+	mkdir -p .schema && cp $< tests/stack/schema/.npmrc .schema/ && cd .schema && npm install --silent
+	@touch $@
 
 # --- environments ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Prints the folder of `prometheus` and `promtool`: those on the path, else of Debian's package, which is unpacked only.
+"""Prints the folder of `prometheus` and `promtool`: those on the path, else of Debian's package, only unpacked.
 
 Unpacked into `${XDG_CACHE_HOME:-~/.cache}/streamspan/prometheus/`: nothing is started, and no root is needed, unless
 the lists of packages have never been fetched. Standard library only.

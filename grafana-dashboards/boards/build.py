@@ -10,6 +10,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from . import by_model, overview, pipeline, rules, traces
 
 HERE = Path(__file__).resolve().parent.parent
+ONLY_OF_INTERVALS = ("auto", "auto_min", "auto_count")
+"""What the builder gives to variables of every kind, and Grafana's own type knows for none of ours."""
 BOARDS = (overview, by_model, traces, pipeline)
 
 
@@ -25,6 +27,9 @@ def to_json(board: object) -> str:
     data = json.loads(JSONEncoder().encode(board))
     for number, panel in enumerate(data["panels"], 1):
         panel["id"] = number
+    for variable in data["templating"]["list"]:
+        for name in ONLY_OF_INTERVALS:
+            variable.pop(name, None)
     return json.dumps(data, indent=2, ensure_ascii=False, sort_keys=True) + "\n"
 
 

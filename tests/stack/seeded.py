@@ -93,8 +93,9 @@ OPEN = Seed([*begun(QUICK[:6]), Pause(120)], LARGE, 1)
 def play(seeds: Iterable[tuple[Seed, str]]) -> None:
     """Each at its server, some at once."""
     with ThreadPoolExecutor(WORKERS) as workers:
-        for seed, url in seeds:
-            workers.submit(seed.play, url)
+        streams = [workers.submit(seed.play, url) for seed, url in seeds]
+        for stream in streams:
+            stream.result()
 
 
 # --- what the spans say ------------------------------------------------------------------------------------------
