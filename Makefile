@@ -23,7 +23,7 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards stack-test wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards stack-test screenshots wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -70,6 +70,11 @@ stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through 
 	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
 	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
 
+screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## draw the boards with Grafana's components into docs/images/
+	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
+	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
+	set -x && .venv-test/bin/python -m tests.stack.pictures
+
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 
 pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer versions
@@ -87,6 +92,11 @@ clean: ## remove all that the targets above have made
 .schema/node_modules: tests/stack/schema/package.json
 	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer with npm." >&2; exit 1; }
 	mkdir -p .schema && cp $< tests/stack/schema/.npmrc .schema/ && cd .schema && npm install --silent
+	@touch $@
+
+grafana-dashboards/render/node_modules: grafana-dashboards/render/package.json
+	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer with npm." >&2; exit 1; }
+	cd grafana-dashboards/render && npm install --silent
 	@touch $@
 
 # --- environments ------------------------------------------------------------------------------------------------

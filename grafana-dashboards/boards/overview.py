@@ -11,6 +11,7 @@ from .promql import ABORTED, FAILED, JUDGED, MID_STREAM, share, streams
 from .traceql import is_
 
 UID = "streams-overview"
+PER_SECOND = "suffix:/s"
 FIRST_CHUNK_STEPS = (
     (None, GREEN),
     (slo.FIRST_CHUNK_WARNING_SECONDS, ORANGE),
@@ -74,7 +75,7 @@ def now() -> list[Panel]:
         stat(
             Look(
                 "Ended per second",
-                "streams/s",
+                PER_SECOND,
                 "Streams that ended, however they did. A drop with rising active streams: they hang.",
                 3,
             ),
@@ -201,7 +202,7 @@ def endings() -> list[Panel]:
     return [
         graph(
             Look(
-                "Outcomes", "streams/s", "Which ending grows? Aborts are decisions of readers, the others are failures."
+                "Outcomes", PER_SECOND, "Which ending grows? Aborts are decisions of readers, the others are failures."
             ),
             Query(streams(by=[OUTCOME]), f"{{{{{OUTCOME}}}}}"),
             stacked=True,
@@ -209,42 +210,42 @@ def endings() -> list[Panel]:
         graph(
             Look(
                 "Stop reasons",
-                "streams/s",
+                PER_SECOND,
                 "Of complete streams. More max_tokens: answers are cut that the HTTP status calls a success; see"
                 " repetition. More refusal: a prompt or a model has changed.",
             ),
-            Query(streams(promql.COMPLETE, by=[names.STOP_REASON]), f"{{{{{names.STOP_REASON}}}}}"),
+            Query(promql.some(streams(promql.COMPLETE, by=[names.STOP_REASON])), f"{{{{{names.STOP_REASON}}}}}"),
             stacked=True,
         ),
         graph(
             Look(
                 "Error types",
-                "streams/s",
+                PER_SECOND,
                 "overloaded_error and api_error are the provider's; connection_error and client_timeout_error the"
                 " network's or a proxy's; invalid_request_error is ours.",
                 traces=(HAS_FAILED,),
             ),
-            Query(streams(FAILED, by=[names.ERROR_TYPE]), f"{{{{{names.ERROR_TYPE}}}}}"),
+            Query(promql.some(streams(FAILED, by=[names.ERROR_TYPE])), f"{{{{{names.ERROR_TYPE}}}}}"),
             stacked=True,
         ),
         graph(
             Look(
                 "Where streams fail",
-                "streams/s",
+                PER_SECOND,
                 "opening: the call never became a stream. waiting: no content yet. tool_input: a tool call was lost.",
                 traces=(HAS_FAILED,),
             ),
-            Query(streams(FAILED, by=[OUTCOME, PHASE]), f"{{{{{OUTCOME}}}}} in {{{{{PHASE}}}}}"),
+            Query(promql.some(streams(FAILED, by=[OUTCOME, PHASE])), f"{{{{{OUTCOME}}}}} in {{{{{PHASE}}}}}"),
         ),
         graph(
             Look(
                 "Where readers leave",
-                "streams/s",
+                PER_SECOND,
                 "waiting: they lost patience before the first word. thinking: after it, with nothing to read. text:"
                 " they had enough, or it was wrong. never_read: the application opens streams that nobody reads.",
                 traces=(IS_ABORTED,),
             ),
-            Query(streams(ABORTED, by=[PHASE, ABORT_REASON]), f"{{{{{PHASE}}}}}, {{{{{ABORT_REASON}}}}}"),
+            Query(promql.some(streams(ABORTED, by=[PHASE, ABORT_REASON])), f"{{{{{PHASE}}}}}, {{{{{ABORT_REASON}}}}}"),
         ),
         graph(
             Look(
@@ -368,7 +369,7 @@ def tools() -> list[Panel]:
         graph(
             Look(
                 "Tool calls",
-                "calls/s",
+                PER_SECOND,
                 "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens or by the end of the"
                 " stream.",
                 traces=(TOOL_CALL_CUT,),
@@ -391,7 +392,7 @@ def tools() -> list[Panel]:
         graph(
             Look(
                 "Tool calls completed before an abort",
-                "calls/s",
+                PER_SECOND,
                 "Side effects at risk: the reader left, but these calls had come whole and may have been carried out."
                 " The traces name the tools.",
                 traces=(SIDE_EFFECTS,),
@@ -410,7 +411,7 @@ def tokens() -> list[Panel]:
         graph(
             Look(
                 "Tokens",
-                "tokens/s",
+                PER_SECOND,
                 "As the provider reports them; input with what was read from and written to the cache. Aborted"
                 " streams report no output: see the last panel.",
                 traces=(),

@@ -72,13 +72,13 @@ class Look:
     most: float | None = None
 
 
-def stat(look: Look, query: str, *, graph: bool = True) -> Panel:
+def stat(look: Look, query: str, *, graph: bool = True, height: int = STAT_HEIGHT) -> Panel:
     """One number: the last one of the range."""
     panel = stats.Panel().with_target(_target(Query(query, look.title), 0))
     panel.graph_mode(common_models.BigValueGraphMode.AREA if graph else common_models.BigValueGraphMode.NONE)
     panel.color_mode(common_models.BigValueColorMode.BACKGROUND if look.steps is not NEUTRAL else VALUE_COLORED)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
-    return _dressed(panel, look, STAT_HEIGHT)
+    return _dressed(panel, look, height)
 
 
 def graph(look: Look, *queries: Query, stacked: bool = False, bars: bool = False) -> Panel:

@@ -10,7 +10,7 @@ from streamspan import semconv
 
 from . import promql
 from .names import FAILURE_WHERE, series
-from .panels import GREEN, ORANGE, RED, Look, Panel, Query, board, graph, stat
+from .panels import GRAPH_HEIGHT, GREEN, ORANGE, RED, Look, Panel, Query, board, graph, stat
 
 UID = "streams-pipeline"
 FROM_THE_FIRST = ((None, GREEN), (1e-9, RED))
@@ -45,6 +45,7 @@ def library() -> list[Panel]:
                 no_value="none",
             ),
             f"count(count by (job, instance) ({promql.selected(series(semconv.ACTIVE), *promql.CHOSEN_JOB)}))",
+            height=GRAPH_HEIGHT,
         ),
         stat(
             Look(
@@ -56,6 +57,7 @@ def library() -> list[Panel]:
                 FROM_THE_FIRST,
             ),
             promql.rate(failures, window=promql.WHOLE_RANGE, function="increase", among=promql.CHOSEN_JOB),
+            height=GRAPH_HEIGHT,
         ),
         graph(
             Look(
@@ -63,8 +65,12 @@ def library() -> list[Panel]:
                 "short",
                 "Which part of streamspan fails, per second. Debug logs of `streamspan` have the traceback.",
                 6,
+                no_value="none",
             ),
-            Query(promql.rate(failures, by=[FAILURE_WHERE], among=promql.CHOSEN_JOB), f"{{{{{FAILURE_WHERE}}}}}"),
+            Query(
+                promql.some(promql.rate(failures, by=[FAILURE_WHERE], among=promql.CHOSEN_JOB)),
+                f"{{{{{FAILURE_WHERE}}}}}",
+            ),
         ),
         graph(
             Look(
@@ -121,6 +127,7 @@ def in_and_out() -> list[Panel]:
                 "Attempts that the backend refused for good: this telemetry is lost. The collector's log says why.",
                 6,
                 FROM_THE_FIRST,
+                no_value="none",
             ),
             *(Query(_rate(f"exporter_send_failed_{signal}"), f"{signal} {BY_WHOM}") for signal in signals),
             *(

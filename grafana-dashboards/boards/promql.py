@@ -99,6 +99,11 @@ def known(expression: str) -> str:
     return f"({expression}) >= 0"
 
 
+def some(expression: str) -> str:
+    """Without the lines that are 0: every kind is there from the beginning, and most never happen."""
+    return f"{expression} > 0"
+
+
 def now(metric: Metric, by: Sequence[str] = (), function: str = "sum") -> str:
     return summed(selected(series(metric), *CHOSEN), by, function)
 

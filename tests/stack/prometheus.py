@@ -21,8 +21,8 @@ class Prometheus:
 
     def __init__(self, folder: Path, scraped: Sequence[str] = ()) -> None:
         [port] = free_ports(1)
-        self._url = f"http://127.0.0.1:{port}"
-        self.write_url = f"{self._url}/api/v1/write"
+        self.url = f"http://127.0.0.1:{port}"
+        self.write_url = f"{self.url}/api/v1/write"
         config = folder / "prometheus.json"
         jobs = [{"job_name": "otelcol", "scrape_interval": "1s", "static_configs": [{"targets": list(scraped)}]}]
         config.write_text(json.dumps({"scrape_configs": jobs if scraped else []}))
@@ -71,7 +71,7 @@ class Prometheus:
         return [exemplar["labels"] for one in answer for exemplar in one["exemplars"]]
 
     def _get(self, what: str, **parameters: str) -> Any:
-        answer = get_with_query(f"{self._url}/api/v1/{what}", urlencode(parameters))
+        answer = get_with_query(f"{self.url}/api/v1/{what}", urlencode(parameters))
         found = json.loads(answer.body)
         assert found["status"] == "success", (found, parameters)
         return found["data"]
@@ -80,6 +80,6 @@ class Prometheus:
         assert self._process is not None
         assert self._process.poll() is None, self._log.read_text()[-2000:]
         try:
-            return get_with_query(f"{self._url}/-/ready", "").status == 200
+            return get_with_query(f"{self.url}/-/ready", "").status == 200
         except (OSError, HTTPException):
             return False

@@ -50,9 +50,9 @@ class Seed:
     def play(self, url: str) -> None:
         reads(self.model, events=self.events, pause=self.pause)(url)
 
-    def server(self) -> MessagesServer:
-        """For all of its streams and one before them: the port is a label, so it has to stay."""
-        return MessagesServer([self.script] * (self.count + 1))
+    def server(self, *, again: int = 1) -> MessagesServer:
+        """For all of its streams and some more: the port is a label, so it has to stay."""
+        return MessagesServer([self.script] * (self.count + again))
 
 
 def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script:
