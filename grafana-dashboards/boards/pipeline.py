@@ -34,6 +34,7 @@ def built() -> dashboard.Dashboard:
 
 def library() -> list[Panel]:
     failures, dropped = semconv.INSTRUMENTATION_FAILURES, semconv.INSTRUMENTATION_EVENTS_DROPPED
+    by_function = promql.rate(failures, by=[FAILURE_WHERE], among=promql.CHOSEN_JOB)
     return [
         stat(
             Look(
@@ -68,7 +69,7 @@ def library() -> list[Panel]:
                 no_value="none",
             ),
             Query(
-                promql.some(promql.rate(failures, by=[FAILURE_WHERE], among=promql.CHOSEN_JOB)),
+                promql.some(by_function),
                 f"{{{{{FAILURE_WHERE}}}}}",
             ),
         ),
