@@ -397,7 +397,7 @@ def test_a_query_gives_what_the_spans_say(query: tuple[str, str, dict[str, str]]
     assert values == pytest.approx(expected, rel=0.02, abs=tolerance)
 
 
-TRACES_COUNTED = "processor_tail_sampling_global_count_traces_sampled"
+TRACES_COUNTED = "otelcol_processor_tail_sampling_global_count_traces_sampled"
 HEALTHY: dict[tuple[str, str], Callable[[Seen], tuple[float, float]]] = {
     ("Applications that report", "A"): lambda _: (1, 1),
     ("Accepted", "A"): lambda seen: (1, 10),
