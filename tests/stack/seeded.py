@@ -12,10 +12,10 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 from streamspan import semconv
 from streamspan.demo.applications import MAX_TOKENS, QUESTION, Application, with_client
-from streamspan.demo.script import Pause, Script, error_response
+from streamspan.demo.script import Head, Pause, Script, error_response
 from streamspan.demo.server import MessagesServer
 from streamspan.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
-from streamspan.demo.wire import error, message_start
+from streamspan.demo.wire import Event, error, message_start
 
 STALL_SECONDS = 0.4
 LARGE, SMALL = "claude-opus-4-1", "claude-haiku-4-5"
@@ -62,10 +62,14 @@ def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script
     return [start if getattr(step, "name", "") == "message_start" else step for step in steps]
 
 
+def held_back(script: Script, seconds: float) -> Script:
+    """All of it at once, as a proxy that buffers lets it go."""
+    return [Head(), Pause(seconds), b"".join(step.encoded() for step in script if isinstance(step, Event))]
+
+
 QUICK = text(0, SHIPPED, pause=0.004)
 SLOW_SECONDS = 10.2
 CALL = [*text(0, "I will write."), *tool(1, "send_email", EMAIL_TO_DANA), *text(2, SHIPPED, pause=0.01)]
-BURST = [Pause(1.2), *text(0, SHIPPED * 4, pause=0.0)]
 SEEDS = (
     Seed(of(LARGE, answer(QUICK), cached=0), LARGE, 20),
     Seed(of(LARGE, answer(QUICK), cached=300), LARGE, 5),
@@ -82,7 +86,7 @@ SEEDS = (
     Seed(of(SMALL, answer(QUICK, output_tokens=40)), SMALL, 9),
     Seed(of(SMALL, answer([*QUICK[:10], Pause(0.9), *QUICK[10:]])), SMALL, 3),
     Seed(of(SMALL, answer(text(0, LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="max_tokens")), SMALL, 2),
-    Seed(of(SMALL, answer(BURST)), SMALL, 2),
+    Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4))), 1.4), SMALL, 2),
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
 )
