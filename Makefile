@@ -23,7 +23,7 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector stack-test wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards stack-test screenshots wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -41,6 +41,7 @@ lint: .venv/dev.stamp ## ruff: rules and format
 
 types: .venv/dev.stamp ## pyright, strict
 	$(BIN)/pyright
+	$(BIN)/pyright --project grafana-dashboards
 
 fix: .venv/dev.stamp ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix
@@ -61,9 +62,18 @@ matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
 	@$(PYTHON) tools/collector.py
 
-stack-test: .venv-test/wheel.stamp ## demo traffic through real collectors: what is kept, stripped, survives an outage
+dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-dashboards/; ARGS=--check only compares
+	cd grafana-dashboards && ../$(BIN)/python -m boards.build $(ARGS)
+
+stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus; boards and alerts on it
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
+	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
 	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
+
+screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## draw the boards with Grafana's components into docs/images/
+	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
+	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
+	set -x && .venv-test/bin/python -m tests.stack.pictures
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 
@@ -72,10 +82,22 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group dev --output-file requirements/dev.txt
 	$(COMPILE_WITH_DEMO) --group test --constraints requirements/dev.txt --output-file requirements/test.txt
 	$(COMPILE_WITH_DEMO) --group matrix --constraints requirements/dev.txt --output-file requirements/matrix.txt
+	$(COMPILE_WITH_DEMO) --group dashboards --constraints requirements/dev.txt --output-file requirements/dashboards.txt
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+
+# Grafana's own types, to check the boards' JSON against.
+.schema/node_modules: tests/stack/schema/package.json
+	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer with npm." >&2; exit 1; }
+	mkdir -p .schema && cp $< tests/stack/schema/.npmrc .schema/ && cd .schema && npm install --silent
+	@touch $@
+
+grafana-dashboards/render/node_modules: grafana-dashboards/render/package.json
+	@command -v npm > /dev/null || { echo "There is no npm here: install Node.js 20 or newer with npm." >&2; exit 1; }
+	cd grafana-dashboards/render && npm install --silent
+	@touch $@
 
 # --- environments ------------------------------------------------------------------------------------------------
 

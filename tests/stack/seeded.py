@@ -1,0 +1,183 @@
+"""Traffic with faults put in on purpose, and what its spans say of it."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import anthropic
+from opentelemetry.sdk.trace import ReadableSpan
+
+from streamspan import semconv
+from streamspan.demo.applications import MAX_TOKENS, QUESTION, Application, with_client
+from streamspan.demo.script import Head, Pause, Script, error_response
+from streamspan.demo.server import MessagesServer
+from streamspan.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
+from streamspan.demo.wire import Event, error, message_start
+
+STALL_SECONDS = 0.4
+LARGE, SMALL = "claude-opus-4-1", "claude-haiku-4-5"
+WORKERS = 10
+
+
+def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Application:
+    """Reads all, or leaves after so many events; takes its time with each."""
+
+    @with_client
+    def application(client: anthropic.Anthropic) -> None:
+        try:
+            with client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as stream:
+                for count, _ in enumerate(stream, 1):
+                    time.sleep(pause)
+                    if count == events:
+                        return
+        except anthropic.APIError:
+            pass
+
+    return application
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # two alike are two
+class Seed:
+    script: Script
+    model: str
+    count: int
+    events: int | None = None
+    pause: float = 0.0
+
+    def play(self, url: str) -> None:
+        reads(self.model, events=self.events, pause=self.pause)(url)
+
+    def server(self, *, again: int = 1) -> MessagesServer:
+        """For all of its streams and some more: the port is a label, so it has to stay."""
+        return MessagesServer([self.script] * (self.count + again))
+
+
+def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script:
+    """The steps, as a version of the model answers them, from the cache if there is something in it."""
+    usage = {"input_tokens": 400, "cache_read_input_tokens": cached}
+    start = message_start(model=f"{model}-20260101", usage=usage)
+    return [start if getattr(step, "name", "") == "message_start" else step for step in steps]
+
+
+def held_back(script: Script, seconds: float) -> Script:
+    """All of it at once, as a proxy that buffers lets it go."""
+    return [Head(), Pause(seconds), b"".join(step.encoded() for step in script if isinstance(step, Event))]
+
+
+QUICK = text(0, SHIPPED, pause=0.004)
+SLOW_SECONDS = 10.2
+CALL = [*text(0, "I will write."), *tool(1, "send_email", EMAIL_TO_DANA), *text(2, SHIPPED, pause=0.01)]
+SEEDS = (
+    Seed(of(LARGE, answer(QUICK), cached=0), LARGE, 20),
+    Seed(of(LARGE, answer(QUICK), cached=300), LARGE, 5),
+    Seed(of(LARGE, answer([Pause(SLOW_SECONDS), *QUICK])), LARGE, 4),
+    Seed(of(LARGE, answer(CALL, stop_reason="tool_use", output_tokens=90)), LARGE, 5),
+    Seed(of(LARGE, answer(tool(0, "send_email", EMAIL_TO_DANA[:60]), stop_reason="max_tokens")), LARGE, 2),
+    Seed(of(LARGE, answer(tool(0, "send_email", '{"to": Dana}'), stop_reason="tool_use")), LARGE, 1),
+    Seed(of(LARGE, begun(QUICK[:-8])), LARGE, 3),
+    Seed(of(LARGE, [*begun(QUICK[:-8]), error("overloaded_error", "Overloaded")]), LARGE, 2),
+    Seed(error_response(400, "invalid_request_error", "too much"), LARGE, 1),
+    Seed(of(LARGE, answer(text(0, SHIPPED, pause=0.05))), LARGE, 3, events=6),
+    Seed(of(LARGE, answer([Pause(3), *CALL])), LARGE, 1, events=1),
+    Seed(of(LARGE, answer(CALL)), LARGE, 2, events=28),
+    Seed(of(SMALL, answer(QUICK, output_tokens=40)), SMALL, 9),
+    Seed(of(SMALL, answer([*QUICK[:10], Pause(0.9), *QUICK[10:]])), SMALL, 3),
+    Seed(of(SMALL, answer(text(0, LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="max_tokens")), SMALL, 2),
+    Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4))), 1.4), SMALL, 2),
+    Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
+    Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
+)
+OPEN = Seed([*begun(QUICK[:6]), Pause(120)], LARGE, 1)
+"""One that hangs."""
+
+
+def play(seeds: Iterable[tuple[Seed, str]]) -> None:
+    """Each at its server, some at once."""
+    with ThreadPoolExecutor(WORKERS) as workers:
+        streams = [workers.submit(seed.play, url) for seed, url in seeds]
+        for stream in streams:
+            stream.result()
+
+
+# --- what the spans say ------------------------------------------------------------------------------------------
+
+Key = Callable[["Stream"], str]
+Amount = Callable[["Stream"], float]
+Values = dict[str, float]
+"""By legend."""
+
+
+class Stream:
+    """A span, by the names of its attributes."""
+
+    def __init__(self, span: ReadableSpan) -> None:
+        assert span.end_time is not None
+        assert span.start_time is not None
+        self._attributes = dict(span.attributes or {})
+        self.duration = (span.end_time - span.start_time) / 1e9
+
+    def __getitem__(self, name: str) -> Any:
+        return self._attributes.get(name)
+
+    def number(self, name: str) -> float:
+        return self[name] or 0
+
+    @property
+    def chars(self) -> float:
+        return sum(map(self.number, (semconv.TEXT_CHARS, semconv.THINKING_CHARS, semconv.TOOL_INPUT_CHARS)))
+
+    @property
+    def tool_calls_lost(self) -> float:
+        return self.number(semconv.TOOL_CALL_INCOMPLETE) + self.number(semconv.TOOL_CALL_INVALID_JSON)
+
+    @property
+    def tool_calls_whole(self) -> float:
+        return self.number(semconv.TOOL_CALL_COUNT) - self.tool_calls_lost
+
+    @property
+    def is_judged(self) -> bool:
+        return self[semconv.OUTCOME] != "aborted"
+
+    @property
+    def has_failed(self) -> bool:
+        return self[semconv.OUTCOME] in {"error", "truncated"}
+
+
+def summed(streams: Iterable[Stream], amount: Amount, key: Key) -> Values:
+    total: Counter[str] = Counter()
+    for stream in streams:
+        total[key(stream)] += amount(stream)  # pyright: ignore[reportArgumentType]  # a Counter adds floats as well
+    return {legend: float(value) for legend, value in total.items()}
+
+
+def share(part: Values, whole: Values) -> Values:
+    return {legend: part.get(legend, 0.0) / value for legend, value in whole.items() if value}
+
+
+def quantile(
+    at: float, streams: Iterable[Stream], metric: semconv.Metric, amount: Callable[[Stream], Any], key: Key
+) -> Values:
+    """As Prometheus does it: linear within the bucket of the rank, the lower bound of the first being 0."""
+    grouped: dict[str, list[float]] = {}
+    for stream in streams:
+        value = amount(stream)
+        if value is not None:
+            grouped.setdefault(key(stream), []).append(value)
+    return {legend: _quantile(at, values, metric.buckets) for legend, values in grouped.items()}
+
+
+def _quantile(at: float, values: Sequence[float], bounds: Sequence[float]) -> float:
+    rank, before = at * len(values), 0
+    for lower, upper in _pairs(bounds):
+        inside = sum(lower < value <= upper or (lower == value == 0) for value in values)
+        if before + inside >= rank and inside:
+            return lower + (upper - lower) * (rank - before) / inside
+        before += inside
+    return bounds[-1]
+
+
+def _pairs(bounds: Sequence[float]) -> Iterator[tuple[float, float]]:
+    return zip((0.0, *bounds), bounds, strict=False)
