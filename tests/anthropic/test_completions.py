@@ -11,7 +11,7 @@ from opentelemetry.trace import StatusCode
 
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.demo import wire
-from streamspan.demo.script import Step
+from streamspan.demo.script import Pause, Step
 from streamspan.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.paths import Path, Seen, plain
@@ -203,3 +203,17 @@ def test_leaving_at_the_stop_reason_is_complete(
     Path("stop reason", leave_at_the_stop_reason).run(server.url)
 
     assert abort_of(one_span(exporter)) == ("complete", None, None)
+
+
+def test_the_silence_in_a_completion_is_one_gap(
+    server: MessagesServer, instrumented: AnthropicStreamInstrumentor, exporter: InMemorySpanExporter
+) -> None:
+    """Each event is a chunk, whose wait counts once."""
+    server.scripts.append([completion(" Hello"), Pause(0.3), completion("!"), completion("", "stop_sequence")])
+    Path("completion", read).run(server.url)
+
+    [span] = ended_spans(exporter)
+    provider_time: Any = attributes(span)["llm_stream.provider.time"]
+    longest: Any = attributes(span)["llm_stream.chunk.gap.max"]
+
+    assert 0.25 <= longest <= provider_time < 1.5 * longest

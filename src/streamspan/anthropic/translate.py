@@ -176,7 +176,6 @@ def observe(event: Any, observer: Observer, since: float, at: float) -> Any:
             if facts:
                 observer.tell(facts, at)
         else:
-            observer.waited(since, at)
             _other_event(event, observer, since, at)
     except Exception as error:  # noqa: BLE001
         observing_failed("observe", observer, error)
@@ -204,6 +203,10 @@ def _odd_delta(event: Any) -> tuple[DeltaKind, object, object]:
 def _other_event(event: Any, observer: Observer, since: float, at: float) -> None:
     """Whatever is no delta with content: a signature, a citation, something new or malformed, too."""
     event_type = getattr(event, "type", None)
+    if event_type == "completion":
+        _completion(event, observer, since, at)
+        return
+    observer.waited(since, at)
     if event_type == "content_block_start":
         _content_block_start(event, observer, at)
     elif event_type == "content_block_stop":
@@ -214,8 +217,6 @@ def _other_event(event: Any, observer: Observer, since: float, at: float) -> Non
         _message_delta(event, observer, at)
     elif event_type == "message_stop":
         observer.message_stopped(at)
-    elif event_type == "completion":
-        _completion(event, observer, since, at)
     else:
         observer.state.touched(at)
 
