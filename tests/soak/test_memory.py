@@ -79,6 +79,9 @@ def most_held(stream: Any) -> int:
     "block",
     [
         pytest.param(partial(wire.text_block, 0, LONG_TEXT, size=CHARS), id="text"),
+        pytest.param(
+            partial(wire.text_block, 0, "\U0001f600" + LONG_TEXT.replace("a", "\U0001f600"), size=CHARS), id="emoji"
+        ),
         pytest.param(partial(wire.tool_block, 0, "write", {"text": LONG_TEXT}, size=CHARS), id="tool input"),
     ],
 )

@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 
 STEP = 160
-WINDOW = 12_288
+WINDOW = 10_560
 FARTHEST = WINDOW - 2 * STEP
 # Longer than what two lines of code or data often share, and short enough for the shortest loop.
 NEEDLE = 48

@@ -44,7 +44,7 @@ Kind = Literal["exact", "drift"]
 NEAREST = 256
 DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(1, 64)))
 # To cut the window back at every step would copy it a second time.
-SLACK = 2_048
+SLACK = 512
 STAMMER = StammerSearch()
 
 
