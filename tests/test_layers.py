@@ -29,7 +29,8 @@ MAY_IMPORT = {
     "httpx2": [],
     "rich": ["demo/*"],
     "streamspan.anthropic": ["__init__.py", "anthropic/*", "demo/*"],
-    "streamspan.demo": ["__main__.py", "demo/*"],
+    "streamspan.demo": ["cli.py", "demo/*"],
+    "streamspan.cli": ["__main__.py"],
 }
 
 
@@ -118,12 +119,17 @@ def test_a_package_is_imported_only_where_its_layer_is(package: str, allowed: li
     assert strangers == set()
 
 
-def test_importing_streamspan_imports_no_sdk() -> None:
-    """`import streamspan` imports neither the SDK nor its HTTP library nor the demo's."""
-    program = """
-import sys, streamspan
-print(sorted({"anthropic", "httpx", "httpx2", "pydantic", "rich", "streamspan.demo"} & sys.modules.keys()))
-"""
+@pytest.mark.parametrize(
+    ("module", "not_imported"),
+    [
+        ("streamspan", {"streamspan.cli", "streamspan.demo", "streamspan.anthropic"}),
+        ("streamspan.cli", {"opentelemetry.sdk", "streamspan.anthropic"}),
+    ],
+)
+def test_importing_streamspan_imports_no_sdk(module: str, not_imported: set[str]) -> None:
+    """`import streamspan` and the command's start import neither the SDK nor its HTTP library nor the demo's."""
+    heavy = {"anthropic", "httpx", "httpx2", "pydantic", "rich", *not_imported}
+    program = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 
     assert printed == "[]\n"

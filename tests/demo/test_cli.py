@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from streamspan.demo.cli import main
+from streamspan.cli import main
 from streamspan.demo.show import JsonLines, run
 from streamspan.demo.stories import STORIES
 
@@ -160,7 +160,7 @@ def test_missing_finding_is_a_failure(capsys: pytest.CaptureFixture[str]) -> Non
 
 def test_missing_package_is_named() -> None:
     """Without the `demo` extra the command names the package and the pip command, on one line."""
-    code = "import sys; sys.modules['rich'] = None; from streamspan.demo.cli import main; sys.exit(main(['demo']))"
+    code = "import sys; sys.modules['rich'] = None; from streamspan.cli import main; sys.exit(main(['demo']))"
     left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
     assert left.returncode == 1

@@ -74,7 +74,7 @@ def test_the_entry_points_are_the_instrumentor_and_the_command(wheel: dict[str, 
     entry_points.read_string(wheel[f"{DIST_INFO}/entry_points.txt"])
 
     assert {section: dict(entry_points[section]) for section in entry_points.sections()} == {
-        "console_scripts": {"streamspan": "streamspan.demo.cli:main"},
+        "console_scripts": {"streamspan": "streamspan.cli:main"},
         "opentelemetry_instrumentor": {
             "anthropic_stream": "streamspan.anthropic.instrumentor:AnthropicStreamInstrumentor"
         },

@@ -10,7 +10,7 @@
     waterfall.py     one finished stream, drawn
     otlp.py          sends the spans elsewhere
     show.py          the demo: all of the above, in order
-    cli.py           the `streamspan` command
+    command.py       the sub-command
 
 Nothing of the instrumentation imports this folder.
 """

@@ -1,0 +1,50 @@
+"""The sub-command `demo`.
+
+    streamspan demo [--story NAME ...] [--list] [--speed X] [--otlp [ENDPOINT]] [--json]
+
+Exit status: 0, or 1 if a story ended otherwise than expected or the spans could not be sent.
+"""
+
+import argparse
+import math
+
+OTLP_ENDPOINT = "http://localhost:4318"
+
+
+def add_options(demo: argparse.ArgumentParser) -> None:
+    demo.description = "Plays stories through the real client against a loopback server, and draws each stream."
+    demo.epilog = "Needs no key and no network."
+    demo.add_argument("--story", action="append", metavar="NAME", help="play this story only; may be repeated")
+    demo.add_argument("--list", action="store_true", help="list the stories, and play none")
+    demo.add_argument("--speed", type=positive, default=1.0, metavar="X", help="play X times as fast")
+    demo.add_argument(
+        "--otlp",
+        nargs="?",
+        const=OTLP_ENDPOINT,
+        metavar="ENDPOINT",
+        help=f"send the spans to this OTLP/HTTP endpoint too (default: {OTLP_ENDPOINT})",
+    )
+    demo.add_argument("--json", action="store_true", help="print one JSON object for each stream, and draw nothing")
+    demo.add_argument("--svg", metavar="FILE", help=argparse.SUPPRESS)  # for the picture in the README
+
+
+def positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
+    return number
+
+
+def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+    """The demo, which needs packages that the bare install does not have."""
+    from . import show  # noqa: PLC0415  # the extra `demo`, which may be missing
+
+    if options.list:
+        show.print_list()
+        return 0
+    try:
+        stories = show.chosen(options.story or ())
+    except ValueError as unknown:
+        parser.error(str(unknown))
+    view = show.JsonLines() if options.json else show.Drawing(options.svg)
+    return show.run(stories, view, speed=options.speed, otlp=options.otlp)
