@@ -18,7 +18,7 @@ WRITES_TELEMETRY = ["telemetry.py", "metrics.py", "anthropic/instrumentor.py", "
 MAY_IMPORT = {
     "anthropic": ["anthropic/*", "demo/*"],
     "wrapt": ["anthropic/*"],
-    "opentelemetry": ["telemetry.py", "metrics.py", "anthropic/*", "demo/*"],
+    "opentelemetry": ["telemetry.py", "metrics.py", "anthropic/*", "drawing/finished.py", "demo/*"],
     "opentelemetry.trace": WRITES_TELEMETRY,
     "opentelemetry.metrics": WRITES_TELEMETRY,
     "opentelemetry._logs": WRITES_TELEMETRY,
@@ -27,8 +27,9 @@ MAY_IMPORT = {
     "opentelemetry.sdk": ["demo/*"],
     "httpx": [],
     "httpx2": [],
-    "rich": ["demo/*"],
+    "rich": ["drawing/*", "demo/*"],
     "streamspan.anthropic": ["__init__.py", "anthropic/*", "demo/*"],
+    "streamspan.drawing": ["drawing/*", "demo/*"],
     "streamspan.demo": ["cli.py", "demo/*"],
     "streamspan.cli": ["__main__.py"],
 }

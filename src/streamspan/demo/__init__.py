@@ -1,4 +1,4 @@
-"""The demonstration: a loopback Messages API that streams as the real one does, and the terminal waterfall.
+"""The demonstration: a loopback Messages API that streams as the real one does, played and drawn.
 
     wire.py          the events of a streamed message, as data
     script.py        what the server does for one request: events, pauses, faults
@@ -6,8 +6,6 @@
     applications.py  what a program does with the client
     stories.py       what can happen to a stream: a script, an application, the expected outcome
     record.py        plays stories with the SDK instrumented
-    finished.py      one finished stream, as data and in words
-    waterfall.py     one finished stream, drawn
     otlp.py          sends the spans elsewhere
     show.py          the demo: all of the above, in order
     command.py       the sub-command

@@ -9,8 +9,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan.drawing.finished import FinishedStream, StreamEvent
 
-from .finished import FinishedStream, StreamEvent
 from .stories import STALL_SECONDS, Story, play
 
 if TYPE_CHECKING:

@@ -14,11 +14,12 @@ from typing import Protocol
 
 from rich.console import Console
 
+from streamspan.drawing.finished import FinishedStream, findings
+from streamspan.drawing.waterfall import Waterfall, summary
+
 from . import otlp as otlp_endpoint
-from .finished import FinishedStream, findings
 from .record import Recorder
 from .stories import STORIES, Story
-from .waterfall import Waterfall, summary
 
 SVG_WIDTH = 92
 FONT_DOWNLOAD = re.compile(r"@font-face {.*?}\s*", re.DOTALL)

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from streamspan.core.facts import AbortReason, Outcome
+from streamspan.drawing.finished import Finding
 
 from . import wire
 from .applications import (
@@ -23,7 +24,6 @@ from .applications import (
     survives_a_lost_connection,
     waits_for_the_message,
 )
-from .finished import Finding
 from .script import Ending, Head, Pause, Script, Step, error_response, overloaded, paced
 from .server import MessagesServer
 

@@ -9,8 +9,8 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.demo.finished import FinishedStream, StreamEvent, facts, headline
-from streamspan.demo.waterfall import Waterfall, axis, summary
+from streamspan.drawing.finished import FinishedStream, StreamEvent, facts, headline
+from streamspan.drawing.waterfall import Waterfall, axis, summary
 
 
 def block(index: int, block_type: str, start: float, duration: float, chars: int, *, complete: bool) -> StreamEvent:

@@ -1,0 +1,7 @@
+"""One finished stream, for people, wherever it comes from: the demo's memory or the wire.
+
+    finished.py   as data and in words
+    waterfall.py  drawn in a terminal
+
+Nothing of the instrumentation imports this folder.
+"""
