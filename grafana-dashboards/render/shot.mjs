@@ -4,7 +4,7 @@ import { chromium } from 'playwright-core';
 const [url, file] = process.argv.slice(2);
 const flags = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking', '--no-proxy-server',
   '--disable-component-update', '--disable-sync'];
-const browser = await chromium.launch({ executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium', args: flags });
+const browser = await chromium.launch({ executablePath: process.env.STREAMSPAN_CHROMIUM ?? '/usr/bin/chromium', args: flags });
 try {
   const page = await browser.newPage({ viewport: { width: 1600, height: 900 } });
   const failures = [];
