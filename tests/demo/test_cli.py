@@ -8,13 +8,15 @@ import sys
 import threading
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import replace
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from streamspan import semconv
 from streamspan.cli import main
 from streamspan.demo.show import JsonLines, run
 from streamspan.demo.stories import STORIES
@@ -22,21 +24,60 @@ from streamspan.demo.stories import STORIES
 FAST = ["--speed", "50"]
 
 
+@dataclass(frozen=True, slots=True)
+class Received:
+    traces: list[ExportTraceServiceRequest] = field(default_factory=list[ExportTraceServiceRequest])
+    metrics: list[ExportMetricsServiceRequest] = field(default_factory=list[ExportMetricsServiceRequest])
+
+    @property
+    def outcomes(self) -> list[str]:
+        """Of the spans, in the order in which they came."""
+        return [
+            attribute.value.string_value
+            for request in self.traces
+            for span in request.resource_spans[0].scope_spans[0].spans
+            for attribute in span.attributes
+            if attribute.key == semconv.OUTCOME
+        ]
+
+    @property
+    def counted(self) -> list[dict[str, float]]:
+        """The streams by outcome, without those of which there are none: in each export."""
+        points = [
+            metric.sum.data_points
+            for request in self.metrics
+            for metric in request.resource_metrics[0].scope_metrics[0].metrics
+            if metric.name == semconv.STREAMS.name
+        ]
+        return [
+            {
+                attribute.value.string_value: point.as_double or point.as_int
+                for point in export
+                for attribute in point.attributes
+                if attribute.key == semconv.OUTCOME and (point.as_double or point.as_int)
+            }
+            for export in points
+        ]
+
+
 @contextmanager
-def otlp_receiver(status: int) -> Generator[tuple[str, list[ExportTraceServiceRequest]], None, None]:
+def otlp_receiver(status: int, metrics_status: int = 200) -> Generator[tuple[str, Received], None, None]:
     """An OTLP/HTTP endpoint that answers with this status, and what it has received."""
-    received: list[ExportTraceServiceRequest] = []
+    received = Received()
 
     class Receiver(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            received.append(ExportTraceServiceRequest.FromString(body))
-            self.send_response(status)
+            if self.path == "/v1/traces":
+                received.traces.append(ExportTraceServiceRequest.FromString(body))
+            else:
+                received.metrics.append(ExportMetricsServiceRequest.FromString(body))
+            self.send_response(status if self.path == "/v1/traces" else metrics_status)
             self.end_headers()
 
         def log_message(self, format: str, *args: object) -> None: ...  # noqa: A002  # the base class names it
 
-    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Receiver) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
@@ -131,6 +172,7 @@ def test_json_is_one_object_for_each_stream(capsys: pytest.CaptureFixture[str]) 
         (["--story", "nothing"], "no story is named nothing; there are clean, thinks"),
         (["--speed", "0"], "must be more than 0"),
         (["--speed", "fast"], "invalid positive value"),
+        (["--repeat", "0"], "must be 1 or more"),
     ],
 )
 def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], message: str) -> None:
@@ -177,20 +219,47 @@ def test_module_is_the_command() -> None:
 
 
 def test_otlp_sends_the_same_spans(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--otlp` sends every drawn stream to the endpoint, under the service name of the demo."""
+    """`--otlp` sends every stream to the endpoint, under the service name of the demo, and plays the stories twice."""
     with otlp_receiver(200) as (endpoint, received):
         status = main(["demo", *FAST, "--story", "clean", "--story", "stop", "--otlp", endpoint])
-    sent = received[0].resource_spans[0]
+    sent = received.traces[0].resource_spans[0]
     service = {item.key: item.value.string_value for item in sent.resource.attributes}["service.name"]
-    outcomes = [
-        item.value.string_value
-        for span in sent.scope_spans[0].spans
-        for item in span.attributes
-        if item.key == "llm_stream.outcome"
-    ]
 
-    assert (status, service, outcomes) == (0, "streamspan-demo", ["complete", "aborted"])
-    assert f"Sent 2 spans to {endpoint}." in capsys.readouterr().err
+    assert (status, service) == (0, "streamspan-demo")
+    assert received.outcomes == ["complete", "aborted", "complete", "aborted"]
+    printed = capsys.readouterr()
+    assert printed.out.count("ABORTED, closed") == 1
+    assert f"Sent 4 spans and the metrics to {endpoint}." in printed.err
+
+
+def test_otlp_sends_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
+    """The metrics go there, too, behind each story: a counter goes on from one time to the next."""
+    with otlp_receiver(200) as (endpoint, received):
+        main(["demo", *FAST, "--story", "clean", "--story", "cut-off", "--repeat", "2", "--otlp", endpoint])
+
+    steps = [counted for at, counted in enumerate(received.counted) if counted not in received.counted[:at]]
+    assert steps == [
+        {"complete": 1},
+        {"complete": 1, "truncated": 1},
+        {"complete": 2, "truncated": 1},
+        {"complete": 2, "truncated": 2},
+    ]
+    assert capsys.readouterr().err.endswith(f"Sent 4 spans and the metrics to {endpoint}.\n")
+
+
+def test_otlp_endpoint_that_takes_traces_only(capsys: pytest.CaptureFixture[str]) -> None:
+    """An endpoint that refuses metrics is asked once, gets the spans all the same, and that is said."""
+    with otlp_receiver(200, metrics_status=404) as (endpoint, received):
+        status = main(["demo", *FAST, "--story", "clean", "--otlp", endpoint])
+
+    assert (status, received.outcomes, len(received.metrics)) == (0, ["complete", "complete"], 1)
+    assert f"Sent 2 spans and no metrics, which it refused, to {endpoint}." in capsys.readouterr().err
+
+
+def test_repeat_draws_once(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--repeat` plays again without drawing again."""
+    assert main(["demo", *FAST, "--story", "clean", "--repeat", "3", "--json"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 1
 
 
 def test_otlp_endpoint_that_refuses_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

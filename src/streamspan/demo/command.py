@@ -1,6 +1,6 @@
 """The sub-command `demo`.
 
-    streamspan demo [--story NAME ...] [--list] [--speed X] [--otlp [ENDPOINT]] [--json]
+    streamspan demo [--story NAME ...] [--list] [--speed X] [--repeat N] [--otlp [ENDPOINT]] [--json]
 
 Exit status: 0, or 1 if a story ended otherwise than expected or the spans could not be sent.
 """
@@ -18,11 +18,17 @@ def add_options(demo: argparse.ArgumentParser) -> None:
     demo.add_argument("--list", action="store_true", help="list the stories, and play none")
     demo.add_argument("--speed", type=positive, default=1.0, metavar="X", help="play X times as fast")
     demo.add_argument(
+        "--repeat",
+        type=whole_number,
+        metavar="N",
+        help="play all N times, and draw the first time (default: 1; with --otlp 2, as a rate needs a second time)",
+    )
+    demo.add_argument(
         "--otlp",
         nargs="?",
         const=OTLP_ENDPOINT,
         metavar="ENDPOINT",
-        help=f"send the spans to this OTLP/HTTP endpoint too (default: {OTLP_ENDPOINT})",
+        help=f"send the spans and metrics to this OTLP/HTTP endpoint too (default: {OTLP_ENDPOINT})",
     )
     demo.add_argument("--json", action="store_true", help="print one JSON object for each stream, and draw nothing")
     demo.add_argument("--svg", metavar="FILE", help=argparse.SUPPRESS)  # for the picture in the README
@@ -32,6 +38,13 @@ def positive(text: str) -> float:
     number = float(text)
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"must be more than 0: {text}")
+    return number
+
+
+def whole_number(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"must be 1 or more: {text}")
     return number
 
 
@@ -47,4 +60,5 @@ def run(options: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
     except ValueError as unknown:
         parser.error(str(unknown))
     view = show.JsonLines() if options.json else show.Drawing(options.svg)
-    return show.run(stories, view, speed=options.speed, otlp=options.otlp)
+    times = options.repeat or (2 if options.otlp else 1)
+    return show.run(stories, view, speed=options.speed, otlp=options.otlp, times=times)

@@ -1,7 +1,13 @@
-"""Plays stories with the SDK instrumented, and keeps the spans in memory."""
+"""Plays stories with the SDK instrumented, and keeps the spans of each in memory.
 
+All stories are played at one server: its port is a label of the metrics, which go on from story to story.
+"""
+
+import uuid
 from typing import TYPE_CHECKING
 
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import MetricReader
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
@@ -11,7 +17,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
 from streamspan.drawing.finished import FinishedStream, StreamEvent
 
-from .stories import STALL_SECONDS, Story, play
+from .server import MessagesServer
+from .stories import STALL_SECONDS, Story, play_at
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -21,33 +28,42 @@ NANOSECONDS = 1e9
 
 
 class Recorder:
-    """Instruments the SDK for a `with` block, for stories at this speed. `spans` has every stream's span."""
+    """Instruments the SDK for a `with` block, for stories at this speed. `reader` gets the metrics.
 
-    def __init__(self, *, speed: float = 1.0) -> None:
+    `spans` has the span of each stream that the last story left.
+    """
+
+    def __init__(self, *, speed: float = 1.0, reader: MetricReader | None = None) -> None:
         self._speed = speed
+        self._server = MessagesServer(speed=speed)
         self.spans: list[ReadableSpan] = []
         self._memory = InMemorySpanExporter()
-        resource = Resource.create({"service.name": SERVICE_NAME})
+        resource = Resource.create({"service.name": SERVICE_NAME, "service.instance.id": str(uuid.uuid4())})
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
         self._provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        readers = [] if reader is None else [reader]
+        self._meters = MeterProvider(readers, resource, shutdown_on_exit=False)
         self._instrumentor = AnthropicStreamInstrumentor()
 
     def __enter__(self) -> "Self":
         config = Config(stall_seconds=STALL_SECONDS / min(self._speed, 1.0), repetition="exact")
-        self._instrumentor.instrument(tracer_provider=self._provider, config=config)
+        self._instrumentor.instrument(tracer_provider=self._provider, meter_provider=self._meters, config=config)
+        self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._server.__exit__(None, None, None)
         self._instrumentor.uninstrument()
         self._provider.shutdown()
+        self._meters.shutdown()
 
     def streams_of(self, story: Story) -> list[FinishedStream]:
         """Plays the story. The streams that it left: one, unless the instrumentation is broken."""
         self._memory.clear()
-        play(story, speed=self._speed)
-        spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
-        self.spans += spans
-        return [finished_stream(span) for span in spans]
+        play_at(self._server, story)
+        self._meters.force_flush()
+        self.spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
+        return [finished_stream(span) for span in self.spans]
 
 
 def finished_stream(span: ReadableSpan) -> FinishedStream:

@@ -9,6 +9,7 @@ import re
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from itertools import product
 from pathlib import Path
 from typing import Protocol
 
@@ -112,24 +113,26 @@ def chosen(names: Sequence[str]) -> Sequence[Story]:
     return [known[name] for name in names] or STORIES
 
 
-def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None) -> int:
-    """Gives the exit status of the command."""
+def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None, times: int = 1) -> int:
+    """Plays the stories so many times, and shows them the first time. Gives the exit status of the command."""
     if otlp and (failure := otlp_endpoint.failure_to_reach(otlp)):
         print(f"streamspan: no OTLP endpoint can be reached at {otlp}: {failure}", file=sys.stderr)
         return 1
+    destination = otlp_endpoint.Destination(otlp) if otlp else None
     failures: list[str] = []
-    with Recorder(speed=speed) as recorder:
-        for story in stories:
+    with Recorder(speed=speed, reader=destination and destination.reader) as recorder:
+        for time, story in product(range(times), stories):
             with view.playing(story):
                 streams = recorder.streams_of(story)
-            for stream in streams:
+            for stream in streams if time == 0 else ():
                 view.show(story, stream)
             failures += differences(story, streams)
+            if destination and not destination.takes(recorder.spans):
+                failures.append(f"the spans could not be sent to {otlp}")
+                break
     view.finish()
-    if otlp and not otlp_endpoint.sent(recorder.spans, otlp):
-        failures.append(f"the spans could not be sent to {otlp}")
-    elif otlp:
-        print(f"Sent {len(recorder.spans)} spans to {otlp}.", file=sys.stderr)
+    if destination:
+        print(destination.close(), file=sys.stderr)
     for failure in failures:
         print(f"streamspan: {failure}", file=sys.stderr)
     return 1 if failures else 0

@@ -45,9 +45,16 @@ class Story:
 
 
 def play(story: Story, *, speed: float = 1.0) -> None:
+    """Plays the story at a server of its own."""
+    with MessagesServer(speed=speed) as server:
+        play_at(server, story)
+
+
+def play_at(server: MessagesServer, story: Story) -> None:
     """Runs the application against the server. What the story makes fail stays inside the application."""
-    with MessagesServer(story.scripts, speed=speed) as server:
-        story.application(server.url)
+    server.scripts.clear()
+    server.scripts.extend(story.scripts)
+    story.application(server.url)
 
 
 # --- scripts -----------------------------------------------------------------------------------------------------
