@@ -20,7 +20,7 @@ from typing import Any
 from wrapt import FunctionWrapper, resolve_path
 
 from streamspan import telemetry
-from streamspan.config import Config
+from streamspan.config import Config, NativeSpan
 from streamspan.core.facts import Ending
 from streamspan.guard import contained
 from streamspan.observer import Observer
@@ -36,6 +36,38 @@ Arguments = tuple[Any, ...]
 Keywords = dict[str, Any]
 
 
+TARGETS = {
+    "SyncAPIClient.request": "anthropic._base_client",
+    "AsyncAPIClient.request": "anthropic._base_client",
+    "Stream.__stream__": "anthropic._streaming",
+    "AsyncStream.__stream__": "anthropic._streaming",
+    "Stream.close": "anthropic._streaming",
+    "AsyncStream.close": "anthropic._streaming",
+    "start_api_call_span": "anthropic._base_client",
+}
+"""The module of each."""
+NATIVE_SPAN_TARGET = "start_api_call_span"
+
+
+def traces_itself() -> bool:
+    """Whether this SDK makes a span of each call itself, as from 1.14 on."""
+    return importlib.util.find_spec("anthropic._tracing") is not None
+
+
+def targets(native_span: NativeSpan) -> list[str]:
+    """Those of TARGETS that are patched in this SDK."""
+    native = native_span == "replace" and traces_itself()
+    return [name for name in TARGETS if native or name != NATIVE_SPAN_TARGET]
+
+
+def resolved(target: str) -> tuple[Any, str, Any] | None:
+    """Where it is, under which name, and what it is; None where this SDK does not have it."""
+    try:
+        return resolve_path(TARGETS[target], target)
+    except (ImportError, AttributeError):
+        return None
+
+
 class Patch:
     """The SDK's functions, wrapped from `apply()` to `remove()`."""
 
@@ -48,17 +80,16 @@ class Patch:
 
     def apply(self) -> None:
         """Never raises: what the SDK does not have is told in one warning, and the rest works without it."""
-        targets: list[tuple[str, str, Callable[..., Any]]] = [
-            ("_base_client", "SyncAPIClient.request", self._request),
-            ("_base_client", "AsyncAPIClient.request", self._request_async),
-            ("_streaming", "Stream.__stream__", _stream),
-            ("_streaming", "AsyncStream.__stream__", _stream_async),
-            ("_streaming", "Stream.close", _close),
-            ("_streaming", "AsyncStream.close", _close_async),
-        ]
-        if self._config.native_span == "replace" and importlib.util.find_spec("anthropic._tracing"):
-            targets.append(("_base_client", "start_api_call_span", start_api_call_span))
-        missing = [name for module, name, wrapper in targets if not self._wrap(f"anthropic.{module}", name, wrapper)]
+        wrappers: dict[str, Callable[..., Any]] = {
+            "SyncAPIClient.request": self._request,
+            "AsyncAPIClient.request": self._request_async,
+            "Stream.__stream__": _stream,
+            "AsyncStream.__stream__": _stream_async,
+            "Stream.close": _close,
+            "AsyncStream.close": _close_async,
+            NATIVE_SPAN_TARGET: start_api_call_span,
+        }
+        missing = [name for name in targets(self._config.native_span) if not self._wrap(name, wrappers[name])]
         if missing:
             version = importlib.import_module("anthropic").__version__
             _log.warning("anthropic %s has no %s; streamspan goes on without", version, ", ".join(missing))
@@ -72,11 +103,11 @@ class Patch:
                 setattr(parent, attribute, original)
         self._wrapped.clear()
 
-    def _wrap(self, module: str, name: str, wrapper: Callable[..., Any]) -> bool:
-        try:
-            parent, attribute, original = resolve_path(module, name)
-        except (ImportError, AttributeError):
+    def _wrap(self, name: str, wrapper: Callable[..., Any]) -> bool:
+        found = resolved(name)
+        if found is None:
             return False
+        parent, attribute, original = found
         function = FunctionWrapper(original, wrapper)
         setattr(parent, attribute, function)
         self._wrapped.append((parent, attribute, original, function))
