@@ -16,6 +16,7 @@ from .core.stream import LoopSearch
 _log = logging.getLogger(__name__)
 
 NativeSpan = Literal["replace", "keep"]
+EventSignal = Literal["span", "log", "both", "none"]
 T = TypeVar("T")
 
 
@@ -69,6 +70,7 @@ def _switch(text: str | bool) -> bool:
 
 
 _native_span = _one_of(NativeSpan)
+_events = _one_of(EventSignal)
 _repetition = _one_of(LoopSearch)
 
 
@@ -76,7 +78,9 @@ _repetition = _one_of(LoopSearch)
 class Config:
     """native_span    `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call
                    from 1.14 on: `replace` (default: one span per stream, ours) or `keep` (both).
-    max_events     `STREAMSPAN_MAX_EVENTS`: span events per stream at the most, default 100; what is beyond is counted
+    events         `STREAMSPAN_EVENTS`: where the events of a stream go: `span` (default: on its span), `log` (as log
+                   records), `both`, or `none`.
+    max_events     `STREAMSPAN_MAX_EVENTS`: events per stream at the most, default 100; what is beyond is counted
                    in `llm_stream.events_dropped`. The OpenTelemetry SDK keeps the last 128 of a span.
     stall_seconds  `STREAMSPAN_STALL_SECONDS`: a silence of the provider is a stall from this length on, default 5.
     repetition     `STREAMSPAN_REPETITION`: which loops are looked for: `exact` (default), `drift` (also those whose
@@ -89,6 +93,7 @@ class Config:
     native_span: NativeSpan = field(
         default_factory=lambda: _from_environment("STREAMSPAN_NATIVE_SPAN", _native_span, "replace")
     )
+    events: EventSignal = field(default_factory=lambda: _from_environment("STREAMSPAN_EVENTS", _events, "span"))
     max_events: int = field(default_factory=lambda: _from_environment("STREAMSPAN_MAX_EVENTS", _max_events, 100))
     stall_seconds: float = field(default_factory=lambda: _from_environment("STREAMSPAN_STALL_SECONDS", _seconds, 5.0))
     repetition: LoopSearch = field(
@@ -101,6 +106,7 @@ class Config:
     def __post_init__(self) -> None:
         checks: tuple[tuple[str, Callable[[Any], object]], ...] = (
             ("native_span", _native_span),
+            ("events", _events),
             ("max_events", _max_events),
             ("stall_seconds", _seconds),
             ("repetition", _repetition),

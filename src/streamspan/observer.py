@@ -24,6 +24,7 @@ from . import telemetry
 from .config import Config
 from .core.facts import ContentBlock, Ending, Fact, FirstToken, Loop
 from .core.stream import StreamState
+from .events import Told
 from .guard import contained
 from .metrics import Metrics
 
@@ -53,6 +54,7 @@ class Observer:
         "_ended",
         "_events_dropped",
         "_events_left",
+        "_hears_events",
         "_lock",
         "_records",
         "_source",
@@ -80,6 +82,7 @@ class Observer:
         self.state = StreamState(time.perf_counter(), stall_seconds=config.stall_seconds, loops=config.repetition)
         self.span = source.span(call, self._started_ns)
         self._records = self.span.is_recording()
+        self._hears_events = source.hears_events(self.span)
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
         self.is_read = False
@@ -183,11 +186,11 @@ class Observer:
         at = self.state.started_at + summary.duration
         if self._records:
             telemetry.set_summary(self.span, summary, self.attributes)
-            self.tell(summary.at_the_end, at, ending=True)
-            if summary.outcome not in {"complete", None}:
-                self._add_event(summary, at, reserved=True, ending=True)
-            if self._events_dropped:
-                telemetry.set_events_dropped(self.span, self._events_dropped)
+        self.tell(summary.at_the_end, at, ending=True)
+        if summary.outcome not in {"complete", None}:
+            self._add_event(summary, at, reserved=True, ending=True)
+        if self._events_dropped:
+            telemetry.set_events_dropped(self.span, self._events_dropped)
         if self._source.counts:
             self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
 
@@ -201,14 +204,14 @@ class Observer:
             if isinstance(fact, ContentBlock) and fact.tool_call is not None:
                 self._add_event(fact.tool_call, at, ending=ending)
 
-    def _add_event(self, fact: telemetry.Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
+    def _add_event(self, fact: Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
         """Nothing is added once the stream has ended, but by its ending."""
         with self._lock:
-            if (self._ended and not ending) or not self._records:
+            if (self._ended and not ending) or not self._hears_events:
                 return
             if self._events_left > (0 if reserved else _RESERVED_EVENTS):
                 self._events_left -= 1
-                telemetry.add_event(self.span, fact, self._timestamp(at))
+                self._source.events.add(self.span, fact, self._timestamp(at))
             else:
                 self._events_dropped += 1
 

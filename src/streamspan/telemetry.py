@@ -1,13 +1,12 @@
-"""From facts to OpenTelemetry: this module writes spans, `metrics.py` writes metrics, and no other writes to it.
+"""From facts to OpenTelemetry: this module writes spans, `events.py` events, `metrics.py` metrics, and no other does.
 
 A stream's attributes are written once, at its end, beside those that samplers see at its start. Its span is never
 current while the application's code runs; only around the HTTP request.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import Token
 from dataclasses import dataclass
-from typing import Any
 
 from opentelemetry import context, trace
 from opentelemetry import metrics as api_metrics
@@ -17,11 +16,9 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from opentelemetry.util.types import AttributeValue
 
 from . import semconv
-from .core.facts import ContentBlock, FirstToken, Loop, Stall, Summary, ToolCall
+from .core.facts import Summary
+from .events import Attributes, Events, known, loop_attributes
 from .metrics import Metrics
-
-Attributes = Mapping[str, AttributeValue | None]
-"""None: not known, and so not written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,33 +31,44 @@ class Call:
 
 
 class Telemetry:
-    """Where the spans and the metrics of one `instrument()` go.
+    """Where the spans, the events and the metrics of one `instrument()` go.
 
-    providers  of spans and of metrics, as `is_heard` found them last
-    counts     whether the latter keeps anything
+    providers  of spans, of metrics and of the logs that events go to, as `is_heard` found them last
+    counts     whether the second keeps anything
     """
 
-    def __init__(self, tracer_provider: TracerProvider | None, metrics: Metrics, version: str) -> None:
+    def __init__(self, tracer_provider: TracerProvider | None, metrics: Metrics, events: Events, version: str) -> None:
         self.metrics = metrics
+        self.events = events
         self._given_provider = tracer_provider
-        self.providers: tuple[object, object] = (None, None)
+        self.providers: tuple[object, ...] = ()
         self.counts = True
+        self._traces = True
+        self._logs = True
         self._tracer = trace.get_tracer(semconv.SCOPE, version, tracer_provider, schema_url=semconv.SCHEMA_URL)
 
     def is_heard(self) -> bool:
-        """Whether there is an SDK behind the API, for spans or for metrics. One may be set after `instrument()`."""
+        """Whether there is an SDK behind the API for any signal that we write. One may be set after `instrument()`."""
         tracer_provider = self._given_provider or trace.get_tracer_provider()
         meter_provider = self.metrics.provider
-        self.providers = tracer_provider, meter_provider
+        self.providers = tracer_provider, meter_provider, self.events.provider
         self.counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
-        return self.counts or type(tracer_provider).__module__ != trace.__name__
+        self._traces = type(tracer_provider).__module__ != trace.__name__
+        self._logs = self.events.are_logged()
+        return self._traces or self.counts or self._logs
+
+    def hears_events(self, span: Span) -> bool:
+        """Whether somebody hears those of a stream with this span."""
+        if span.is_recording():
+            return self.events.on_span or self._logs
+        return self._logs and not self._traces
 
     def span(self, call: Call, start_ns: int) -> Span:
         """A started span whose parent is the current one. Not made current."""
         return self._tracer.start_span(
             f"{call.operation} {call.model}" if call.model else call.operation,
             kind=SpanKind.CLIENT,
-            attributes=_known(call.attributes),
+            attributes=known(call.attributes),
             start_time=start_ns,
         )
 
@@ -122,94 +130,6 @@ def stand_in(span: Span) -> StandIn | None:
     return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
 
 
-# --- events --------------------------------------------------------------------------------------------------------
-
-Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Summary
-"""What an event tells of. A Summary: that the stream ended otherwise than complete."""
-
-
-def add_event(span: Span, told: Told, timestamp_ns: int) -> None:
-    name, attributes = _EVENTS[type(told)](told)
-    span.add_event(name, _known(attributes), timestamp_ns)
-
-
-def _first_token(first: FirstToken) -> tuple[str, Attributes]:
-    return semconv.EVENT_FIRST_TOKEN, {semconv.FIRST_TOKEN_KIND: first.kind, semconv.FIRST_TOKEN_TIME: first.time}
-
-
-def _stall(stall: Stall) -> tuple[str, Attributes]:
-    return semconv.EVENT_STALL, {
-        semconv.STALL_GAP: stall.gap,
-        semconv.OFFSET: stall.start,
-        semconv.PHASE: stall.phase,
-    }
-
-
-def _repetition(loop: Loop) -> tuple[str, Attributes]:
-    return semconv.EVENT_REPETITION, _described(loop)
-
-
-def _described(loop: Loop) -> Attributes:
-    return {
-        semconv.REPETITION_KIND: loop.kind,
-        semconv.REPETITION_CHANNEL: loop.channel,
-        semconv.REPETITION_START: loop.start,
-        semconv.REPETITION_PERIOD: loop.period,
-        semconv.REPETITION_COUNT: loop.count,
-        semconv.REPETITION_CHARS: loop.chars,
-        semconv.REPETITION_TIME: loop.time,
-    }
-
-
-def _content_block(block: ContentBlock) -> tuple[str, Attributes]:
-    return semconv.EVENT_CONTENT_BLOCK, {
-        semconv.BLOCK_INDEX: block.index,
-        semconv.BLOCK_TYPE: block.type,
-        semconv.BLOCK_START: block.start,
-        semconv.BLOCK_DURATION: block.duration,
-        semconv.BLOCK_CHARS: block.chars,
-        semconv.BLOCK_CHUNK_COUNT: block.chunk_count,
-        semconv.BLOCK_COMPLETE: block.complete,
-    }
-
-
-def _tool_call(call: ToolCall) -> tuple[str, Attributes]:
-    return semconv.EVENT_TOOL_CALL, {
-        semconv.TOOL_NAME: call.name,
-        semconv.TOOL_CALL_ID: call.id,
-        semconv.TOOL_CALL_TYPE: call.type,
-        semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
-        semconv.TOOL_CALL_COMPLETE: call.complete,
-        semconv.TOOL_CALL_VALID_JSON: call.valid_json,
-    }
-
-
-def _end(summary: Summary) -> tuple[str, Attributes]:
-    attributes: Attributes = {
-        semconv.PHASE: summary.phase,
-        semconv.OFFSET: summary.duration,
-        semconv.CHARS_DELIVERED: sum(summary.chars.values()),
-    }
-    if summary.outcome == "aborted":
-        return semconv.EVENT_ABORT, {
-            **attributes,
-            semconv.ABORT_REASON: summary.abort_reason,
-            semconv.ABORT_TOOL_CALLS_COMPLETED: summary.tool_calls_completed,
-        }
-    if summary.outcome == "truncated":
-        return semconv.EVENT_TRUNCATED, attributes
-    return semconv.EVENT_ERROR, {**attributes, semconv.ERROR_TYPE: summary.error_type}
-
-
-_EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
-    FirstToken: _first_token,
-    Stall: _stall,
-    Loop: _repetition,
-    ContentBlock: _content_block,
-    ToolCall: _tool_call,
-    Summary: _end,
-}
-
 # --- the end -------------------------------------------------------------------------------------------------------
 
 
@@ -218,7 +138,7 @@ def set_summary(span: Span, summary: Summary, more: Attributes) -> None:
     attributes = {**more, **_stream_attributes(summary), **_response_attributes(summary)}
     if summary.time_to_headers is not None and summary.outcome is not None:
         attributes |= {**_content_attributes(summary), **_pace_attributes(summary)}
-    span.set_attributes(_known(attributes))
+    span.set_attributes(known(attributes))
     if summary.outcome in {"error", "truncated"}:
         span.set_status(Status(StatusCode.ERROR))
 
@@ -286,7 +206,7 @@ def _loop_attributes(summary: Summary) -> Attributes:
         return {semconv.REPETITION_DETECTED: False if summary.looks_for_loops else None}
     return {
         semconv.REPETITION_DETECTED: True,
-        **_described(loop),
+        **loop_attributes(loop),
         semconv.REPETITION_RECOVERED: loop.recovered,
     }
 
@@ -311,7 +231,3 @@ def _finish_reasons(summary: Summary) -> tuple[str, ...] | None:
     if summary.outcome == "complete":
         return None if summary.stop_reason is None else (summary.stop_reason,)
     return None if summary.outcome is None else ("error",)
-
-
-def _known(attributes: Attributes) -> dict[str, AttributeValue]:
-    return {name: value for name, value in attributes.items() if value is not None}

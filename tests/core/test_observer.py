@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan.config import Config
 from streamspan.core.facts import Ending, Usage
+from streamspan.events import Events
 from streamspan.metrics import Metrics
 from streamspan.observer import Observer, finish_waiting_ends, open_streams
 from streamspan.telemetry import Call, Telemetry
@@ -29,7 +30,7 @@ def observed(max_events: int = 100) -> tuple[Observer, InMemorySpanExporter]:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     call = Call("chat", "claude-x", {})
-    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), "0")
+    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events("span", None, "0"), "0")
     return Observer(call, telemetry, Config(native_span="replace", max_events=max_events)), exporter
 
 

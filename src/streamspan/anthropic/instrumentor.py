@@ -7,6 +7,7 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.config import Config
+from streamspan.events import Events
 from streamspan.metrics import Metrics
 from streamspan.observer import open_streams
 from streamspan.telemetry import Telemetry
@@ -35,7 +36,8 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
             raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
         our_version = version("streamspan")
         metrics = Metrics(kwargs.get("meter_provider"), our_version, lambda: tuple(open_streams))
-        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), metrics, our_version), config)
+        events = Events(config.events, kwargs.get("logger_provider"), our_version)
+        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), metrics, events, our_version), config)
         self._patch.apply()
 
     def _uninstrument(self, **_: Any) -> None:

@@ -1,0 +1,58 @@
+"""The commands of the pages in docs/ do what the pages say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from streamspan.demo import wire
+from streamspan.demo.server import MessagesServer
+
+DOCS = Path(__file__).parents[1] / "docs"
+AN_APP = """
+from anthropic import Anthropic
+
+question = {"role": "user", "content": "Tell me a story."}
+with Anthropic().messages.stream(model="claude-sonnet-4-5", max_tokens=500, messages=[question]) as stream:
+    for text in stream.text_stream:
+        print(text, end="", flush=True)
+"""
+
+
+def code_blocks(page: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+
+
+def pasted(commands: str, folder: Path) -> str:
+    """What a newcomer sees who pastes the commands, with an `app.py` and a server that tells a story."""
+    (folder / "app.py").write_text(AN_APP)
+    with MessagesServer([list(wire.whole_message(wire.text_block(0, "Once upon a time.")))]) as server:
+        run = subprocess.run(
+            ["/bin/bash", "-ec", commands],
+            env={
+                "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+                "ANTHROPIC_BASE_URL": server.url,
+                "ANTHROPIC_API_KEY": "none",
+                "NO_PROXY": "127.0.0.1",
+            },
+            cwd=folder,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=True,
+        )
+    assert run.stderr == ""
+    return run.stdout
+
+
+def test_the_events_page_shows_events_in_the_logs(tmp_path: Path) -> None:
+    """Pasted, its commands print each event as a log record, and a span that has none."""
+    pytest.importorskip("opentelemetry.distro", reason="opentelemetry-instrument needs opentelemetry-distro")
+    printed = pasted(code_blocks("events.md", "sh")[0], tmp_path)
+
+    assert "Once upon a time." in printed
+    assert '"event_name": "llm_stream.first_token"' in printed
+    assert '"llm_stream.outcome": "complete"' in printed
+    assert '"events": []' in printed
