@@ -5,11 +5,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream, StreamEvent, facts, headline
+from streamspan.drawing.finished import FinishedStream, StreamEvent, facts, finished_stream, headline, printable
 from streamspan.drawing.waterfall import Waterfall, axis, summary
 
 
@@ -110,6 +112,37 @@ REFUSED = FinishedStream(
         semconv.HTTP_RESPONSE_STATUS_CODE: 400,
     },
     events=[],
+)
+
+NAMES = [value for name, value in vars(semconv).items() if name.isupper() and isinstance(value, str)]
+ANY_VALUE: st.SearchStrategy[AttributeValue] = st.one_of(
+    st.text(), st.booleans(), st.floats(), st.integers(-(2**63), 2**63 - 1), st.lists(st.text(), max_size=2)
+)
+ANY_ATTRIBUTES = st.dictionaries(st.sampled_from(NAMES), ANY_VALUE, max_size=8)
+ANY_EVENT_ATTRIBUTES = st.fixed_dictionaries(
+    {},
+    optional=dict.fromkeys(
+        [
+            semconv.BLOCK_START,
+            semconv.BLOCK_DURATION,
+            semconv.BLOCK_TYPE,
+            semconv.OFFSET,
+            semconv.STALL_GAP,
+            semconv.REPETITION_TIME,
+            semconv.TOOL_NAME,
+        ],
+        ANY_VALUE,
+    ),
+)
+DRAWN_EVENTS = [semconv.EVENT_CONTENT_BLOCK, semconv.EVENT_STALL, semconv.EVENT_REPETITION, semconv.EVENT_TOOL_CALL]
+ANY_NS = st.integers(0, 2**64 - 1)
+ANY_STREAM = st.builds(
+    finished_stream,
+    st.text(),
+    st.tuples(ANY_NS, ANY_NS),
+    st.just("UNSET"),
+    ANY_ATTRIBUTES,
+    st.lists(st.tuples(st.sampled_from(DRAWN_EVENTS), ANY_NS, ANY_EVENT_ATTRIBUTES), max_size=4),
 )
 
 STOPPED_IN_UNICODE = """\
@@ -240,6 +273,24 @@ def test_ascii() -> None:
     text = drawn(Waterfall("stop", "The user presses Stop.", STOPPED), encoding="ascii")
 
     assert text == STOPPED_IN_ASCII
+
+
+@given(ANY_STREAM)
+def test_whatever_a_span_says_is_drawn(stream: FinishedStream) -> None:
+    """A span may say what cannot be, or what would command the terminal: it is drawn, within the width."""
+    lines = drawn(Waterfall("any", "Whatever.", stream)).split("\n")
+
+    assert [line for line in lines if not line.isprintable()] == []
+    assert max(map(len, lines)) <= 80
+
+
+def test_word_from_a_stranger_cannot_command_the_terminal() -> None:
+    """What would move the cursor, ring or turn the text round is written out; a long word is cut."""
+    escapes = printable("\x1b[2J\x1b]0;title\x07\r\n\x9b31m\u202egnp.exe\u200b")
+
+    assert escapes == r"\x1b[2J\x1b]0;title\x07\r\n\x9b31m\u202egnp.exe\u200b"
+    assert printable("Grüße, 世界 🙂") == "Grüße, 世界 🙂"
+    assert len(printable("a" * 10_000)) == 200
 
 
 @pytest.mark.parametrize("width", [30, 40, 60, 80, 120, 200])

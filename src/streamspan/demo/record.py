@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.drawing.finished import FinishedStream, StreamEvent
+from streamspan.drawing.finished import FinishedStream, finished_stream
 
 from .server import MessagesServer
 from .stories import STALL_SECONDS, Story, play_at
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 SERVICE_NAME = "streamspan-demo"
-NANOSECONDS = 1e9
 
 
 class Recorder:
@@ -63,22 +62,15 @@ class Recorder:
         play_at(self._server, story)
         self._meters.force_flush()
         self.spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
-        return [finished_stream(span) for span in self.spans]
+        return [stream_of(span) for span in self.spans]
 
 
-def finished_stream(span: ReadableSpan) -> FinishedStream:
+def stream_of(span: ReadableSpan) -> FinishedStream:
     """The stream of a span that has ended."""
     start = span.start_time or 0
-    return FinishedStream(
-        name=span.name,
-        duration=((span.end_time or start) - start) / NANOSECONDS,
-        status=span.status.status_code.name,
-        attributes=dict(span.attributes or {}),
-        events=[
-            StreamEvent(event.name, (event.timestamp - start) / NANOSECONDS, dict(event.attributes or {}))
-            for event in span.events
-        ],
-    )
+    events = [(event.name, event.timestamp, dict(event.attributes or {})) for event in span.events]
+    span_ns = start, span.end_time or start
+    return finished_stream(span.name, span_ns, span.status.status_code.name, dict(span.attributes or {}), events)
 
 
 def _is_of_a_stream(span: ReadableSpan) -> bool:

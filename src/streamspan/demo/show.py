@@ -15,7 +15,7 @@ from typing import Protocol
 
 from rich.console import Console
 
-from streamspan.drawing.finished import FinishedStream, findings
+from streamspan.drawing.finished import FinishedStream, as_data, findings
 from streamspan.drawing.waterfall import Waterfall, summary
 
 from . import otlp as otlp_endpoint
@@ -45,16 +45,7 @@ class JsonLines:
         return nullcontext()
 
     def show(self, story: Story, stream: FinishedStream) -> None:
-        events = [{"name": e.name, "offset": e.offset, "attributes": e.attributes} for e in stream.events]
-        shown = {
-            "story": story.name,
-            "name": stream.name,
-            "duration": stream.duration,
-            "status": stream.status,
-            "attributes": stream.attributes,
-            "events": events,
-        }
-        print(json.dumps(shown), flush=True)
+        print(json.dumps({"story": story.name, **as_data(stream)}), flush=True)
 
     def finish(self) -> None:
         pass

@@ -1,10 +1,12 @@
 """One finished stream as plain data, wherever its span comes from, and what it says in words.
 
-Unknown is absent: an attribute that the span does not have gives None, and no words.
+Unknown is absent: an attribute that the span does not have gives None, and no words. What the span says may come from a
+stranger: words are printable and not long, numbers are finite.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import isfinite
 from typing import Literal
 
 from opentelemetry.util.types import AttributeValue
@@ -14,6 +16,8 @@ from streamspan import semconv
 SHORTEST_IN_SECONDS = 0.1
 SLOW_READER_FROM = 0.5
 """Seconds of the reader's own time; less is not worth a word, whoever had the larger share."""
+LONGEST_WORD = 200
+NANOSECONDS = 1e9
 
 Finding = Literal["stall", "loop", "buffered", "slow reader"]
 
@@ -66,6 +70,29 @@ class FinishedStream:
         return number(self.attributes, semconv.USAGE_OUTPUT_TOKENS)
 
 
+def finished_stream(
+    name: str,
+    span_ns: tuple[int, int],
+    status: str,
+    attributes: Mapping[str, AttributeValue],
+    events: Iterable[tuple[str, int, Mapping[str, AttributeValue]]],
+) -> FinishedStream:
+    """Of a span that has ended. span_ns: its start and its end; events: name, time in nanoseconds, attributes."""
+    start, end = span_ns
+    return FinishedStream(
+        name=name,
+        duration=(end - start) / NANOSECONDS,
+        status=status,
+        attributes=attributes,
+        events=[StreamEvent(name, (at - start) / NANOSECONDS, attributes) for name, at, attributes in events],
+    )
+
+
+def as_data(stream: FinishedStream) -> dict[str, object]:
+    """For JSON."""
+    return asdict(stream)
+
+
 def findings(stream: FinishedStream) -> tuple[Finding, ...]:
     """What happened inside. Slow reader: the program took longer than the provider, from the first chunk on."""
     attributes = stream.attributes
@@ -82,12 +109,18 @@ def findings(stream: FinishedStream) -> tuple[Finding, ...]:
 
 def number(attributes: Mapping[str, AttributeValue], name: str) -> float | None:
     value = attributes.get(name)
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, int | float) and isfinite(value) else None
 
 
 def word(attributes: Mapping[str, AttributeValue], name: str) -> str | None:
     value = attributes.get(name)
-    return value if isinstance(value, str) else None
+    return printable(value) if isinstance(value, str) else None
+
+
+def printable(text: str) -> str:
+    """On one line, without what could move a terminal's cursor or do worse there; a longer text is cut."""
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST_WORD])
+    return "".join(escaped)
 
 
 def seconds(duration: float) -> str:

@@ -101,7 +101,18 @@ def chart(stream: FinishedStream, width: int, symbols: Symbols) -> Iterator[Text
     columns_per_second = (columns - 1) / end
     yield Text(" " * LABEL_WIDTH + axis(end, columns_per_second, symbols.tick), style="dim")
     for row in rows(stream, symbols):
-        yield line(row, columns, columns_per_second)
+        yield line(within(row, end), columns, columns_per_second)
+
+
+def within(row: Row, end: float) -> Row:
+    """The row and its parts, none of which is before 0 or behind `end`: a span may say what cannot be."""
+    parts = [replace(part, start=clamped(part.start, end), end=clamped(part.end, end)) for part in row.parts]
+    start = clamped(row.start, end)
+    return replace(row, start=start, end=max(clamped(row.end, end), start), parts=parts)
+
+
+def clamped(at: float, end: float) -> float:
+    return min(max(at, 0.0), end)
 
 
 def axis(end: float, columns_per_second: float, tick: str) -> str:
@@ -287,12 +298,12 @@ def summary(streams: Iterable[tuple[str, FinishedStream]]) -> Table:
         table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "inside")
     for title, stream in streams:
         table.add_row(
-            title,
+            Text(title),
             Text(stream.outcome, OUTCOME_STYLES.get(stream.outcome, "bold")),
             "" if stream.first_chunk is None else seconds(stream.first_chunk),
             seconds(stream.duration),
             "" if stream.output_tokens is None else str(stream.output_tokens),
-            stream.stop_reason,
+            Text(stream.stop_reason or ""),
             ", ".join(findings(stream)),
         )
     return table
