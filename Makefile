@@ -23,7 +23,7 @@ COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards stack-test screenshots wheel pins clean
+.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards docs stack-test screenshots wheel pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -64,6 +64,9 @@ collector: ## build the collector of collector-config/ with Go, once; prints whe
 
 dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-dashboards/; ARGS=--check only compares
 	cd grafana-dashboards && ../$(BIN)/python -m boards.build $(ARGS)
+
+docs: .venv/dev.stamp ## write the generated parts of docs/; ARGS=--check only compares
+	@$(BIN)/python tools/docs.py $(ARGS)
 
 stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus; boards and alerts on it
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \

@@ -3,10 +3,8 @@
 import re
 import subprocess
 import sys
-from dataclasses import fields
 from pathlib import Path
 
-from streamspan import Config
 from streamspan.demo import wire
 from streamspan.demo.server import MessagesServer
 
@@ -33,10 +31,3 @@ def test_the_first_code_prints_the_answer_and_its_span() -> None:
     assert run.stdout.startswith("Once upon a time.")
     assert '"llm_stream.outcome": "complete"' in run.stdout
     assert run.stderr == ""
-
-
-def test_the_configuration_table_is_whole() -> None:
-    """Every field of Config has its row, with its environment variable."""
-    rows = [f"| `{field.name}` | `STREAMSPAN_{field.name.upper()}` |" for field in fields(Config)]
-
-    assert [row for row in rows if row not in README.read_text(encoding="utf-8")] == []

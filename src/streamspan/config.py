@@ -1,15 +1,17 @@
-"""What can be configured: one frozen Config, each field from the argument, else the environment, else the default.
+"""What can be configured: one frozen Config.
 
-A wrong argument raises ValueError. A wrong environment variable is logged as an error and its default is used, because
-an exception there would stop every other instrumentation that `opentelemetry-instrument` is about to start.
+A setting is one entry in the body of `Config`, and docs/configuration.md is written from those by `make docs`. Its
+value is that of the argument, else of OpenTelemetry's configuration file, else of the environment, else the default.
+
+A wrong argument raises ValueError. What is wrong in the environment or in the file is logged as an error and left out,
+because an exception there would stop every other instrumentation that `opentelemetry-instrument` is about to start.
 """
 
 import logging
 import os
-from collections.abc import Callable
-from dataclasses import dataclass, field
-from math import nan
-from typing import Any, Literal, TypeVar, get_args
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Generic, Literal, TypeVar, get_args
 
 from .core.stream import LoopSearch
 
@@ -20,101 +22,172 @@ EventSignal = Literal["span", "log", "both", "none"]
 T = TypeVar("T")
 
 
-def _one_of(choices: object) -> Callable[[str], Any]:
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """What a setting may be.
+
+    words  behind "must be"
+    value  of what is given: an argument, the text of a variable, or what YAML made of it; None: it is not of this kind
+    """
+
+    words: str
+    value: Callable[[object], T | None]
+
+    def parsed(self, given: object) -> T:
+        value = self.value(given)
+        if value is None:
+            raise ValueError(f"must be {self.words}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Setting(Generic[T]):
+    """environment  the variable; None: it can be given as an argument only
+    meaning      a sentence or two in Markdown.
+    """
+
+    environment: str | None
+    kind: Kind[T]
+    default: T
+    meaning: str
+
+    def from_environment(self) -> T:
+        text = os.environ.get(self.environment or "", "").strip()
+        if not text:
+            return self.default
+        try:
+            return self.kind.parsed(text)
+        except ValueError as error:
+            _log.error("%s=%r %s; using %r", self.environment, text, error, self.default)  # the traceback says no more
+            return self.default
+
+
+def _setting(environment: str | None, kind: Kind[T], default: T, meaning: str) -> T:
+    setting = Setting(environment, kind, default, meaning)
+    return field(default_factory=setting.from_environment, metadata={"setting": setting})
+
+
+# --- kinds ---------------------------------------------------------------------------------------------------------
+
+
+def _one_of(choices: object) -> Kind[Any]:
+    """Of a Literal. YAML 1.1 takes a bare `off` for false."""
     words = get_args(choices)
 
-    def parse(text: str) -> Any:
-        if text not in words:
-            raise ValueError(f"must be one of {', '.join(words)}")
-        return text
+    def value(given: object) -> object:
+        word = "off" if given is False else given
+        return word if word in words else None
 
-    return parse
+    return Kind("one of " + ", ".join(f"`{word}`" for word in words), value)
 
 
-def _max_events(text: Any) -> int:
+def _whole_number(given: object) -> int | None:
+    if isinstance(given, bool) or not isinstance(given, (int, str)):
+        return None
     try:
-        number = int(text)
-    except (TypeError, ValueError, OverflowError):
-        number = -1
-    if number < 0:
-        raise ValueError("must be a whole number, 0 or more")
-    return number
+        number = int(given)
+    except ValueError:
+        return None
+    return number if number >= 0 else None
 
 
-def _seconds(text: Any) -> float:
+def _seconds(given: object) -> float | None:
+    if isinstance(given, bool) or not isinstance(given, (int, float, str)):
+        return None
     try:
-        number = float(text)
-    except (TypeError, ValueError):
-        number = nan
-    if not number > 0:
-        raise ValueError("must be a number of seconds, more than 0")
-    return number
+        number = float(given)
+    except (ValueError, OverflowError):
+        return None
+    return number if number > 0 else None
 
 
-def _from_environment(name: str, parse: Callable[[str], T], default: T) -> T:
-    text = os.environ.get(name, "").strip()
-    if not text:
-        return default
-    try:
-        return parse(text)
-    except ValueError as error:
-        _log.error("%s=%r %s; using %r", name, text, error, default)  # the traceback says no more
-        return default
+def _switch(given: object) -> bool | None:
+    return {"true": True, "false": False}.get(str(given).lower())
 
 
-def _switch(text: str | bool) -> bool:
-    word = str(text).lower()
-    if word not in {"true", "false"}:
-        raise ValueError("must be true or false")
-    return word == "true"
+WHOLE_NUMBER = Kind("a whole number, 0 or more", _whole_number)
+SECONDS = Kind("a number of seconds, more than 0", _seconds)
+SWITCH = Kind("`true` or `false`", _switch)
 
-
-_native_span = _one_of(NativeSpan)
-_events = _one_of(EventSignal)
-_repetition = _one_of(LoopSearch)
+# --- settings ------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Config:
-    """native_span    `STREAMSPAN_NATIVE_SPAN`: what becomes of the span that the SDK itself makes of a streamed call
-                   from 1.14 on: `replace` (default: one span per stream, ours) or `keep` (both).
-    events         `STREAMSPAN_EVENTS`: where the events of a stream go: `span` (default: on its span), `log` (as log
-                   records), `both`, or `none`.
-    max_events     `STREAMSPAN_MAX_EVENTS`: events per stream at the most, default 100; what is beyond is counted
-                   in `llm_stream.events_dropped`. The OpenTelemetry SDK keeps the last 128 of a span.
-    stall_seconds  `STREAMSPAN_STALL_SECONDS`: a silence of the provider is a stall from this length on, default 5.
-    repetition     `STREAMSPAN_REPETITION`: which loops are looked for: `exact` (default), `drift` (also those whose
-                   copies differ in counters, case, punctuation or where they are cut: more CPU per chunk), or `off`.
-    time_per_output_chunk
-                   `STREAMSPAN_TIME_PER_OUTPUT_CHUNK`: record `gen_ai.client.operation.time_per_output_chunk`,
-                   default false: a record for each chunk costs ten times what all else costs.
+    """What each setting means: docs/configuration.md. What is not given comes from the environment, else the default.
+
+    Raises ValueError for a wrong value.
     """
 
-    native_span: NativeSpan = field(
-        default_factory=lambda: _from_environment("STREAMSPAN_NATIVE_SPAN", _native_span, "replace")
+    native_span: NativeSpan = _setting(
+        "STREAMSPAN_NATIVE_SPAN",
+        _one_of(NativeSpan),
+        "replace",
+        "what becomes of the span that the SDK itself makes of a call, from 1.14 on. `replace`: ours takes its place "
+        "for streamed calls, with all its attributes, and plain calls keep theirs. `keep`: both",
     )
-    events: EventSignal = field(default_factory=lambda: _from_environment("STREAMSPAN_EVENTS", _events, "span"))
-    max_events: int = field(default_factory=lambda: _from_environment("STREAMSPAN_MAX_EVENTS", _max_events, 100))
-    stall_seconds: float = field(default_factory=lambda: _from_environment("STREAMSPAN_STALL_SECONDS", _seconds, 5.0))
-    repetition: LoopSearch = field(
-        default_factory=lambda: _from_environment("STREAMSPAN_REPETITION", _repetition, "exact")
+    events: EventSignal = _setting(
+        "STREAMSPAN_EVENTS",
+        _one_of(EventSignal),
+        "span",
+        "where the events of a stream go: on its `span`, as records to the `log`, to `both`, or `none`: see "
+        "[events.md](events.md)",
     )
-    time_per_output_chunk: bool = field(
-        default_factory=lambda: _from_environment("STREAMSPAN_TIME_PER_OUTPUT_CHUNK", _switch, False)
+    max_events: int = _setting(
+        "STREAMSPAN_MAX_EVENTS",
+        WHOLE_NUMBER,
+        100,
+        "events per stream at the most; the rest is counted in `llm_stream.events_dropped`. The OpenTelemetry SDK "
+        "keeps the last 128 of a span",
+    )
+    stall_seconds: float = _setting(
+        "STREAMSPAN_STALL_SECONDS",
+        SECONDS,
+        5.0,
+        "a silence of the provider is a stall from this length on",
+    )
+    repetition: LoopSearch = _setting(
+        "STREAMSPAN_REPETITION",
+        _one_of(LoopSearch),
+        "exact",
+        "which loops are looked for: `exact`; `drift`, which is also those whose copies differ in counters, case, "
+        "punctuation or where they are cut, for more CPU per chunk; `off`",
+    )
+    time_per_output_chunk: bool = _setting(
+        "STREAMSPAN_TIME_PER_OUTPUT_CHUNK",
+        SWITCH,
+        False,
+        "record `gen_ai.client.operation.time_per_output_chunk`: a record for each chunk costs ten times what all "
+        "else costs",
     )
 
     def __post_init__(self) -> None:
-        checks: tuple[tuple[str, Callable[[Any], object]], ...] = (
-            ("native_span", _native_span),
-            ("events", _events),
-            ("max_events", _max_events),
-            ("stall_seconds", _seconds),
-            ("repetition", _repetition),
-            ("time_per_output_chunk", _switch),
-        )
-        for name, check in checks:
+        for name, setting in SETTINGS.items():
             value = getattr(self, name)
+            if value is not setting.default:
+                try:
+                    object.__setattr__(self, name, setting.kind.parsed(value))
+                except ValueError as error:
+                    raise ValueError(f"{name}={value!r} {error}") from None
+
+    @classmethod
+    def from_file(cls, section: Mapping[str, object]) -> "Config":
+        """Of a section of OpenTelemetry's configuration file. What is wrong in it is logged and left out."""
+        return cls(**dict(_right(section)))
+
+
+SETTINGS: Mapping[str, Setting[Any]] = {entry.name: entry.metadata["setting"] for entry in fields(Config)}
+"""By the name of the argument, which is that in the file."""
+
+
+def _right(section: Mapping[str, object]) -> Iterator[tuple[str, Any]]:
+    for name, given in section.items():
+        setting = SETTINGS.get(name)
+        if setting is None or setting.environment is None:
+            can_be_set = ", ".join(known for known, setting in SETTINGS.items() if setting.environment)
+            _log.error("%s in the configuration file is no setting of streamspan; there are %s", name, can_be_set)
+        elif given is not None:
             try:
-                object.__setattr__(self, name, check(value))
+                yield name, setting.kind.parsed(given)
             except ValueError as error:
-                raise ValueError(f"{name}={value!r} {error}") from None
+                _log.error("%s=%r in the configuration file %s; left out", name, given, error)

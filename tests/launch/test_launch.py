@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from streamspan.config import SETTINGS
 from streamspan.demo import wire
 from streamspan.demo.script import Pause
 from streamspan.demo.server import MessagesServer
@@ -249,3 +250,52 @@ def test_a_wrong_setting_is_told_and_left_out(launchpad: Launchpad) -> None:
     line = "STREAMSPAN_MAX_EVENTS='many' must be a whole number, 0 or more; using 100\n"
     assert ended == Ended(0, "Grüße aus Köln", line)
     assert told(launchpad.receiver.spans, ATTRIBUTES) == [WHOLE]
+
+
+OF_OPENTELEMETRY = ("OTEL_CONFIG_FILE is set; ignoring", "Attempting to instrument while already")
+BY_FILE = [name for name, setting in SETTINGS.items() if setting.environment]
+CONFIGURATION_FILE = """
+file_format: "1.0"
+resource:
+  attributes: [{name: service.name, value: hallo}]
+tracer_provider:
+  processors: [{simple: {exporter: {otlp_http: {endpoint: "${OTEL_EXPORTER_OTLP_ENDPOINT}/v1/traces"}}}}]
+instrumentation/development:
+  python:
+    anthropic_stream:
+      max_events: ${EVENTS}
+      repetition: off
+      colour: green
+"""
+
+
+def test_the_configuration_file(launchpad: Launchpad) -> None:
+    """OpenTelemetry's configuration file sets what it names, before the environment; what is wrong in it is told."""
+    pytest.importorskip("opentelemetry.configuration", reason="needs opentelemetry-sdk[file-configuration]")
+    launchpad.server.scripts.append(HALLO)
+    file = launchpad.folder / "otel.yaml"
+    file.write_text(CONFIGURATION_FILE, encoding="utf-8")
+
+    ended = launchpad.run(
+        AUTO_LAUNCHED,
+        SYNC_APP,
+        OTEL_CONFIG_FILE=str(file),
+        EVENTS="0",
+        STREAMSPAN_MAX_EVENTS="50",
+        STREAMSPAN_REPETITION="exact",
+    )
+
+    names = ("llm_stream.outcome", "llm_stream.events_dropped", "llm_stream.repetition.detected")
+    line = f"colour in the configuration file is no setting of streamspan; there are {', '.join(BY_FILE)}"
+    assert ended[:2] == (0, "Grüße aus Köln")
+    assert [said for said in ended.errors.splitlines() if not said.startswith(OF_OPENTELEMETRY)] == [line]
+    assert told(launchpad.receiver.spans, names) == [
+        {
+            "service.name": "hallo",
+            "scope": "streamspan",
+            "name": "chat claude-x",
+            "llm_stream.outcome": "complete",
+            "llm_stream.events_dropped": 2,
+            "llm_stream.repetition.detected": None,
+        }
+    ]

@@ -14,6 +14,8 @@ from streamspan.telemetry import Telemetry
 
 from .patch import Patch
 
+_ARGUMENTS = {"tracer_provider", "meter_provider", "logger_provider", "config"}
+
 
 class AnthropicStreamInstrumentor(BaseInstrumentor):
     """One span per streamed call of the Anthropic SDK, sync and async, on every client of the process.
@@ -21,6 +23,7 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
     instrument(tracer_provider=None, meter_provider=None, logger_provider=None, config=None)
         Providers default to the global ones. `config`: a `streamspan.Config`; what it was not given comes from the
         environment. Raises TypeError for a `config` of another type. A second call changes nothing and logs a warning.
+        Settings by name are how OpenTelemetry hands over its configuration file: see `Config.from_file`.
     uninstrument()
         Puts the SDK's own functions back. Streams that are open still end their spans.
     """
@@ -31,7 +34,9 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
         return ("anthropic >= 0.51, < 3",)
 
     def _instrument(self, **kwargs: Any) -> None:
-        config = kwargs.get("config") or Config()
+        config = kwargs.get("config")
+        if config is None:
+            config = Config.from_file({name: value for name, value in kwargs.items() if name not in _ARGUMENTS})
         if not isinstance(config, Config):
             raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
         our_version = version("streamspan")
