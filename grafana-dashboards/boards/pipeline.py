@@ -118,7 +118,7 @@ def in_and_out() -> list[Panel]:
             ),
             Query(
                 f"max by ({', '.join(queue)}) ({size}) / (max by ({', '.join(queue)}) ({capacity}) > 0)",
-                "{{job}} {{exporter}} {{data_type}}",
+                f"{BY_WHOM} {{{{exporter}}}} {{{{data_type}}}}",
             ),
         ),
         graph(
@@ -140,15 +140,21 @@ def in_and_out() -> list[Panel]:
 
 
 def kept() -> list[Panel]:
+    instance = ["job", "instance"]
+    sampler = "processor_tail_sampling"
+    waiting = promql.summed(collector(f"{sampler}_sampling_traces_on_memory"), instance)
+    received = promql.summed(collector(f"{sampler}_new_trace_id_received"), instance)
+    decided = promql.summed(collector(f"{sampler}_global_count_traces_sampled"), instance)
     return [
         graph(
             Look(
                 "Traces by decision",
                 "short",
                 "Per second. None sampled although streams fail: the policies do not see the attributes.",
+                6,
             ),
             Query(
-                _rate("processor_tail_sampling_global_count_traces_sampled", ["job", "decision"]),
+                _rate(f"{sampler}_global_count_traces_sampled", ["job", "decision"]),
                 "{{job}} {{decision}}",
             ),
         ),
@@ -156,16 +162,24 @@ def kept() -> list[Panel]:
             Look(
                 "Traces that wait for a decision",
                 "short",
-                "Near num_traces, 50,000 by default, the oldest are given up, and bad streams that last long lose"
-                " parts of their trace: raise it. The collector's own trace_dropped_too_early does not tell: where"
-                " spans are judged as they arrive, it counts every kept trace, too (0.159).",
+                "Near num_traces, 50,000 by default, the next panel begins to rise: raise it, or add a gateway.",
+                6,
             ),
-            Query(
-                f"max by (job, instance) ({collector('processor_tail_sampling_sampling_traces_on_memory')})", BY_WHOM
-            ),
+            Query(waiting, BY_WHOM),
         ),
         graph(
-            Look("Memory", "bytes", "Resident set. Near the limit of memory_limiter: it begins to refuse."),
+            Look(
+                "Traces given up too early",
+                "short",
+                "Since the collector started: received, neither decided nor waiting. A trace was pushed out by newer"
+                " ones; a bad stream that ends later is still kept, without what came before it. Raise num_traces.",
+                6,
+                FROM_THE_FIRST,
+            ),
+            Query(f"{received} - ({decided} or 0 * {received}) - {waiting}", BY_WHOM),
+        ),
+        graph(
+            Look("Memory", "bytes", "Resident set. Near the limit of memory_limiter: it begins to refuse.", 6),
             Query(f"max by (job, instance) ({collector('process_memory_rss', unit='_bytes')})", BY_WHOM),
         ),
     ]

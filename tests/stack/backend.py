@@ -37,12 +37,13 @@ class Point:
 class Backend:
     """Listens from the start to the end of its `with` block. Keeps every body, as it was sent."""
 
-    def __init__(self) -> None:
+    def __init__(self, status: int = 200) -> None:
         self.bodies: dict[str, list[bytes]] = {}
         """By path."""
         self._server: ThreadingHTTPServer | None = None
         self._thread: Thread | None = None
         self._port = 0
+        self._status = status
         self.start()
 
     @property
@@ -122,7 +123,7 @@ class Backend:
                     yield from scope_spans.spans
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
-        backend = self
+        backend, status = self, self._status
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
@@ -130,7 +131,7 @@ class Backend:
                 if self.headers["content-encoding"] == "gzip":
                     body = gzip.decompress(body)
                 backend.bodies.setdefault(self.path, []).append(body)
-                self.send_response(200)
+                self.send_response(status)
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", "0")  # the empty answer is the message of a full success
                 self.end_headers()

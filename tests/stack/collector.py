@@ -33,7 +33,7 @@ class Collector:
         self.grpc = f"127.0.0.1:{grpc}"
         self.http = f"http://127.0.0.1:{http}"
         self._health = f"http://127.0.0.1:{health}"
-        self._self_metrics = f"http://127.0.0.1:{self_metrics}/metrics"
+        self.self_metrics = f"127.0.0.1:{self_metrics}"
         defaults = {
             "OTLP_GRPC": self.grpc,
             "OTLP_HTTP": f"127.0.0.1:{http}",
@@ -99,7 +99,7 @@ class Collector:
 
     def metric(self, name: str, *, having: str = "") -> float:
         """The sum of one of the collector's metrics about itself; 0 while it has none."""
-        lines = get(self._self_metrics).body.decode().splitlines()
+        lines = get(f"http://{self.self_metrics}/metrics").body.decode().splitlines()
         found = (line for line in lines if re.match(rf"{name}(_total)?[{{ ]", line) and having in line)
         return sum(float(line.rpartition(" ")[2]) for line in found)
 
