@@ -1,4 +1,4 @@
-"""The README's code does what it says."""
+"""The code of the README and of docs/ does what it says."""
 
 import re
 import subprocess
@@ -8,26 +8,42 @@ from pathlib import Path
 from streamspan.demo import wire
 from streamspan.demo.server import MessagesServer
 
-README = Path(__file__).parents[1] / "README.md"
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 
 
-def code_blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+def code_blocks(language: str, page: Path = README) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
 
 
-def test_the_first_code_prints_the_answer_and_its_span() -> None:
-    """A newcomer who pastes the first block sees the text and the span of the stream."""
-    script = list(wire.whole_message(wire.text_block(0, "Once upon a time.")))
-    with MessagesServer([script]) as server:
+def printed_by(code: str, *answers: str) -> str:
+    """What the code prints where each call is answered by the next text. Nothing goes to its standard error."""
+    scripts = [list(wire.whole_message(wire.text_block(0, answer))) for answer in answers]
+    with MessagesServer(scripts) as server:
         run = subprocess.run(
-            [sys.executable, "-c", code_blocks("python")[0]],
+            [sys.executable, "-c", code],
             env={"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "none", "NO_PROXY": "127.0.0.1"},
             capture_output=True,
             text=True,
             timeout=60,
             check=True,
         )
-
-    assert run.stdout.startswith("Once upon a time.")
-    assert '"llm_stream.outcome": "complete"' in run.stdout
     assert run.stderr == ""
+    return run.stdout
+
+
+def test_the_first_code_prints_the_answer_and_its_span() -> None:
+    """A newcomer who pastes the first block sees the text and the span of the stream."""
+    printed = printed_by(code_blocks("python")[0], "Once upon a time.")
+
+    assert printed.startswith("Once upon a time.")
+    assert '"llm_stream.outcome": "complete"' in printed
+
+
+def test_the_handle() -> None:
+    """A newcomer who pastes the first block of docs/handle.md sees the reason, the event and the facts."""
+    printed = printed_by(code_blocks("python", ROOT / "docs" / "handle.md")[0], "All work and no play. " * 20)
+
+    assert '"llm_stream.abort.reason": "too_long"' in printed
+    assert '"name": "answer.limit"' in printed
+    assert "Snapshot(ended=True, outcome='aborted', abort_reason='too_long'" in printed

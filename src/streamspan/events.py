@@ -22,13 +22,13 @@ from opentelemetry.util.types import AttributeValue
 
 from . import semconv
 from .config import EventSignal
-from .core.facts import ContentBlock, FirstToken, Loop, Stall, Summary, ToolCall
+from .core.facts import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
 from .guard import contained
 
 Attributes = Mapping[str, AttributeValue | None]
 """None: not known, and so not written."""
 
-Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Summary
+Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Note | Summary
 """What an event tells of. A Summary: that the stream ended otherwise than complete."""
 
 
@@ -156,6 +156,14 @@ def _tool_call(call: ToolCall) -> tuple[str, Attributes]:
     }
 
 
+def _note(note: Note) -> tuple[str, Attributes]:
+    return note.name, {
+        **note.attributes,
+        semconv.OFFSET: note.offset,
+        semconv.CHARS_DELIVERED: note.chars_delivered,
+    }
+
+
 def _end(summary: Summary) -> tuple[str, Attributes]:
     attributes: Attributes = {
         semconv.PHASE: summary.phase,
@@ -179,6 +187,7 @@ _EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
     Loop: _repetition,
     ContentBlock: _content_block,
     ToolCall: _tool_call,
+    Note: _note,
     Summary: _end,
 }
 

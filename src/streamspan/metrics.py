@@ -14,7 +14,7 @@ import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, get_args
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
@@ -22,7 +22,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
 from . import guard, semconv
-from .core.facts import Summary
+from .core.facts import AbortReason, Summary
 from .semconv import Metric
 
 Labels = dict[str, str | bool | int]
@@ -94,7 +94,7 @@ class Metrics:
         self._given_provider = meter_provider
         active, silence, failures = semconv.ACTIVE, semconv.SILENCE, semconv.INSTRUMENTATION_FAILURES
         self._open_streams = open_streams
-        self._values: dict[str, set[str]] = {}
+        self._values: dict[str, set[str]] = {semconv.ABORT_REASON: set(get_args(AbortReason))}
         self._begun: set[tuple[object, ...]] = set()
         self._seen_open: dict[tuple[object, ...], Labels] = {}
         meter = metrics.get_meter(semconv.SCOPE, version, meter_provider, schema_url=semconv.SCHEMA_URL)

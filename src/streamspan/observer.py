@@ -5,6 +5,9 @@ the garbage collector runs, and from a signal handler; the last two may interrup
 lock is reentrant, and an end that finds the OpenTelemetry SDK running in its thread, whose locks are not, waits until
 the next stream begins or ends, or until the process exits.
 
+`_lock` is held while events are told, and so while code of others runs: the log processors. `_counting` is held while
+what a block has is added up, and never while anything else runs: who asks for the facts waits for it.
+
 What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
 refers to the application's stream or to its response, so those are dropped as if it were not there.
 """
@@ -15,14 +18,14 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
 from . import telemetry
 from .config import Config
-from .core.facts import ContentBlock, Ending, Fact, FirstToken, Loop
+from .core.facts import AttributeValue, ContentBlock, Ending, Fact, FirstToken, Loop, Note, Summary
 from .core.stream import StreamState
 from .events import Told
 from .guard import contained
@@ -42,6 +45,7 @@ class Observer:
     attributes     what else the span gets at the end; the provider's own
     waiting_since  when the reader began to wait for the event that it waits for; None while it does not
     labels         what all its metrics have
+    loop           the first that was told
     is_read        the events are being read, or have been
     records_chunks each chunk goes to a metric of its own
     reads_bytes    the application reads the bytes of the body itself
@@ -51,6 +55,7 @@ class Observer:
     """
 
     __slots__ = (
+        "_counting",
         "_ended",
         "_events_dropped",
         "_events_left",
@@ -59,13 +64,14 @@ class Observer:
         "_records",
         "_source",
         "_started_ns",
-        "_told_of_a_loop",
+        "_summary",
         "attributes",
         "failure_count",
         "gave_up",
         "handled_at_start",
         "is_read",
         "labels",
+        "loop",
         "reads_bytes",
         "records_chunks",
         "span",
@@ -94,9 +100,11 @@ class Observer:
         self.records_chunks = config.time_per_output_chunk
         self._events_left = config.max_events
         self._events_dropped = 0
-        self._told_of_a_loop = False
+        self.loop: Loop | None = None
         self._ended = False
+        self._summary: Summary | None = None
         self._lock = threading.RLock()
+        self._counting = threading.RLock()
         _remember(self, source)
 
     # --- what the gauges ask ---------------------------------------------------------------------------------------
@@ -131,14 +139,39 @@ class Observer:
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
     ) -> None:
-        self.tell(self.state.block_started(index, block_type, at, tool_name, tool_id), at)
+        with self._counting:
+            facts = self.state.block_started(index, block_type, at, tool_name, tool_id)
+        self.tell(facts, at)
 
     def block_stopped(self, index: object, at: float) -> None:
-        self.tell(self.state.block_stopped(index, at), at)
+        with self._counting:
+            facts = self.state.block_stopped(index, at)
+        self.tell(facts, at)
 
     def message_stopped(self, at: float) -> None:
         self.state.touched(at)
         self.end(Ending("message_stop", at))
+
+    # --- what the application says and asks, through its handle -------------------------------------------------------
+
+    def abort_declared(self, reason: str) -> None:
+        if not self._ended:
+            self.state.abort_declared(reason)
+
+    def noted(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
+        at = time.perf_counter()
+        chars_delivered = sum(self.facts()[0].chars.values())
+        self._add_event(Note(name, attributes, at - self.state.started_at, chars_delivered), at)
+
+    def facts(self) -> tuple[Summary, bool]:
+        """The summary as of now, or as of the end, and whether it is that of the end."""
+        with self._counting:
+            if self._summary is not None:
+                return self._summary, True
+            return self.state.so_far(time.perf_counter()), False
+
+    def span_identity(self) -> tuple[str | None, str | None]:
+        return telemetry.identity(self.span)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
@@ -161,7 +194,8 @@ class Observer:
 
     def forget(self) -> None:
         """Ends without a word, in a process that the stream does not belong to."""
-        self._lock = threading.RLock()  # the old one may be held by a thread that this process does not have
+        # The old ones may be held by a thread that this process does not have.
+        self._lock, self._counting = threading.RLock(), threading.RLock()
         self._ended = True
 
     def _claim(self) -> bool:
@@ -182,7 +216,8 @@ class Observer:
             telemetry.end(self.span, end_ns)
 
     def _tell(self, ending: Ending) -> None:
-        summary = self.state.ended(ending, self.waiting_since)
+        with self._counting:
+            summary = self._summary = self.state.ended(ending, self.waiting_since)
         at = self.state.started_at + summary.duration
         if self._records:
             telemetry.set_summary(self.span, summary, self.attributes)
@@ -198,8 +233,9 @@ class Observer:
 
     def tell(self, facts: tuple[Fact, ...], at: float, *, ending: bool = False) -> None:
         for fact in facts:
-            reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and not self._told_of_a_loop)
-            self._told_of_a_loop = self._told_of_a_loop or isinstance(fact, Loop)
+            reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self.loop is None)
+            if isinstance(fact, Loop):
+                self.loop = self.loop or fact
             self._add_event(fact, at, reserved=reserved, ending=ending)
             if isinstance(fact, ContentBlock) and fact.tool_call is not None:
                 self._add_event(fact.tool_call, at, ending=ending)

@@ -147,7 +147,7 @@ EVENT_ABORT: Final = "llm_stream.abort"
 EVENT_TRUNCATED: Final = "llm_stream.truncated"
 EVENT_ERROR: Final = "llm_stream.error"
 OFFSET: Final = "llm_stream.offset"
-"""Seconds from the call: of a stall to its beginning, of an end to the end."""
+"""Seconds from the call: of a stall to its beginning, of an end to the end; of the application's own events, too."""
 CHARS_DELIVERED: Final = "llm_stream.chars_delivered"
 
 # --- metrics -------------------------------------------------------------------------------------------------------

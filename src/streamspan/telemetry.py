@@ -130,6 +130,14 @@ def stand_in(span: Span) -> StandIn | None:
     return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
 
 
+def identity(span: Span) -> tuple[str | None, str | None]:
+    """The ids of its trace and of itself, in hexadecimal digits. None: it has none."""
+    context = span.get_span_context()
+    if not context.is_valid:
+        return None, None
+    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+
 # --- the end -------------------------------------------------------------------------------------------------------
 
 

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from streamspan.core.facts import Ending
 from streamspan.guard import contained
+from streamspan.handle import finders
 from streamspan.observer import Observer
 
 from . import translate
@@ -91,6 +92,18 @@ def observer_of(response: Any) -> Observer | None:
     """The observer of an HTTP response, None where it has none. Never raises."""
     body = getattr(response, "stream", None)
     return body.observer if type(body) is Body else None
+
+
+@contained
+def observer_of_stream(stream: Any) -> Observer | None:
+    """Of whatever the SDK gives for a streamed call: the stream, a raw response, the manager that was entered."""
+    name = type(stream).__name__
+    entered = getattr(stream, f"_{name}__stream", None) or getattr(stream, f"_{name}__response", None)
+    given = stream if entered is None else entered
+    return observer_of(getattr(given, "http_response", None) or getattr(given, "response", given))
+
+
+finders.append(observer_of_stream)
 
 
 def left_by_close(observer: Observer) -> Ending:

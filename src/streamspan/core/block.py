@@ -152,12 +152,16 @@ class OpenBlock:
         """Of the kind of its last delta, since that began."""
         return self.chars - self._kind_from
 
+    def so_far(self) -> tuple[int, int]:
+        """Its chunks, and its chars of the last kind, with those put aside. May be asked from any thread."""
+        pieces, chunk_count, chars, kind_from = self.pieces, self.chunk_count, self.chars, self._kind_from
+        return chunk_count + len(pieces), chars - kind_from + len("".join(pieces))
+
     def take(self, at: float) -> Loop | None:
         """Take the pieces; the last came at `at`. The loop, if they make one."""
-        pieces, self.pieces = self.pieces, []
-        text = "".join(pieces)
-        self.chunk_count += len(pieces)
-        self.chars += len(text)
+        text = "".join(self.pieces)
+        chunk_count, chars = self.chunk_count + len(self.pieces), self.chars + len(text)
+        self.pieces, self.chunk_count, self.chars = [], chunk_count, chars  # no call between: `so_far` sees all or none
         if self._tool_input is not None:
             self._tool_input.feed(text)
         if self._watch is None:

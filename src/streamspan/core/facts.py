@@ -11,7 +11,7 @@ Terms
     time     seconds on the caller's clock; a name in `_at` is a point on it, all others are durations or offsets
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -138,6 +138,19 @@ class ContentBlock:
 Fact = FirstToken | Stall | Loop | ContentBlock
 """What becomes an event on the timeline."""
 
+AttributeValue = bool | int | float | str | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """An event of the application's own: its name, its attributes, and where the stream was."""
+
+    name: str
+    attributes: Mapping[str, AttributeValue]
+    offset: float
+    chars_delivered: int
+
+
 # --- the end -------------------------------------------------------------------------------------------------------
 
 
@@ -161,7 +174,8 @@ class Summary(NamedTuple):
     outcome: Outcome | None
     partial: bool
     phase: Phase
-    abort_reason: AbortReason | None
+    abort_reason: str | None
+    """An AbortReason, or the application's own word."""
     connection_closed: bool
     error_type: str | None
     duration: float

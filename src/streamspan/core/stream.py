@@ -64,6 +64,7 @@ class StreamState:
         "_chars",
         "_chunk_count",
         "_connection_closed",
+        "_declared_reason",
         "_event_at",
         "_first_chunk_at",
         "_first_text_at",
@@ -117,6 +118,7 @@ class StreamState:
         self._tool_calls_invalid = 0
         self._last_block_is_empty_tool_call = False
         self._connection_closed = False
+        self._declared_reason: str | None = None
         self._taking = False
         self._thought_unseen = False
 
@@ -200,6 +202,10 @@ class StreamState:
     def connection_closed(self) -> None:
         """The connection was given back or torn down, by whomever."""
         self._connection_closed = True
+
+    def abort_declared(self, reason: str) -> None:
+        """The application's own word for it, in case that the stream ends aborted. The last one counts."""
+        self._declared_reason = reason
 
     @property
     def is_open(self) -> bool:
@@ -299,19 +305,37 @@ class StreamState:
         waiting_since  the reader was waiting for an event when the stream ended
         """
         phase = self.phase
-        partial = self._stop_reason is None or bool(self._open_blocks)
+        partial = self._is_partial
         ended_at = self.last_at if ending.at is None else ending.at
         facts = () if waiting_since is None or waiting_since > ended_at else self.waited(waiting_since, ended_at)
         self._take(self._stray, ended_at)
         self._count(self._stray)
         for block in tuple(self._open_blocks.values()):
             facts += self._closed(block, ended_at, complete=False)
+        return self._summary(ending, ended_at, phase, partial=partial)._replace(at_the_end=facts)
+
+    def so_far(self, at: float) -> Summary:
+        """What the stream has come to, with no outcome. Changes nothing, so any thread may ask."""
+        chunk_count, chars = self._chunk_count, dict(self._chars)
+        for block in (self._stray, *self._open_blocks.values()):
+            if block.kind is not None:
+                block_chunk_count, block_chars = block.so_far()
+                chunk_count += block_chunk_count
+                chars[block.kind] += block_chars
+        summary = self._summary(Ending("unobserved"), at, self.phase, partial=self._is_partial)
+        return summary._replace(chunk_count=chunk_count, chars=chars)
+
+    @property
+    def _is_partial(self) -> bool:
+        return self._stop_reason is None or bool(self._open_blocks)
+
+    def _summary(self, ending: Ending, ended_at: float, phase: Phase, *, partial: bool) -> Summary:
         outcome = self._outcome(ending.kind)
         return Summary(
             outcome=outcome,
             partial=partial,
             phase=phase,
-            abort_reason=ending.abort_reason if outcome == "aborted" else None,
+            abort_reason=(self._declared_reason or ending.abort_reason) if outcome == "aborted" else None,
             connection_closed=self._connection_closed,
             error_type=ending.error_type if outcome in {"error", "truncated"} else None,
             duration=ended_at - self.started_at,
@@ -333,7 +357,7 @@ class StreamState:
             tool_calls_invalid=self._tool_calls_invalid,
             looks_for_loops=self._loops != "off",
             loop=self._loop,
-            at_the_end=facts,
+            at_the_end=(),
         )
 
     def _outcome(self, kind: EndKind) -> Outcome | None:
