@@ -43,7 +43,8 @@ class Observer:
     """Watches one streamed call, which begins when this is made.
 
     attributes     what else the span gets at the end; the provider's own
-    waiting_since  when the reader began to wait for the event that it waits for; None while it does not
+    waiting_since  when the reader began to wait for the bytes that it waits for; None while it does not
+    is_reading     the reader is inside the read of an event
     labels         what all its metrics have
     loop           the first that was told
     is_read        the events are being read, or have been
@@ -70,6 +71,7 @@ class Observer:
         "gave_up",
         "handled_at_start",
         "is_read",
+        "is_reading",
         "labels",
         "loop",
         "reads_bytes",
@@ -92,6 +94,7 @@ class Observer:
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
         self.is_read = False
+        self.is_reading = False
         self.reads_bytes = False
         self.torn_at: float | None = None
         self.handled_at_start: tuple[object, ...] = ()
@@ -125,9 +128,16 @@ class Observer:
         self.state.opened(time.perf_counter())
         self.attributes.update(attributes)
 
-    def waited(self, since: float, at: float) -> None:
-        """The reader has waited for an event that is no chunk."""
-        self.tell(self.state.waited(since, at), at)
+    @contained
+    def waited(self) -> None:
+        """The wait for bytes is over, whatever it has brought."""
+        since, self.waiting_since = self.waiting_since, None
+        if since is not None:
+            self.state.waited(since, time.perf_counter())
+
+    def heard(self, at: float) -> None:
+        """An event that is no chunk has come."""
+        self.tell(self.state.heard(), at)
 
     @contained
     def record_chunk(self, previous_at: float | None) -> None:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from streamspan.core.facts import DeltaKind, Ending, Loop, Summary
 from streamspan.core.stream import LoopSearch, StreamState
+from tests.core.reading import Reader
 
 CHUNKS_PER_SECOND = 10
 LEAD = "The tests were green yesterday evening, and nobody has touched the parser since then.\n"
@@ -29,13 +30,14 @@ def streamed(
     """The loops told, and the summary of a stream with a block for each content. Chunks come 0.1 s apart."""
     state = StreamState(0.0, loops=loops)
     state.opened(0.0)
+    reader = Reader(state)
     now = 1.0
     told: list[Any] = []
     for index, content in enumerate(contents):
         told += state.block_started(index, BLOCK_TYPES[kind], now)
         for start in range(0, len(content), size):
             since, now = now, now + 1 / CHUNKS_PER_SECOND
-            told += state.delta(kind, index, content[start : start + size], now if together else since, now)
+            told += reader.chunk(kind, index, content[start : start + size], now if together else since, now)
         told += state.block_stopped(index, now)
     summary = state.ended(Ending("message_stop", now))
     return [fact for fact in (*told, *summary.at_the_end) if isinstance(fact, Loop)], summary
@@ -53,8 +55,8 @@ def test_a_loop_is_told_once_and_summed_up_at_the_end(kind: DeltaKind, together:
     assert summary.loop is not None
     assert (summary.loop.start, summary.loop.period, summary.loop.count) == (len(LEAD), period, 10)
     assert (summary.loop.chars, summary.loop.recovered) == (10 * period, False)
-    # Of chunks that come together, one time is known for all.
-    assert summary.loop.time == pytest.approx(10 * period / 15 / CHUNKS_PER_SECOND, abs=3.3 if together else 0.3)
+    # Of chunks that are taken together, one time is known for all.
+    assert summary.loop.time == pytest.approx(10 * period / 15 / CHUNKS_PER_SECOND, abs=3.3 if together else 0.9)
     assert told.time < summary.loop.time
 
 
@@ -99,7 +101,7 @@ def test_the_end_cuts_a_loop() -> None:
     state.opened(0.0)
     state.block_started(0, "text", 1.0)
     for n in range(300):
-        state.delta("text", 0, "and again and again ", 1.0 + n, 1.0 + n)
+        state.delta("text", 0, "and again and again ", 1.0 + n)
 
     summary = state.ended(Ending("reader_left", 400.0, "closed"))
 
@@ -134,7 +136,7 @@ def test_few_blocks_are_watched_at_once() -> None:
     state.opened(0.0)
     for index in range(60):
         state.block_started(index, "text", 1.0)
-        state.delta("text", index, "x", 1.0, 1.0)
+        state.delta("text", index, "x", 1.0)
 
     assert sum(block.is_watched for block in state._open_blocks.values()) == 2
 
@@ -149,10 +151,10 @@ def test_a_take_inside_a_take_does_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     def interrupted(*_: object) -> None:
         summaries.append(state.ended(Ending("reader_left", 2.0, "closed")))
 
-    state.delta("text", 0, "first ", 1.0, 1.0)
+    state.delta("text", 0, "first ", 1.0)
     block = state._open_blocks[0]
     assert block._watch is not None
     monkeypatch.setattr("streamspan.core.block.RepetitionDetector.feed", interrupted)
-    state.delta("text", 0, "second", 1.0, 1.6)
+    state.delta("text", 0, "second", 1.6)
 
     assert [summary.chars["text"] for summary in summaries] == [12]

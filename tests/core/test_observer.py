@@ -42,7 +42,7 @@ def read(observer: Observer, step_count: int) -> None:
         lambda: observer.opened({}),
         lambda: state.message_started("msg_1", "claude-x", Usage(), at + 1),
         lambda: observer.block_started(0, "text", at + 2),
-        lambda: observer.tell(state.delta("text", 0, "Hello", at + 2, at + 3), at + 3),
+        lambda: observer.tell(state.delta("text", 0, "Hello", at + 3), at + 3),
         lambda: observer.block_stopped(0, at + 4),
         lambda: observer.block_started(1, "tool_use", at + 5),
         lambda: observer.block_stopped(1, at + 6),
@@ -131,7 +131,7 @@ def test_the_events_stay_under_their_cap(max_events: int, expected: list[str], d
     for index in range(6):
         observer.state.block_started(index, "tool_use", observer.state.started_at)
         at = observer.state.started_at
-        observer.tell(observer.state.delta("tool_input", index, "{}", at, at), at)
+        observer.tell(observer.state.delta("tool_input", index, "{}", at), at)
         observer.block_stopped(index, observer.state.started_at)
 
     observer.end(Ending("reader_left", None, "closed"))

@@ -56,10 +56,8 @@ def played(steps: Iterable[Step]) -> StreamState:
 
 
 def done(state: StreamState, step: Step) -> tuple[Fact, ...]:
-    """What the step tells. Nobody waits for a delta here: it arrives when it is asked for."""
+    """What the step tells."""
     verb, *arguments = step
-    if verb == "delta":
-        arguments.append(arguments[-1])
     told = getattr(state, str(verb))(*arguments)
     return told or ()
 
@@ -323,9 +321,9 @@ def test_only_the_first_delta_says_that_it_is_the_first() -> None:
     state.block_started(1, "text", 103.0)
 
     firsts = [
-        state.delta("thinking", 0, "a", 103.0, 104.0),
-        state.delta("thinking", 0, "b", 104.0, 105.0),
-        state.delta("text", 1, "c", 105.0, 106.0),
+        state.delta("thinking", 0, "a", 104.0),
+        state.delta("thinking", 0, "b", 105.0),
+        state.delta("text", 1, "c", 106.0),
     ]
 
     assert firsts == [(FirstToken("thinking", 4.0),), (), ()]
@@ -775,8 +773,8 @@ def test_chars_count_by_the_kind_of_their_delta() -> None:
     """A block whose deltas change their kind, and deltas of no block, are counted under what they carry."""
     state = StreamState(CALLED_AT)
     state.opened(101.0)
-    state.delta("thinking", 0, "aa", 102.0, 102.0)
-    state.delta("text", 1, "bbb", 103.0, 103.0)
+    state.delta("thinking", 0, "aa", 102.0)
+    state.delta("text", 1, "bbb", 103.0)
     summary = state.ended(Ending("body_end", 104.0))
 
     assert (summary.chars, summary.time_to_first_text) == ({"text": 3, "thinking": 2, "tool_input": 0}, 3.0)

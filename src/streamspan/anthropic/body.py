@@ -65,12 +65,14 @@ class Body:
         return self._self_observer
 
     def __iter__(self) -> Iterator[bytes]:
+        observer = self._self_observer
         chunks = iter(self._self_stream)
-        return chunks if self._self_observer.is_read else _bytes(chunks, self._self_observer)
+        return Reads(chunks, observer) if observer.is_read else _bytes(chunks, observer)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
+        observer = self._self_observer
         chunks = aiter(self._self_stream)
-        return chunks if self._self_observer.is_read else _bytes_async(chunks, self._self_observer)
+        return AsyncReads(chunks, observer) if observer.is_read else _bytes_async(chunks, observer)
 
     def close(self) -> None:
         with closing(self._self_observer) or nullcontext():
@@ -122,7 +124,7 @@ def identity(error: BaseException | None) -> tuple[object, ...]:
 def closing(observer: Observer) -> AbstractContextManager[None] | None:
     """The block in which the body is closed; None: this close says nothing of how the stream ends."""
     error = sys.exc_info()[1]
-    if observer.waiting_since is not None:
+    if observer.is_reading:
         if error is None or not translate.is_torn_connection(error):
             # Behind the last event, or somebody else closes while the reader waits: what the reader meets will tell.
             observer.torn_at = time.perf_counter()
@@ -149,14 +151,14 @@ def end_by_error(observer: Observer, error: BaseException) -> None:
 
 
 def end_reading(observer: Observer, error: BaseException) -> None:
-    """A reader was stopped: by its read, or while it did not wait for one.
+    """A reader was stopped: by its read, or while it was in none.
 
     The latter is an event loop that ends: it cancels the task in which it closes the generator of a dropped stream.
     """
-    if observer.waiting_since is None:
-        observer.end(LOST)
-    else:
+    if observer.is_reading:
         end_by_error(observer, error)
+    else:
+        observer.end(LOST)
 
 
 @contained
@@ -166,6 +168,49 @@ def dropped(observer: Observer) -> None:
         observer.end(Ending("unobserved"))
     else:
         observer.end(Ending("reader_left", None, "dropped" if observer.is_read else "never_read"))
+
+
+# No generators, of which each that is dropped is one more for the event loop to close.
+
+
+class Reads:
+    """The bytes of a body whose events are read, with the wait for each piece of them."""
+
+    __slots__ = ("_chunks", "_observer")
+
+    def __init__(self, chunks: Iterator[bytes], observer: Observer) -> None:
+        self._chunks = chunks
+        self._observer = observer
+
+    def __iter__(self) -> "Reads":
+        return self
+
+    def __next__(self) -> bytes:
+        self._observer.waiting_since = time.perf_counter()
+        try:
+            return next(self._chunks)
+        finally:
+            self._observer.waited()
+
+
+class AsyncReads:
+    """The same."""
+
+    __slots__ = ("_chunks", "_observer")
+
+    def __init__(self, chunks: AsyncIterator[bytes], observer: Observer) -> None:
+        self._chunks = chunks
+        self._observer = observer
+
+    def __aiter__(self) -> "AsyncReads":
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._observer.waiting_since = time.perf_counter()
+        try:
+            return await anext(self._chunks)
+        finally:
+            self._observer.waited()
 
 
 def _bytes(chunks: Iterator[bytes], observer: Observer) -> Iterator[bytes]:

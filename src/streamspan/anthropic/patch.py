@@ -237,15 +237,14 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
     if observer is None or observer.is_read:  # of another call, or another reader's
         yield from events
         return
-    clock, observe = time.perf_counter, translate.observe_and_record if observer.records_chunks else translate.observe
+    observe = translate.recorder(observer) if observer.records_chunks else translate.watcher(observer)
     observer.is_read = True
     try:
         while True:
-            observer.waiting_since = since = clock()
-            try:
-                yield observe(next(events), observer, since, clock())
-            except StopIteration:
-                break
+            observer.is_reading = True
+            yield observe(next(events))
+    except StopIteration:
+        observer.is_reading = False
     except GeneratorExit:
         with observer.leaving(LOST):
             events.close()
@@ -253,7 +252,7 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
     except BaseException as error:
         end_reading(observer, error)
         raise
-    observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
+    observer.end(Ending("body_end", time.perf_counter(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
 
 async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> AsyncGenerator[Any, None]:
@@ -265,15 +264,14 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
         finally:
             await close_unless_finalized(events)
         return
-    clock, observe = time.perf_counter, translate.observe_and_record if observer.records_chunks else translate.observe
+    observe = translate.recorder(observer) if observer.records_chunks else translate.watcher(observer)
     observer.is_read = True
     try:
         while True:
-            observer.waiting_since = since = clock()
-            try:
-                yield observe(await events.__anext__(), observer, since, clock())
-            except StopAsyncIteration:
-                break
+            observer.is_reading = True
+            yield observe(await events.__anext__())
+    except StopAsyncIteration:
+        observer.is_reading = False
     except GeneratorExit:
         with observer.leaving(LOST):
             await close_unless_finalized(events)
@@ -281,7 +279,7 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
     except BaseException as error:
         end_reading(observer, error)
         raise
-    observer.end(Ending("body_end", clock(), error_type=translate.TRUNCATED_ERROR_TYPE))
+    observer.end(Ending("body_end", time.perf_counter(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
 
 def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:

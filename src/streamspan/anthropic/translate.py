@@ -6,7 +6,8 @@ them), `anthropic/types/` (the events).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from anthropic import BaseModel
@@ -14,6 +15,7 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.core.facts import AbortReason, DeltaKind, Ending, Usage
+from streamspan.core.stream import ASIDE_CHARS, TAKEN_TOGETHER
 from streamspan.guard import observing_failed
 from streamspan.observer import Observer
 from streamspan.telemetry import Attributes, Call
@@ -39,7 +41,12 @@ _WANTED_HEADERS = frozenset(
         b"x-stainless-retry-count",
     )
 )
-_TEXT_OF_DELTA: Mapping[DeltaKind, str] = {"text": "text", "thinking": "thinking", "tool_input": "partial_json"}
+_DELTAS: Mapping[DeltaKind, tuple[str, str]] = {
+    "text": ("text_delta", "text"),
+    "thinking": ("thinking_delta", "thinking"),
+    "tool_input": ("input_json_delta", "partial_json"),
+}
+"""The types of the deltas with content, and the names of what has it."""
 _SERVER_TOOL_COUNTS_AT_MOST = 16
 _NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float, too; a few of them together still fit into OTLP's ints
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
@@ -148,65 +155,82 @@ def _headers(message: Any) -> Mapping[str, str]:
 # --- the events --------------------------------------------------------------------------------------------------
 
 
-def observe(event: Any, observer: Observer, since: float, at: float) -> Any:
-    """Tell `observer` of an event that was waited for from `since` to `at`, and give it back. Never raises.
+def watcher(observer: Observer) -> Callable[[Any], Any]:
+    """What tells `observer` of an event that has come, and gives it back. Never raises.
 
-    Runs for every event, and nearly all are text deltas. So it contains its failures itself, and reads the attributes
-    that the SDK declares, at half the cost of asking for those that may not be there.
+    It runs for every event, and nearly all are deltas like the one before. So it contains its failures itself, and
+    looks for such a one in the fields of the SDK's models, at half the cost of asking the models.
     """
-    observer.waiting_since = None
-    if observer.gave_up:
-        return event
-    kind: DeltaKind = "text"
-    index = text = None
-    try:
+    state, clock = observer.state, time.perf_counter
+    type_before, name = "", ""  # of the last delta, and where its text is
+
+    def observe(event: Any) -> Any:
+        nonlocal type_before, name
+        observer.is_reading = False
         try:
-            if event.type == "content_block_delta":
-                index, delta = event.index, event.delta
-                if delta.type == "text_delta":
-                    text = delta.text
-                elif delta.type == "input_json_delta":
-                    kind, text = "tool_input", delta.partial_json
-                elif delta.type == "thinking_delta":
-                    kind, text = "thinking", delta.thinking
-        except AttributeError:
-            kind, index, text = _odd_delta(event)
-        if type(text) is str:
-            facts = observer.state.delta(kind, index, text, since, at)
-            if facts:
-                observer.tell(facts, at)
-        else:
-            _other_event(event, observer, since, at)
-    except Exception as error:  # noqa: BLE001
-        observing_failed("observe", observer, error)
-    return event
+            try:
+                fields = event.__dict__
+                delta = fields["delta"].__dict__
+                if (
+                    delta["type"] == type_before
+                    and fields["index"] == state.alike
+                    and fields["type"] == "content_block_delta"
+                    and type(text := delta[name]) is str
+                    and len(text) <= ASIDE_CHARS
+                ):
+                    state.last_chunk_at = clock()
+                    aside = state.aside
+                    aside.append(text)
+                    if len(aside) >= TAKEN_TOGETHER:
+                        observer.tell(state.take_aside(), state.last_at)
+                    return event
+            except (AttributeError, KeyError):
+                pass
+            if observer.gave_up:
+                type_before = ""
+            else:
+                type_before, name = _observe(event, observer, clock())
+        except Exception as error:  # noqa: BLE001
+            observing_failed("observe", observer, error)
+        return event
+
+    return observe
 
 
-def observe_and_record(event: Any, observer: Observer, since: float, at: float) -> Any:
+def recorder(observer: Observer) -> Callable[[Any], Any]:
     """The same, with a record of each chunk."""
-    previous_at = observer.state.last_chunk_at
-    observe(event, observer, since, at)
-    observer.record_chunk(previous_at)
-    return event
+    observe = watcher(observer)
+
+    def record(event: Any) -> Any:
+        previous_at = observer.state.last_chunk_at
+        observe(event)
+        observer.record_chunk(previous_at)
+        return event
+
+    return record
 
 
-def _odd_delta(event: Any) -> tuple[DeltaKind, object, object]:
-    """The kind, the index and the text of an event that lacks what its type says it has."""
-    delta = getattr(event, "delta", None) if getattr(event, "type", None) == "content_block_delta" else None
-    index = getattr(event, "index", None)
-    for kind, name in _TEXT_OF_DELTA.items():
-        if isinstance(text := getattr(delta, name, None), str):
-            return kind, index, text
-    return "text", index, None
+def _observe(event: Any, observer: Observer, at: float) -> tuple[str, str]:
+    """Any event. The type of its delta and where its text is, if it has one: what comes next is often like it."""
+    if getattr(event, "type", None) == "content_block_delta":
+        delta = getattr(event, "delta", None)
+        delta_type = getattr(delta, "type", None)
+        index = getattr(event, "index", None)
+        for kind, (its_type, name) in _DELTAS.items():
+            if isinstance(text := getattr(delta, name, None), str) and delta_type in {its_type, None}:
+                observer.tell(observer.state.delta(kind, index, text, at), at)
+                return its_type, name
+    _other_event(event, observer, at)
+    return "", ""
 
 
-def _other_event(event: Any, observer: Observer, since: float, at: float) -> None:
+def _other_event(event: Any, observer: Observer, at: float) -> None:
     """Whatever is no delta with content: a signature, a citation, something new or malformed, too."""
     event_type = getattr(event, "type", None)
     if event_type == "completion":
-        _completion(event, observer, since, at)
+        _completion(event, observer, at)
         return
-    observer.waited(since, at)
+    observer.heard(at)
     if event_type == "content_block_start":
         _content_block_start(event, observer, at)
     elif event_type == "content_block_stop":
@@ -260,13 +284,13 @@ def _stop_reason(stop_reason: str | None, usage: Usage, observer: Observer, at: 
         observer.attributes[semconv.ANTHROPIC_STOP_REASON] = stop_reason
 
 
-def _completion(event: Any, observer: Observer, since: float, at: float) -> None:
+def _completion(event: Any, observer: Observer, at: float) -> None:
     """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
     state = observer.state
     if not state.has_blocks:
         state.message_started(_typed(_field(event, "id"), str), _typed(_field(event, "model"), str), Usage(), at)
         observer.block_started(0, "text", at)
-    observer.tell(state.delta("text", 0, _typed(_field(event, "completion"), str) or "", since, at), at)
+    observer.tell(state.delta("text", 0, _typed(_field(event, "completion"), str) or "", at), at)
     stop_reason = _typed(_field(event, "stop_reason"), str)
     if stop_reason is not None:
         observer.block_stopped(0, at)

@@ -39,13 +39,15 @@ from .facts import (
     ToolCall,
     Usage,
 )
-from .pacing import SHORTEST_GAP, Pacing
+from .pacing import Pacing
 from .tool_input import Verdict
 
 LoopSearch = Literal["off", "exact", "drift"]
 """Which loops are looked for; `drift` is exact ones too."""
 
-_TAKEN_TOGETHER = 32
+TAKEN_TOGETHER = 32
+ASIDE_CHARS = 256  # so that what waits has 32 KiB at the most
+_TAKEN_APART = 8  # where the reader waits for each: what they show is not to be told late
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
 _WATCHED_BLOCKS_AT_MOST = 2
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
@@ -55,7 +57,13 @@ _PHASE_OF_BLOCK: Mapping[str, Phase] = {"text": "text", "thinking": "thinking", 
 class StreamState:
     """One stream, from the call to its end. The verbs take the time at which the event arrived.
 
-    Before each event that is no chunk, `waited` says since when the reader had waited for it; `delta` takes it itself.
+    `waited` says of each wait for bytes; the wait is over with the next event: a `delta`, or any other behind `heard`.
+
+    What a chunk costs is paid for each. So one of the same block and kind as the one before need not be a `delta`: if
+    it has no more than ASIDE_CHARS it may be put `aside`, and is taken with those that follow.
+
+    alike  the index of the block whose chunks, of the kind of the last, may be put aside; None: none may
+    aside  where to, with the time in `last_chunk_at`; `take_aside` when there are TAKEN_TOGETHER
     """
 
     __slots__ = (
@@ -69,6 +77,9 @@ class StreamState:
         "_first_chunk_at",
         "_first_text_at",
         "_first_wait",
+        "_gap",
+        "_gap_behind",
+        "_gap_since",
         "_last_block_is_empty_tool_call",
         "_loop",
         "_loops",
@@ -86,6 +97,8 @@ class StreamState:
         "_tool_calls_incomplete",
         "_tool_calls_invalid",
         "_usage",
+        "alike",
+        "aside",
         "last_chunk_at",
         "model",
         "started_at",
@@ -101,6 +114,11 @@ class StreamState:
         self.last_chunk_at: float | None = None
         self._first_text_at: float | None = None
         self._first_wait = 0.0
+        self.alike: int | None = None
+        self.aside: list[str] = []
+        self._gap = 0.0  # as of now; 0.0: nobody has waited since the last event
+        self._gap_since = started_at
+        self._gap_behind: float | None = None  # the last chunk before it
         self._pacing = Pacing()
         self._message_id: str | None = None
         self.model: str | None = None
@@ -126,11 +144,20 @@ class StreamState:
         """The response headers have come."""
         self._opened_at = self._event_at = at
 
-    def waited(self, since: float, at: float) -> tuple[Fact, ...]:
-        """The reader has waited for an event that is no chunk. What is to be told of it: a stall."""
-        gap = at - since
+    def waited(self, since: float, at: float) -> None:
+        """The reader has waited for bytes, which may be no event yet, or a ping, which is none."""
+        self._settle_gap()
+        if not self._gap:
+            self._gap_since = since
+        self._gap += at - since
+        if self._gap >= self._stall_seconds or len(self.aside) >= _TAKEN_APART:
+            self.alike = None
+
+    def heard(self) -> tuple[Fact, ...]:
+        """An event that is no chunk has come. What is to be told of the wait for it: a stall."""
+        gap = self._gap_ends()
         self._pacing.waited_between_chunks(gap, self.last_chunk_at)
-        return self._stall(gap, since) if gap >= self._stall_seconds else ()
+        return self._stall(gap)
 
     def message_started(self, message_id: str | None, model: str | None, usage: Usage, at: float) -> None:
         """The first counts: a proxy that starts a second message inside the stream does not change whose it is."""
@@ -150,6 +177,7 @@ class StreamState:
     ) -> tuple[Fact, ...]:
         """What is to be told: the block of the same index that was still open, and is cut by this one."""
         self._event_at = at
+        self.alike = None
         self._block_count += 1
         replaced = self._open_blocks.pop(index, None)
         facts = () if replaced is None else self._closed(replaced, at, complete=False)
@@ -164,18 +192,24 @@ class StreamState:
             self._tool_calls_incomplete += 1
         return facts
 
-    def delta(self, kind: DeltaKind, index: object, text: str, since: float, at: float) -> tuple[Fact, ...]:
-        """One chunk, for which the reader had waited since `since`. What is to be told of it: nearly always nothing.
-
-        Hot: a chunk that came together with the one before is put aside, and taken with those that follow.
-        """
+    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> tuple[Fact, ...]:
+        """One chunk, whatever came before it. What is to be told."""
+        gap = self._gap_ends()
+        self._pacing.waited(gap)
+        facts = self._stall(gap)
         block = self._block
-        if block.index != index or block.kind != kind or at - since >= SHORTEST_GAP:
-            return self._chunk_alone(kind, index, text, since, at)
+        if block.index != index:
+            block = self._block = self._open_block(index)
+        if block.kind != kind:
+            facts += self._kind_begins(block, kind, at)
+        self.alike = block.index
         self.last_chunk_at = at
-        pieces = block.pieces
-        pieces.append(text)
-        return () if len(pieces) < _TAKEN_TOGETHER else self._take(block, at)
+        block.pieces.append(text)
+        return facts + self._take(block, at)
+
+    def take_aside(self) -> tuple[Fact, ...]:
+        """What is to be told of the chunks that were put aside."""
+        return self._take(self._block, self.last_at)
 
     def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:
         """What is to be told: the block, if it is open."""
@@ -235,20 +269,6 @@ class StreamState:
 
     # --- deltas --------------------------------------------------------------------------------------------------
 
-    def _chunk_alone(self, kind: DeltaKind, index: object, text: str, since: float, at: float) -> tuple[Fact, ...]:
-        """One that was waited for, is the first of its block, or belongs to no open one."""
-        gap = at - since
-        self._pacing.waited(gap)
-        facts = self._stall(gap, since) if gap >= self._stall_seconds else ()
-        block = self._block
-        if block.index != index:
-            block = self._block = self._open_block(index)
-        if block.kind != kind:
-            facts += self._kind_begins(block, kind, at)
-        self.last_chunk_at = at
-        block.pieces.append(text)
-        return facts + self._take(block, at)
-
     def _kind_begins(self, block: OpenBlock, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
         """The first delta of a block, or of another kind in it."""
         facts = self._take(block, at) + self._watch_ends(block, at)
@@ -279,6 +299,7 @@ class StreamState:
         self._taking = True
         try:
             loop = block.take(at)
+            self.aside = self._block.pieces
         finally:
             self._taking = False
         return () if loop is None else (loop,)
@@ -290,24 +311,40 @@ class StreamState:
         self._loop = self._loop or loop
         return () if found is None else (found,)
 
-    def _stall(self, gap: float, since: float) -> tuple[Fact, ...]:
+    def _settle_gap(self) -> None:
+        """If a chunk that was put aside has ended it."""
+        if self._gap_behind != self.last_chunk_at:
+            self._gap_behind = self.last_chunk_at
+            self._pacing.waited(self._gap)
+            self._gap = 0.0
+
+    def _gap_ends(self) -> float:
+        """By an event that was not put aside."""
+        self._settle_gap()
+        gap, self._gap = self._gap, 0.0
+        return gap
+
+    def _stall(self, gap: float) -> tuple[Fact, ...]:
         """Silence before the first chunk is no stall."""
-        if self._first_chunk_at is None:
+        if gap < self._stall_seconds or self._first_chunk_at is None:
             return ()
         self._pacing.stalled(gap)
-        return (Stall(since - self.started_at, gap, self.phase),)
+        return (Stall(self._gap_since - self.started_at, gap, self.phase),)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
     def ended(self, ending: Ending, waiting_since: float | None = None) -> Summary:
         """Call once. What `ending` means follows from what has arrived: see the head of this module.
 
-        waiting_since  the reader was waiting for an event when the stream ended
+        waiting_since  the reader was waiting for bytes when the stream ended
         """
         phase = self.phase
         partial = self._is_partial
         ended_at = self.last_at if ending.at is None else ending.at
-        facts = () if waiting_since is None or waiting_since > ended_at else self.waited(waiting_since, ended_at)
+        self._settle_gap()
+        if waiting_since is not None and waiting_since <= ended_at:
+            self.waited(waiting_since, ended_at)
+        facts = self.heard() if self._gap and ending.at is not None else ()
         self._take(self._stray, ended_at)
         self._count(self._stray)
         for block in tuple(self._open_blocks.values()):
@@ -378,7 +415,7 @@ class StreamState:
         self._count(block)
         if self._first_chunk_at is None and _PHASE_OF_BLOCK.get(block.type) == "thinking":
             self._thought_unseen = True
-        self._block = self._stray
+        self._block, self.alike = self._stray, None
         self._last_block_is_empty_tool_call = False
         closed = block.closed(at, self.started_at, complete=complete)
         if closed.tool_call is not None:
