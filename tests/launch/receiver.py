@@ -1,7 +1,7 @@
 """An OTLP/HTTP receiver of the tests' own: takes what a real exporter sends, and keeps the spans."""
 
 import gzip
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -20,6 +20,10 @@ class ReceivedSpan:
     scope: str
     name: str
     attributes: Mapping[str, object]
+    span_id: bytes
+    parent_id: bytes
+    """Empty: it has no parent."""
+    events: Sequence[tuple[str, Mapping[str, object]]]
 
 
 class OtlpReceiver:
@@ -76,6 +80,9 @@ def _spans(body: bytes) -> Iterable[ReceivedSpan]:
                     scope=scope_spans.scope.name,
                     name=span.name,
                     attributes=_attributes(span.attributes),
+                    span_id=span.span_id,
+                    parent_id=span.parent_span_id,
+                    events=[(event.name, _attributes(event.attributes)) for event in span.events],
                 )
 
 

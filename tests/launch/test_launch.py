@@ -2,7 +2,6 @@
 
 import importlib.util
 import math
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +19,7 @@ from streamspan.demo.server import MessagesServer
 pytest.importorskip("opentelemetry.distro", reason="opentelemetry-instrument needs opentelemetry-distro")
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp-proto-http")
 
+from tests.launch.environment import calls, environment
 from tests.launch.receiver import OtlpReceiver, ReceivedSpan  # needs what may be missing
 
 PLAIN = (sys.executable,)
@@ -121,20 +121,8 @@ class Launchpad:
 
 @pytest.fixture
 def launchpad(server: MessagesServer, tmp_path: Path) -> Iterator[Launchpad]:
-    """The environment has nothing of this process that OpenTelemetry, the SDK or streamspan would read."""
-    read_by_others = ("OTEL_", "STREAMSPAN_", "ANTHROPIC_", "PYTEST_", "PYTHON")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(read_by_others)}
     with OtlpReceiver() as receiver:
-        environment = inherited | {
-            "ANTHROPIC_API_KEY": "none",
-            "ANTHROPIC_BASE_URL": server.url,
-            "NO_PROXY": "127.0.0.1",
-            "OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint,
-            "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
-            "OTEL_SERVICE_NAME": "hallo",
-            "PYTHONIOENCODING": "utf-8",
-        }
-        yield Launchpad(server, receiver, environment, tmp_path)
+        yield Launchpad(server, receiver, {**environment(receiver), **calls(server)}, tmp_path)
 
 
 def told(spans: Sequence[ReceivedSpan], names: Sequence[str]) -> list[dict[str, object]]:
