@@ -68,17 +68,17 @@ dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-das
 docs: .venv/dev.stamp ## write the generated parts of docs/; ARGS=--check only compares
 	@$(BIN)/python tools/docs.py $(ARGS)
 
-stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus; boards and alerts on it
+stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus, boards and alerts on it; the chat in Chromium
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
 	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
 	STREAMSPAN_CHROMIUM="$$($(PYTHON) tools/chromium.py)" && export STREAMSPAN_CHROMIUM && \
 	set -x && .venv-test/bin/pytest tests/stack $(ARGS)
 
-screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## draw the boards with Grafana's components into docs/images/
+screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## draw the boards with Grafana's components, and the chat, into docs/images/
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
 	STREAMSPAN_PROMETHEUS="$$($(PYTHON) tools/prometheus.py)" && export STREAMSPAN_PROMETHEUS && \
 	STREAMSPAN_CHROMIUM="$$($(PYTHON) tools/chromium.py)" && export STREAMSPAN_CHROMIUM && \
-	set -x && .venv-test/bin/python -m tests.stack.pictures
+	set -x && .venv-test/bin/python -m tests.stack.chat_picture && .venv-test/bin/python -m tests.stack.pictures
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 

@@ -104,7 +104,8 @@ def test_the_extras_are_the_documented_ones(metadata: Message) -> None:
 
 def test_the_source_archive_can_be_tested(source_archive: set[str]) -> None:
     """The source archive holds what `make test` needs."""
-    needed = {"Makefile", "LICENSE", "README.md", "pyproject.toml", "requirements/test.txt", "tests/test_layers.py"}
+    files = {"Makefile", "LICENSE", "README.md", "pyproject.toml", "requirements/test.txt", "tests/test_layers.py"}
+    needed = files | {"examples/README.md", "examples/fastapi_chat/page.html"}
 
     assert needed - source_archive == set()
 
