@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .demo import command as demo
+from .doctor import command as doctor
 
 PACKAGES_OF_EXTRAS = {"anthropic", "opentelemetry", "rich"}
 """By their top package."""
@@ -31,6 +32,7 @@ class Command:
 
 COMMANDS = {
     "demo": Command("play streams that end well and badly, and draw them", demo.add_options, demo.run, extra="demo"),
+    "doctor": Command("say what stands between streams and their telemetry", doctor.add_options, doctor.run, None),
 }
 
 

@@ -27,9 +27,13 @@ class ReceivedSpan:
 
 
 class OtlpReceiver:
-    """Listens on a free port of 127.0.0.1 from the start to the end of its `with` block."""
+    """Listens on a free port of 127.0.0.1 from the start to the end of its `with` block.
 
-    def __init__(self) -> None:
+    status  what it answers with
+    """
+
+    def __init__(self, status: int = 200) -> None:
+        self._status = status
         self.spans: list[ReceivedSpan] = []
         """In the order in which they came."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
@@ -58,7 +62,7 @@ class OtlpReceiver:
                 if self.path == "/v1/traces":
                     receiver.spans.extend(_spans(body))
                 # The empty answer is the message of a full success, for every signal.
-                self.send_response(200)
+                self.send_response(receiver._status)  # its own class
                 self.send_header("content-type", "application/x-protobuf")
                 self.send_header("content-length", "0")
                 self.end_headers()

@@ -1,0 +1,109 @@
+"""One test span, sent through the exporter of traces that the environment sets up, as an application's would be."""
+
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from .endpoint import PREFIX
+from .export import exporters, failure_to_load, is_set_up_by_file
+from .finding import Environment, Finding, one_line
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+    from opentelemetry.sdk.trace.export import SpanExporter
+
+SPAN_NAME = "streamspan doctor"
+CHECK = "export.send"
+
+
+def send(environment: Environment) -> Iterator[Finding]:
+    """For an environment whose exporter of traces has been found to be right."""
+    if is_set_up_by_file(environment):
+        yield Finding(CHECK, "problem", "no test span is sent: it would go by variables, not by OTEL_CONFIG_FILE")
+        return
+    try:
+        named = exporters("traces", environment)
+    except ValueError:
+        named = []
+    sendable = [one for one in named if failure_to_load(one, environment) is None]
+    if not sendable:
+        text = "no test span is sent: the environment sets up no exporter for traces that can be used"
+        yield Finding(CHECK, "problem", text, "export OTEL_TRACES_EXPORTER=otlp")
+    for one in sendable:
+        point = one.entry_point()
+        if point:
+            yield sent(point.load(), environment)
+
+
+def sent(exporter_type: "type[SpanExporter]", environment: Environment) -> Finding:
+    """Sends one span, whatever the sampler of the application says."""
+    from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: PLC0415  # not in a bare install
+    from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: PLC0415
+
+    provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
+    span = provider.get_tracer("streamspan", version("streamspan")).start_span(SPAN_NAME)
+    span.end()
+    if not isinstance(span, ReadableSpan):
+        return Finding(CHECK, "problem", "no test span is sent: the SDK is switched off", "unset OTEL_SDK_DISABLED")
+    with heard() as told:
+        failure = failure_to_export(exporter_type, span)
+    if failure is None:
+        service = span.resource.attributes.get("service.name")
+        trace_id = f"{span.get_span_context().trace_id:032x}"
+        text = f"a test span was accepted: {SPAN_NAME!r}, service.name {service!r}, trace {trace_id}"
+        return Finding(CHECK, "ok", text)
+    reason = without_secrets(" ".join([*told[:1], failure]), environment)
+    return Finding(CHECK, "problem", f"the test span was not accepted: {reason}")
+
+
+def failure_to_export(exporter_type: "type[SpanExporter]", span: "ReadableSpan") -> str | None:
+    from opentelemetry.sdk.trace.export import SpanExportResult  # noqa: PLC0415  # not in a bare install
+
+    try:
+        exporter = exporter_type()
+        try:
+            result = exporter.export([span])
+        finally:
+            exporter.shutdown()
+    except Exception as error:  # noqa: BLE001  # what is wrong with it is what is asked for
+        return one_line(error)
+    return None if result is SpanExportResult.SUCCESS else ""
+
+
+@contextmanager
+def heard() -> Generator[list[str]]:
+    """What OpenTelemetry logs meanwhile, in the place of where it would be written."""
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    logger, listener = logging.getLogger("opentelemetry"), Listener()
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(listener)
+    try:
+        yield told
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagated
+
+
+def without_secrets(text: str, environment: Environment) -> str:
+    for secret in sorted(secrets(environment), key=len, reverse=True):
+        text = text.replace(secret, "***")
+    return text
+
+
+def secrets(environment: Environment) -> set[str]:
+    """Values of headers, and what addresses hold besides host and path."""
+    found: set[str] = set()
+    for variable, value in environment.items():
+        if variable.startswith(PREFIX) and variable.endswith("HEADERS"):
+            found |= {item.partition("=")[2].strip() for item in value.split(",")}
+        elif variable.upper().endswith(("ENDPOINT", "_PROXY")):
+            found |= {value.rpartition("@")[0].rpartition("//")[2], value.partition("?")[2]}
+    return {form for secret in found if secret for form in (secret, unquote(secret))}

@@ -1,0 +1,139 @@
+"""What the environment switches off or changes."""
+
+from collections.abc import Iterator
+from difflib import get_close_matches
+from importlib import import_module
+from importlib.metadata import entry_points
+from importlib.util import find_spec
+from pathlib import Path
+
+from streamspan.config import SETTINGS
+
+from .finding import Environment, Finding, import_failure, without
+from .seam import DISABLED, OUR_NAME
+
+OURS = {setting.environment: setting for setting in SETTINGS.values() if setting.environment}
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+SAMPLER = "OTEL_TRACES_SAMPLER"
+EVENTS_LIMIT = "OTEL_SPAN_EVENT_COUNT_LIMIT"
+LOW = {
+    "OTEL_ATTRIBUTE_COUNT_LIMIT": 80,
+    "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": 80,
+    "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": 10,
+    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": 64,
+    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": 64,
+}
+"""What cuts our spans: more attributes than they ever have, and longer than a model's name or an id."""
+
+
+def switched_off(environment: Environment) -> Iterator[Finding]:
+    if is_true(environment, "OTEL_SDK_DISABLED"):
+        text = "OTEL_SDK_DISABLED=true: no spans and no metrics at all"
+        yield Finding("settings.OTEL_SDK_DISABLED", "problem", text, "unset OTEL_SDK_DISABLED")
+    words = {word.strip() for word in environment.get(DISABLED, "").split(",")}
+    for word in sorted(words & {OUR_NAME, "*"}):
+        text = f"{DISABLED} has {word}: opentelemetry-instrument does not start streamspan"
+        yield Finding(f"settings.{DISABLED}", "problem", text, without(DISABLED, word, environment))
+
+
+def is_true(environment: Environment, variable: str) -> bool:
+    return environment.get(variable, "").strip().lower() == "true"
+
+
+def sampler(environment: Environment) -> Iterator[Finding]:
+    name = environment.get(SAMPLER, "").strip()
+    kind = name.removeprefix("parentbased_")
+    share = 1.0
+    if kind == "always_off":
+        share = 0.0
+    elif kind == "traceidratio":
+        try:
+            share = float(environment.get(f"{SAMPLER}_ARG", ""))
+        except ValueError:
+            text = f"{SAMPLER}_ARG is no number, so {name} keeps every trace"
+            yield Finding(f"settings.{SAMPLER}", "warning", text, f"export {SAMPLER}_ARG=0.1")
+    elif name and not entry_points(group="opentelemetry_traces_sampler", name=name):
+        text = f"{SAMPLER}={name}: no sampler of this name is installed, so every trace is kept"
+        yield Finding(f"settings.{SAMPLER}", "warning", text, f"unset {SAMPLER}")
+    if share == 0:
+        text = f"{SAMPLER}={name} drops every trace that begins here; metrics do not depend on it"
+        yield Finding(f"settings.{SAMPLER}", "problem", text, f"unset {SAMPLER}")
+    elif share < 1:
+        text = f"{SAMPLER}={name} keeps {share:.2%} of the traces that begin here; metrics do not depend on it"
+        yield Finding(f"settings.{SAMPLER}", "note", text)
+
+
+def limits(environment: Environment) -> Iterator[Finding]:
+    """Of the OpenTelemetry SDK. One that is no number lets it fail to start."""
+    for variable, least in {EVENTS_LIMIT: most_events(environment), **LOW}.items():
+        text = environment.get(variable, "").strip().lower()
+        if variable not in environment or text == "unset":
+            continue
+        if not text.isdecimal():
+            text = f"{variable} must be a whole number, 0 or more: the OpenTelemetry SDK does not start"
+            yield Finding(f"settings.{variable}", "problem", text, f"unset {variable}")
+        elif int(text) < least:
+            lost = "the first events of a long stream are lost" if variable == EVENTS_LIMIT else "our spans are cut"
+            better = f"export STREAMSPAN_MAX_EVENTS={text}" if variable == EVENTS_LIMIT else f"unset {variable}"
+            yield Finding(f"settings.{variable}", "warning", f"{variable}={text}: {lost}", better)
+
+
+def most_events(environment: Environment) -> int:
+    setting = SETTINGS["max_events"]
+    try:
+        return int(setting.kind.parsed(environment.get(str(setting.environment)) or setting.default))
+    except ValueError:
+        return int(setting.default)
+
+
+def of_streamspan(environment: Environment) -> Iterator[Finding]:
+    for variable in sorted(environment):
+        text = environment[variable].strip()
+        if variable in OURS and text:
+            yield of_ours(variable, text)
+        elif variable.startswith("STREAMSPAN_") and variable not in OURS:
+            close = get_close_matches(variable, OURS, n=1, cutoff=0.85)
+            meant = f"; {close[0]} is one" if close else ""
+            text = f"{variable} is no setting of streamspan{meant}"
+            yield Finding(f"settings.{variable}", "warning", text, f"unset {variable}")
+
+
+def of_ours(variable: str, text: str) -> Finding:
+    setting = OURS[variable]
+    try:
+        setting.kind.parsed(text)
+    except ValueError as error:
+        text = f"{variable}={text!r} {error}; {setting.default!r} is used"
+        return Finding(f"settings.{variable}", "warning", text, f"unset {variable}")
+    return Finding(f"settings.{variable}", "note", f"{variable}={text}")
+
+
+def content(environment: Environment) -> Iterator[Finding]:
+    """Whether prompts and answers are recorded, by us or by the SDK in its own spans."""
+    if CONTENT not in OURS and environment.get(CONTENT, "").strip():
+        yield Finding(f"settings.{CONTENT}", "note", f"{CONTENT}={environment[CONTENT]}: streamspan records no content")
+    mode = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
+    if environment.get(mode, "").lower() == "content":
+        text = f"{mode}=content: the SDK's own spans of plain calls hold prompts and answers"
+        yield Finding(f"settings.{mode}", "note", text)
+
+
+def config_file(environment: Environment) -> Iterator[Finding]:
+    """OpenTelemetry's configuration file, which takes the place of its other variables."""
+    path = environment.get("OTEL_CONFIG_FILE", "")
+    if not path or import_failure("opentelemetry.sdk._configuration"):
+        return
+    if not hasattr(import_module("opentelemetry.sdk._configuration"), "OTEL_CONFIG_FILE"):
+        text = "this OpenTelemetry SDK does not read OTEL_CONFIG_FILE"
+        yield Finding("settings.OTEL_CONFIG_FILE", "warning", text, "pip install --upgrade opentelemetry-sdk")
+        return
+    check = "settings.OTEL_CONFIG_FILE"
+    if not find_spec("opentelemetry.configuration"):
+        text = "OTEL_CONFIG_FILE is set and the package that reads it is missing: the OpenTelemetry SDK does not start"
+        yield Finding(check, "problem", text, "pip install opentelemetry-configuration")
+    elif not Path(path).is_file():
+        text = "OTEL_CONFIG_FILE names no file: the OpenTelemetry SDK does not start"
+        yield Finding(check, "problem", text, "unset OTEL_CONFIG_FILE")
+    else:
+        text = "OTEL_CONFIG_FILE sets up the SDK in the place of its other variables; what it says is not looked at"
+        yield Finding(check, "note", text)
