@@ -253,6 +253,28 @@ def test_loop_begins_before_a_glitch() -> None:
     assert (found.start, found.period) == (len(LEAD), len(SENTENCE))
 
 
+@pytest.mark.parametrize(
+    ("first", "between"),
+    [(PARAGRAPH[:250], "\n\n"), (PARAGRAPH, PARAGRAPH.upper()), ("", "")],
+    ids=["cut off", "one cycle apart", "none"],
+)
+def test_first_cycle_may_stand_alone(first: str, between: str) -> None:
+    """The loop began with a cycle that was cut off, or that other text as long as a cycle follows."""
+    found = found_in_one(LEAD + first + between + PARAGRAPH * 4, drift=False)
+
+    assert found is not None
+    assert (found.start, found.period) == (len(LEAD.rstrip()), len(PARAGRAPH))
+
+
+@pytest.mark.parametrize("before", [PARAGRAPH + OTHER * 3, PARAGRAPH[:120] + OTHER], ids=["far away", "a few words"])
+def test_what_was_said_before_is_no_cycle(before: str) -> None:
+    """The loop has not begun where its words were said long before it, or only the first of them."""
+    found = found_in_one(before + PARAGRAPH * 4, drift=False)
+
+    assert found is not None
+    assert found.start == len(before.rstrip())
+
+
 def test_drift_has_the_period_of_the_text() -> None:
     """The period of a drifting loop is counted in the text, not in its letters."""
     found = found_in_one(LEAD + COUNTING)

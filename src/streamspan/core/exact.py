@@ -116,14 +116,17 @@ class ExactSearch:
         return base + start, self.period
 
     def _first_said(self, text: str, start: int, low: int) -> int:
-        """Where the loop began: `start`, or in front of a glitch where two cycles were said before."""
+        """Where the loop began: `start`, or in front of glitches. Half a cycle there is enough: it may be cut off."""
         period = self.period
+        reach = period + max(period, GLITCH)
         for _ in range(GLITCHES):
-            said = text[start : start + period]
-            where = text.rfind(said, max(start - period - GLITCH, low), start)
+            # The first chars of the run may belong to the glitch.
+            half = start + period // 8
+            where = text.rfind(text[half : half + period // 2], max(start - reach, low), start)
             if where < 0:
                 break
-            start = where - common_suffix(text, where + period, period, low)
+            start = where - common_suffix(text, half, half - where, low)
+            start -= common_suffix(text, start + period, period, low)
         return start
 
 
