@@ -183,7 +183,7 @@ def stammer(chance: random.Random) -> Case:
     unit = chance.choice(["..\n", "c_f_", "\\c\n", "class_", "</i>", "S_T_"])
     lead = prose(chance, chance.choice([100, 1_500, 14_000]))
     text = unit * 6 + "".join(unit[: chance.randint(1, 3) if chance.random() < 0.04 else None] for _ in range(300))
-    return Case("stammer", "drift", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit=""))
+    return Case("stammer", "degenerate", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit=""))
 
 
 def degenerating_text(kind: str, chance: random.Random) -> Case:

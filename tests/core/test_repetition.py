@@ -228,14 +228,15 @@ def test_loop_that_changes_is_a_drift(name: str) -> None:
     assert (found.kind, abs(found.start - len(LEAD)) < found.period) == ("drift", True)
 
 
-def test_stammer_is_a_drift() -> None:
+@pytest.mark.parametrize("drift", [False, True])
+def test_stammer_is_a_loop(drift: bool) -> None:
     """A few signs that come back and back with glitches are a loop, found without delay and from about their first."""
-    detector = RepetitionDetector()
+    detector = RepetitionDetector(drift=drift)
     text = LEAD + STAMMER
 
     fed, found = next((fed, found) for fed, char in enumerate(text, start=1) if (found := detector.feed(char)))
 
-    assert (found.kind, found.period, abs(found.start - len(LEAD)) < 100) == ("drift", 4, True)
+    assert (found.kind, found.period, abs(found.start - len(LEAD)) < 100) == ("exact", 4, True)
     assert fed - len(LEAD) < 2 * 320
 
 

@@ -5,7 +5,7 @@ One detector watches one channel of one content block: text, thinking or tool in
     unit     the text that comes back; its length is the *period*
     run      a stretch of text in which every char equals the one a period earlier
     cycle    one copy of the unit: a run of 3 periods has 3 cycles
-    loop     a run (`exact`) or a stretch of nearly equal cycles (`drift`) that is too long to be meant
+    loop     a run or a stammer (`exact`), or a stretch of nearly equal cycles (`drift`), that is too long to be meant
     step     one of the char positions, STEP apart, at which the detector looks
 
 Its rules:
@@ -20,8 +20,8 @@ Its rules:
 3.  `drift.py`: at every second step, and at every one while it suspects a loop, the text is looked at again
     without its case, digits, punctuation and blanks. So a loop that counts or that wavers in its spelling is
     exact again.
-4.  `stammer.py`: there too, the last chars may be a few signs that come back and back, with glitches. Nothing
-    else would see them, because they have neither words nor a long run.
+4.  `stammer.py`: at every second step the last chars may be a few signs that come back and back, with glitches.
+    Nothing else would see them, because they have neither words nor a long run.
 5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
     two cycles is a glitch while it is short.
 
@@ -173,19 +173,20 @@ class RepetitionDetector:
         if drift:
             if depth > NEAREST or drift.suspects or at == drift.due:
                 drift.read(text, base, at)
-                # A run of two cycles will be an exact loop or nothing, and one longer than a step is no stammer.
-                exact_chars = exact.chars(at)
-                if drift.suspects and not exact_chars and (run := drift.look(text, base, at)):
+                # A run of two cycles will be an exact loop or nothing.
+                if drift.suspects and not exact.chars(at) and (run := drift.look(text, base, at)):
                     self._set_found(run, drift, at)
-                elif exact_chars < STEP and (run := STAMMER.look(text, base, at)):
-                    self._set_found(run, STAMMER, at)
+                    return next_look
             if at < drift.due < next_look:
                 next_look = drift.due
+        # A run that is longer than a step is no stammer.
+        if depth > NEAREST and (run := STAMMER.look(text, base, at)) and exact.chars(at) < STEP:
+            self._set_found(run, STAMMER, at)
         return next_look
 
     def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | StammerSearch, at: int) -> None:
         start, period = run
-        kind: Kind = "exact" if search is self._exact else "drift"
+        kind: Kind = "drift" if search is self._drift else "exact"
         self._found = Repetition(start, period, (at - start) // period, at - start, kind)
         self._found_by = search
         self._loop_end = at

@@ -11,7 +11,7 @@ from operator import eq
 
 from .exact import common_suffix, is_blob
 
-# A sign is the last few chars, and their nearest copy is at most so far away.
+# A sign is so many chars, and it comes back at the latest after so many.
 SIGN = 3
 LONGEST_PERIOD = 12
 STRETCH = 320
@@ -22,8 +22,8 @@ SIGNS = 12
 # The share of the chars that equal those a period earlier.
 ALIKE = 0.86
 # It began where fewer of as many chars do.
-BEGINNING = 40
-BEGUN = 0.6
+BEGINNING = 24
+BEGUN = 0.5
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
@@ -38,34 +38,35 @@ class StammerSearch:
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         """Start and period of the stammer that reaches `at`."""
         end = at - base
-        start = end - STRETCH
-        if start < 0:
+        newest = end - GLITCHLESS
+        where = text.rfind(text[newest:end], newest - LONGEST_PERIOD, end - SIGN)
+        if where < 0 or not _comes_back(text, end):
             return None
-        sign = text[end - SIGN : end]
-        where = text.rfind(sign, end - SIGN - LONGEST_PERIOD, end - SIGN)
-        if where < 0 or text.count(sign, start, end) * LONGEST_PERIOD < STRETCH:
-            return None
-        period = end - SIGN - where
-        if text[end - GLITCHLESS : end] != text[end - GLITCHLESS - period : end - period]:
-            return None
-        if _is_meant(text[start:end], sign) or _likeness(text, start, end, period) < ALIKE:
+        start, period = end - STRETCH, newest - where
+        if _is_meant(text[start:end]) or _likeness(text, start, end, period) < ALIKE:
             return None
         # The look before this one came a stretch earlier.
-        low = max(end - 2 * STRETCH, 0)
+        low = max(start - STRETCH, 0)
         while start >= low + BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
             start -= BEGINNING
         return base + start - common_suffix(text, start + period, period, low), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
-        return at if self.look(text, base, at) else loop_end
+        return at if _comes_back(text, at - base) else loop_end
 
 
-def _is_meant(said: str, sign: str) -> bool:
+def _comes_back(text: str, end: int) -> bool:
+    """The last sign does, all over the stretch."""
+    start = end - STRETCH
+    return start >= 0 and text.count(text[end - SIGN : end], start, end) * LONGEST_PERIOD >= STRETCH
+
+
+def _is_meant(said: str) -> bool:
     """A table, numbers, a rule or a leader, binary data."""
     return (
-        len(set(said)) > SIGNS
-        or max(map(said.count, sign)) > COMMONEST * STRETCH
-        or _COLUMNS.search(said) is not None
+        _COLUMNS.search(said) is not None
+        or max(map(said.count, said[-SIGN:])) > COMMONEST * STRETCH
+        or len(set(said)) > SIGNS
         or is_blob(said.replace("\n", ""))
     )
 
