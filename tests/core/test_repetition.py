@@ -276,6 +276,15 @@ def test_what_was_said_before_is_no_cycle(before: str) -> None:
     assert found.start == len(before.rstrip())
 
 
+def test_unit_may_repeat_itself() -> None:
+    """A sentence that comes twice in every cycle does not hide a drift, nor its period."""
+    unit = OTHER[:86] + SENTENCE + OTHER[87:173] + SENTENCE
+    found = found_in_one(LEAD + (unit + unit.upper()) * 4)
+
+    assert found is not None
+    assert (found.kind, found.count, abs(found.period - len(unit)) <= 2) == ("drift", 3, True)
+
+
 def test_drift_has_the_period_of_the_text() -> None:
     """The period of a drifting loop is counted in the text, not in its letters."""
     found = found_in_one(LEAD + COUNTING)

@@ -140,13 +140,18 @@ class DriftSearch:
             end = self.next_probe - base
             start = end - PROBE
             self.next_probe += PROBE
-            where = letters.rfind(letters[start:end], max(start - FARTHEST_HOP, 0), end - 1)
+            probe = letters[start:end]
+            where = letters.rfind(probe, max(start - FARTHEST_HOP, 0), end - 1)
             if where >= 0:
                 hop = start - where
                 self.hops += 1
                 self.hops_sum += hop
-                self.equal_hops += 10 * abs(hop - self.last_hop) <= hop
-                self.last_hop = hop
+                # A nearer copy may be a repeat inside the unit.
+                if letters.startswith(probe, start - self.last_hop):
+                    self.equal_hops += 1
+                else:
+                    self.equal_hops += 10 * abs(hop - self.last_hop) <= hop
+                    self.last_hop = hop
             else:
                 self.misses += 1
             if self.misses > 1 + self.hops // 6 or 2 * self.equal_hops + 2 < self.hops:
@@ -161,13 +166,11 @@ class DriftSearch:
     def _cycles_needed(self, hop: int) -> int:
         """Three, as of a sentence, and more the less the cycles have in common.
 
-        Cycles that are cut short make the hops vary; a fresh word in every cycle is missed; and a short cycle
-        is the line of a list or a log as well.
+        A fresh word in every cycle is missed; and a short cycle is the line of a list or a log as well.
         """
-        truncated = 10 * self.equal_hops < 9 * self.hops
         changing = self.misses > min(self.hops // 10, 2)
         short = hop < SHORT_HOP
-        return 3 + truncated + 4 * changing + 5 * short
+        return 3 + 4 * changing + 5 * short
 
     def _copies(self, hop: int) -> tuple[int, int]:
         """The first letter of the loop and the letters of a cycle, from what some probes say of their copies.
@@ -186,6 +189,9 @@ class DriftSearch:
             if copies:
                 cycle = min(cycle, (newest - copy) // copies)
                 first = min(first, copy - common_suffix(letters, second, second - copy, 0))
+        # A probe that the unit has twice knows of more copies; but then there was one a cycle away as well.
+        if 20 * self.equal_hops >= 19 * self.hops:
+            cycle = self.last_hop
         return self.base + first, cycle
 
     def _char_of(self, letter: int) -> int:
