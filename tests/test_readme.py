@@ -47,3 +47,13 @@ def test_the_handle() -> None:
     assert '"llm_stream.abort.reason": "too_long"' in printed
     assert '"name": "answer.limit"' in printed
     assert "Snapshot(ended=True, outcome='aborted', abort_reason='too_long'" in printed
+
+
+def test_the_callback() -> None:
+    """A newcomer who pastes its second block sees how the story is given up, and why on the span."""
+    sentences = "And then they went home again. " * 40
+    printed = printed_by(code_blocks("python", ROOT / "docs" / "handle.md")[1], sentences)
+
+    assert "Gave up: " in printed
+    assert "times the same 31 characters" in printed
+    assert '"llm_stream.abort.reason": "looping"' in printed

@@ -11,9 +11,12 @@ import logging
 import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
+from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, TypeVar, get_args
 
+from .core.facts import Loop, Stall
 from .core.stream import LoopSearch
+from .handle import StreamHandle
 
 _log = logging.getLogger(__name__)
 
@@ -105,6 +108,11 @@ def _switch(given: object) -> bool | None:
     return {"true": True, "false": False}.get(str(given).lower())
 
 
+def _callback(given: object) -> Callable[..., object] | None:
+    return given if callable(given) and not iscoroutinefunction(given) else None
+
+
+CALLBACK: Kind[Any] = Kind("a function, and no coroutine function", _callback)
 WHOLE_NUMBER = Kind("a whole number, 0 or more", _whole_number)
 SECONDS = Kind("a number of seconds, more than 0", _seconds)
 SWITCH = Kind("`true` or `false`", _switch)
@@ -159,6 +167,18 @@ class Config:
         False,
         "record `gen_ai.client.operation.time_per_output_chunk`: a record for each chunk costs ten times what all "
         "else costs",
+    )
+    on_repetition: Callable[[StreamHandle, Loop], object] | None = _setting(
+        None,
+        CALLBACK,
+        None,
+        "is called with the handle of a stream and the loop that was found in it: see [handle.md](handle.md)",
+    )
+    on_stall: Callable[[StreamHandle, Stall], object] | None = _setting(
+        None,
+        CALLBACK,
+        None,
+        "is called with the handle of a stream and the stall, once that is over: see [handle.md](handle.md)",
     )
 
     def __post_init__(self) -> None:

@@ -26,6 +26,9 @@ R = TypeVar("R")
 
 
 class Observed(Protocol):
+    """`raised`: the id of an exception of the application's own, which is on its way to the reader."""
+
+    raised: int | None
     failure_count: int
     gave_up: bool
 
@@ -46,6 +49,8 @@ def contained(function: Callable[P, R]) -> Callable[P, R | None]:
 
 def observing_failed(where: str, observed: Observed, error: Exception) -> None:
     """For the one function that runs for every event, and so contains its failures itself."""
+    if id(error) == observed.raised:
+        raise error
     observed.failure_count += 1
     observed.gave_up = observed.failure_count >= _FAILURES_AT_MOST
     _count(where, error)

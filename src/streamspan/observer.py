@@ -25,10 +25,11 @@ from types import FrameType
 
 from . import telemetry
 from .config import Config
-from .core.facts import AttributeValue, ContentBlock, Ending, Fact, FirstToken, Loop, Note, Summary
+from .core.facts import AttributeValue, ContentBlock, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
 from .core.stream import StreamState
 from .events import Told
 from .guard import contained
+from .handle import StreamHandle
 from .metrics import Metrics
 
 open_streams: set["Observer"] = set()
@@ -50,12 +51,14 @@ class Observer:
     is_read        the events are being read, or have been
     records_chunks each chunk goes to a metric of its own
     reads_bytes    the application reads the bytes of the body itself
+    raised         the id of what a callback of the application raised, which is on its way to the reader
     gave_up        observing has failed too often to go on
     handled_at_start  which exception the application handled when it made the call
     torn_at        when the body was closed while the reader waited; None: it was not
     """
 
     __slots__ = (
+        "_config",
         "_counting",
         "_ended",
         "_events_dropped",
@@ -74,6 +77,7 @@ class Observer:
         "is_reading",
         "labels",
         "loop",
+        "raised",
         "reads_bytes",
         "records_chunks",
         "span",
@@ -86,6 +90,7 @@ class Observer:
         finish_waiting_ends()
         self._started_ns = time.time_ns()
         self._source = source
+        self._config = config
         self.labels = source.metrics.labels(call.attributes)
         self.state = StreamState(time.perf_counter(), stall_seconds=config.stall_seconds, loops=config.repetition)
         self.span = source.span(call, self._started_ns)
@@ -98,6 +103,7 @@ class Observer:
         self.reads_bytes = False
         self.torn_at: float | None = None
         self.handled_at_start: tuple[object, ...] = ()
+        self.raised: int | None = None
         self.failure_count = 0
         self.gave_up = False
         self.records_chunks = config.time_per_output_chunk
@@ -183,6 +189,27 @@ class Observer:
     def span_identity(self) -> tuple[str | None, str | None]:
         return telemetry.identity(self.span)
 
+    def _call_back(self, fact: Fact) -> None:
+        """As the application asked. It may end the stream in there, and what it raises is for its reader."""
+        callback = None if self._ended else self._callback(fact)
+        if callback is None:
+            return
+        try:
+            try:
+                callback()
+            except (StopIteration, StopAsyncIteration) as error:  # which a reader would take for the end of the stream
+                raise RuntimeError(f"a callback raised {type(error).__name__}") from error
+        except BaseException as error:
+            self.raised = id(error)
+            raise
+
+    def _callback(self, fact: Fact) -> Callable[[], object] | None:
+        if isinstance(fact, Loop) and self._config.on_repetition is not None:
+            return partial(self._config.on_repetition, StreamHandle(self), fact)
+        if isinstance(fact, Stall) and self._config.on_stall is not None:
+            return partial(self._config.on_stall, StreamHandle(self), fact)
+        return None
+
     # --- the end -------------------------------------------------------------------------------------------------
 
     def end(self, ending: Ending) -> None:
@@ -249,6 +276,8 @@ class Observer:
             self._add_event(fact, at, reserved=reserved, ending=ending)
             if isinstance(fact, ContentBlock) and fact.tool_call is not None:
                 self._add_event(fact.tool_call, at, ending=ending)
+        for fact in () if ending else facts:
+            self._call_back(fact)
 
     def _add_event(self, fact: Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
         """Nothing is added once the stream has ended, but by its ending."""

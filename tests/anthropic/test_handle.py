@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 import threading
 import weakref
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator, Mapping, Sequence
@@ -647,7 +648,16 @@ def read_to_the_end(stream: Any) -> None:
         pass
 
 
-@pytest.mark.usefixtures("instrumented")
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns after 10 us instead of 5 ms."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
+
+
+@pytest.mark.usefixtures("instrumented", "quick_switches")
 def test_other_threads_ask_while_one_reads(client: Anthropic, server: MessagesServer) -> None:
     """To every thread, chars and chunks only ever grow while the stream is read, up to what was sent."""
     blocks = [wire.text_block(index, "abcdefgh" * 40, size=2) for index in range(20)]

@@ -115,6 +115,11 @@ def left_by_close(observer: Observer) -> Ending:
     return Ending("reader_left", time.perf_counter(), reason)
 
 
+def left_by_callback(error: BaseException) -> Ending:
+    """A callback of the application raised `error`, which its reader gets."""
+    return Ending("reader_left", time.perf_counter(), translate.abort_reason(error))
+
+
 def identity(error: BaseException | None) -> tuple[object, ...]:
     """Without a reference. The id alone may be another exception's by now."""
     return () if error is None else (id(error), type(error), id(error.__traceback__))

@@ -26,7 +26,17 @@ from streamspan.guard import contained
 from streamspan.observer import Observer
 
 from . import translate
-from .body import LOST, Body, close_unless_finalized, end_by_error, end_reading, identity, left_by_close, observer_of
+from .body import (
+    LOST,
+    Body,
+    close_unless_finalized,
+    end_by_error,
+    end_reading,
+    identity,
+    left_by_callback,
+    left_by_close,
+    observer_of,
+)
 from .native import start_api_call_span, taken_over
 
 _log = logging.getLogger(__name__)
@@ -250,7 +260,11 @@ def _read(events: Generator[Any, None, None], response: Any) -> Generator[Any, N
             events.close()
         raise
     except BaseException as error:
-        end_reading(observer, error)
+        if id(error) == observer.raised:
+            with observer.leaving(left_by_callback(error)):
+                events.close()
+        else:
+            end_reading(observer, error)
         raise
     observer.end(Ending("body_end", time.perf_counter(), error_type=translate.TRUNCATED_ERROR_TYPE))
 
@@ -277,7 +291,11 @@ async def _read_async(events: AsyncGenerator[Any, None], response: Any) -> Async
             await close_unless_finalized(events)
         raise
     except BaseException as error:
-        end_reading(observer, error)
+        if id(error) == observer.raised:
+            with observer.leaving(left_by_callback(error)):
+                await close_unless_finalized(events)
+        else:
+            end_reading(observer, error)
         raise
     observer.end(Ending("body_end", time.perf_counter(), error_type=translate.TRUNCATED_ERROR_TYPE))
 

@@ -154,14 +154,16 @@ class OpenBlock:
 
     def so_far(self) -> tuple[int, int]:
         """Its chunks, and its chars of the last kind, with those put aside. May be asked from any thread."""
-        pieces, chunk_count, chars, kind_from = self.pieces, self.chunk_count, self.chars, self._kind_from
+        pieces, chunk_count, chars, kind_from = [*self.pieces], self.chunk_count, self.chars, self._kind_from
         return chunk_count + len(pieces), chars - kind_from + len("".join(pieces))
 
     def take(self, at: float) -> Loop | None:
         """Take the pieces; the last came at `at`. The loop, if they make one."""
         text = "".join(self.pieces)
         chunk_count, chars = self.chunk_count + len(self.pieces), self.chars + len(text)
-        self.pieces, self.chunk_count, self.chars = [], chunk_count, chars  # no call between: `so_far` sees all or none
+        # No call from here to the last, so that no other thread runs in between and counts them twice or not at all.
+        del self.pieces[:]
+        self.chunk_count, self.chars = chunk_count, chars
         if self._tool_input is not None:
             self._tool_input.feed(text)
         if self._watch is None:
