@@ -1,25 +1,18 @@
 """Writes the generated parts of docs/ from the installed package: `make docs`; `--check` only compares.
 
-A page is written between its two marker lines; the rest of it is written by hand.
+docs/configuration.md is written by hand but for what is between its two marker lines.
 """
 
 import sys
 from pathlib import Path
 
+import schema_page
+from schema_page import code, table
+
 from streamspan.config import SETTINGS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 BEGIN, END = "<!-- written by `make docs` -->", "<!-- up to here -->"
-
-
-def table(*rows: tuple[str, ...]) -> str:
-    """In Markdown; the first row is the head."""
-    head, *body = ("| " + " | ".join(cells) + " |" for cells in rows)
-    return "\n".join([head, "|" + " --- |" * len(rows[0]), *body])
-
-
-def code(value: object) -> str:
-    return "" if value is None else f"`{value}`"
 
 
 def settings() -> str:
@@ -47,7 +40,7 @@ def between_markers(path: Path, text: str) -> str:
 def pages() -> dict[Path, str]:
     """What is to be in each file."""
     configuration = DOCS / "configuration.md"
-    return {configuration: between_markers(configuration, settings())}
+    return {configuration: between_markers(configuration, settings()), DOCS / "schema.md": schema_page.text()}
 
 
 def main(arguments: list[str]) -> int:

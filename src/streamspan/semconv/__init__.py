@@ -1,0 +1,18 @@
+"""Every name that streamspan writes into telemetry: `records` says how one is declared.
+
+A name that a convention or the SDK already has keeps its name, type and meaning; everything of our own is under
+`llm_stream.`. docs/schema.md is written from here.
+"""
+
+from typing import Final
+
+from .call import *
+from .events import *
+from .metrics import *
+from .records import ATTRIBUTES as ATTRIBUTES
+from .records import EVENTS as EVENTS
+from .records import Metric as Metric
+from .stream import *
+
+SCOPE: Final = "streamspan"
+SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"

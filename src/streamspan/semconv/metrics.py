@@ -1,0 +1,233 @@
+"""The metrics, their buckets, and the attributes that only they have.
+
+Sources
+    [genai]  https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-metrics/ (released conventions, 1.41)
+"""
+
+from typing import Final, Literal
+
+from . import call, events, stream
+from .records import Metric, attribute
+
+STREAM_METRIC_ATTRIBUTES: Final = (
+    call.OPERATION_NAME,
+    call.PROVIDER_NAME,
+    call.REQUEST_MODEL,
+    call.RESPONSE_MODEL,
+    call.SERVER_ADDRESS,
+    call.SERVER_PORT,
+)
+"""Those of a stream that is open lack the response model."""
+
+TOKEN_TYPE: Final = attribute(
+    "gen_ai.token.type", "string", "output", "which tokens are counted", values=Literal["input", "output"]
+)
+CACHE_HIT: Final = attribute(
+    "llm_stream.cache_hit", "boolean", True, "whether anything was read from the prompt cache", "if the usage says it"
+)
+ANOMALY: Final = attribute(
+    "llm_stream.anomaly",
+    "string",
+    "stall",
+    "what was odd",
+    values=Literal["stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json"],
+)
+STOP_REASON: Final = call.ANTHROPIC_STOP_REASON
+TOOL_CALL_COMPLETED: Final = events.TOOL_CALL_COMPLETE
+FAILURE_WHERE: Final = attribute(
+    "llm_stream.instrumentation.where", "string", "observe", "the function of ours that failed", "if one has"
+)
+
+# [genai] gives 0.01 s doubled up to 81.92 s; streams last longer, so three more.
+_DURATION: Final = tuple(0.01 * 2**power for power in range(17))
+# [genai] gives a ladder up to 10 s for the same time at the server; this one has the range that SLOs are written in.
+_FIRST: Final = (
+    0.1,
+    0.2,
+    0.3,
+    0.5,
+    0.75,
+    1.0,
+    1.5,
+    2.0,
+    3.0,
+    5.0,
+    7.5,
+    10.0,
+    15.0,
+    20.0,
+    30.0,
+    60.0,
+    120.0,
+    300.0,
+    600.0,
+)
+# From a chunk of a slow model to a connection that hangs. 5 s is the default of `stall_seconds`.
+_SILENCE: Final = (0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0)
+# [genai] gives 10 ms up to 2.5 s; today's models begin below, and a stalled stream is above.
+_PER_TOKEN: Final = (
+    *(0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5),
+    *(10.0, 60.0, 600.0),
+)
+_TOKENS: Final = tuple(float(4**power) for power in range(14))  # [genai]
+
+OPERATION_DURATION: Final = Metric(
+    "gen_ai.client.operation.duration",  # [genai]
+    "histogram",
+    "s",
+    "From the call to the end of the stream.",
+    (call.ERROR_TYPE,),
+    _DURATION,
+)
+TIME_TO_FIRST_CHUNK: Final = Metric(
+    "gen_ai.client.operation.time_to_first_chunk",  # [genai]
+    "histogram",
+    "s",
+    "From the call to the first delta with content, of whatever kind.",
+    (CACHE_HIT,),
+    _FIRST,
+    present="when a stream has ended that had a chunk",
+)
+TIME_PER_OUTPUT_CHUNK: Final = Metric(
+    "gen_ai.client.operation.time_per_output_chunk",  # [genai]
+    "histogram",
+    "s",
+    "From one delta with content to the next. Off by default: a record costs more than all else that a delta costs.",
+    (),
+    _SILENCE,
+    present="with each chunk but the first, if `time_per_output_chunk` is set",
+)
+TOKEN_USAGE: Final = Metric(
+    "gen_ai.client.token.usage",  # [genai]
+    "histogram",
+    "{token}",
+    "Tokens as the provider reports them.",
+    (TOKEN_TYPE,),
+    _TOKENS,
+    present="when a stream has ended whose tokens are known",
+)
+STREAMS: Final = Metric(
+    "llm_stream.streams",
+    "counter",
+    "{stream}",
+    "Streams that have ended, by how.",
+    (stream.OUTCOME, stream.ABORT_REASON, STOP_REASON, call.ERROR_TYPE, stream.PHASE),
+    present="from the end of the first stream on, and when one has ended",
+)
+ACTIVE: Final = Metric(
+    "llm_stream.active",
+    "observable up-down counter",
+    "{stream}",
+    "Streams that are open now.",
+    present="from the first stream on",
+)
+SILENCE: Final = Metric(
+    "llm_stream.silence",
+    "observable gauge",
+    "s",
+    "The longest that the provider has been silent until now while somebody waits for it, of the open streams.",
+    present="from the first stream on",
+)
+FIRST_TEXT: Final = Metric(
+    "llm_stream.time_to_first_text",
+    "histogram",
+    "s",
+    "From the call to the first text, which may come long behind thinking.",
+    (),
+    _FIRST,
+    present="when a stream has ended that had text",
+)
+GAP_MAX: Final = Metric(
+    "llm_stream.chunk.gap.max",
+    "histogram",
+    "s",
+    "The longest silence of the provider within a stream, behind its first chunk.",
+    (),
+    _SILENCE,
+    present="when a stream has ended that had two chunks or more",
+)
+PER_OUTPUT_TOKEN: Final = Metric(
+    "llm_stream.time_per_output_token",
+    "histogram",
+    "s",
+    "From the first chunk to the last, per output token behind the first.",
+    (),
+    _PER_TOKEN,
+    present="when a stream has ended whose output tokens are known",
+)
+ANOMALIES: Final = Metric(
+    "llm_stream.anomalies",
+    "counter",
+    "{anomaly}",
+    "`stall`, `repetition`, `buffered`, `incomplete_tool_call`, `invalid_tool_json`: one for each that a stream had.",
+    (ANOMALY,),
+    present="from the end of the first stream on, and when one has ended that had any",
+)
+TOOL_CALLS: Final = Metric(
+    "llm_stream.tool_calls",
+    "counter",
+    "{call}",
+    "Tool calls, by whether they came whole, and by the outcome of their stream.",
+    (TOOL_CALL_COMPLETED, stream.OUTCOME),
+    present="from the end of the first stream on, and when one has ended that had any",
+)
+INCOMPLETE_DURATION: Final = Metric(
+    "llm_stream.incomplete.duration",
+    "histogram",
+    "s",
+    "From the call to the end, of streams that did not end complete. The timeout of a proxy shows as a wall.",
+    (stream.OUTCOME,),
+    _DURATION,
+    present="when a stream has ended otherwise than complete",
+)
+PAUSE_BEFORE_TOOL_CALL: Final = Metric(
+    "llm_stream.tool_call.pause",
+    "histogram",
+    "s",
+    "The longest silence within a stream before a tool call starts.",
+    (),
+    _SILENCE,
+    present="when a stream has ended that had a tool call behind a chunk",
+)
+WAITED_FOR_PROVIDER: Final = Metric(
+    "llm_stream.provider.time",
+    "observable counter",
+    "s",
+    "How long readers waited for the provider, behind the first chunk.",
+    present="from the end of the first stream on",
+)
+WAITED_FOR_CONSUMER: Final = Metric(
+    "llm_stream.consumer.time",
+    "observable counter",
+    "s",
+    "How long streams waited for their readers, behind the first chunk.",
+    present="from the end of the first stream on",
+)
+OUTPUT_CHARS: Final = Metric(
+    "llm_stream.output.chars",
+    "observable counter",
+    "{char}",
+    "Chars delivered: of aborted streams, too, which report no tokens.",
+    (stream.OUTCOME, stream.REPETITION_DETECTED),
+    present="from the end of the first stream on",
+)
+INSTRUMENTATION_FAILURES: Final = Metric(
+    "llm_stream.instrumentation.failures",
+    "observable counter",
+    "{failure}",
+    "Failures of streamspan itself, which the application never sees, by the function of ours that failed.",
+    (FAILURE_WHERE,),
+    present="always",
+    of_streams=False,
+)
+INSTRUMENTATION_EVENTS_DROPPED: Final = Metric(
+    "llm_stream.instrumentation.events_dropped",
+    "counter",
+    "{event}",
+    "Span events left out because a stream had more than `max_events`.",
+    present="always",
+    of_streams=False,
+)
+
+METRICS: Final = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
+"""Every metric."""

@@ -1,0 +1,124 @@
+"""The form of the schema's entries, and the register of those of attributes and events.
+
+A name is declared once, with all that is known of it. What the declaration gives back is the name, a plain string: the
+rest is for docs/schema.md, for the registry in docs/semconv/, and for the tests, which hold all telemetry against it.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple, get_args
+
+AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]"]
+"""OpenTelemetry's. A template: the name is a prefix."""
+Instrument = Literal["histogram", "counter", "observable counter", "observable up-down counter", "observable gauge"]
+Example = str | int | float | bool | tuple[str, ...]
+
+OURS: Final = "streamspan"
+GENAI: Final = "https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/"
+"""The released conventions, 1.41."""
+HTTP: Final = "https://opentelemetry.io/docs/specs/semconv/http/http-spans/"
+SDK: Final = "the `anthropic` SDK's own client span, `anthropic/_tracing.py` from 1.14 on"
+
+_SOURCES = {
+    "llm_stream": OURS,
+    "gen_ai": GENAI,
+    "error": GENAI,
+    "server": GENAI,
+    "http": HTTP,
+    "url": HTTP,
+    "anthropic": SDK,
+}
+
+ALWAYS: Final = "always"
+AT_START: Final = "from the start"
+"""A span attribute that samplers see. A condition may follow."""
+
+
+class Attribute(NamedTuple):
+    """present  when it is there: `ALWAYS`, `AT_START`, or the condition
+    values   the closed set; empty: any. Of names that a server or an application gives, those that are known
+    on_span  it is one of the span's; else of events or metrics only.
+    """
+
+    name: str
+    type: AttributeType
+    meaning: str
+    present: str
+    example: Example
+    unit: str
+    values: tuple[str, ...]
+    source: str
+    on_span: bool
+
+
+class Event(NamedTuple):
+    """An event on the span, or a log record with this event name."""
+
+    name: str
+    meaning: str
+    present: str
+    attributes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Metric:
+    """An instrument. An observable counter is one that we add up ourselves, at a tenth of the cost, without exemplars.
+
+    attributes  besides those that every metric of a stream has, `STREAM_METRIC_ATTRIBUTES`
+    buckets     upper bounds of a histogram, in its unit
+    present     when it is recorded; of an observable one, when it is there
+    of_streams  it has those of every metric of a stream
+    """
+
+    name: str
+    kind: Instrument
+    unit: str
+    description: str
+    attributes: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = ()
+    present: str = "when a stream has ended"
+    of_streams: bool = True
+
+
+ATTRIBUTES: Final[dict[str, Attribute]] = {}
+"""Every attribute, by name."""
+EVENTS: Final[dict[str, Event]] = {}
+"""Every event, by name."""
+
+
+def attribute(  # noqa: PLR0913  # a row of the table
+    name: str,
+    of_type: AttributeType,
+    example: Example,
+    meaning: str,
+    present: str = ALWAYS,
+    *,
+    unit: str = "",
+    values: object = None,
+    source: str = "",
+    on_span: bool = False,
+) -> str:
+    """`name`, declared. `values`: a Literal."""
+    source = source or _SOURCES[name.partition(".")[0]]
+    ATTRIBUTES[name] = Attribute(name, of_type, meaning, present, example, unit, get_args(values), source, on_span)
+    return name
+
+
+def span_attribute(  # noqa: PLR0913  # the same
+    name: str,
+    of_type: AttributeType,
+    example: Example,
+    meaning: str,
+    present: str = ALWAYS,
+    *,
+    unit: str = "",
+    values: object = None,
+    source: str = "",
+) -> str:
+    """`name`, declared as one of the span's."""
+    return attribute(name, of_type, example, meaning, present, unit=unit, values=values, source=source, on_span=True)
+
+
+def event(name: str, meaning: str, present: str, attributes: tuple[str, ...]) -> str:
+    """`name`, declared."""
+    EVENTS[name] = Event(name, meaning, present, attributes)
+    return name

@@ -1,0 +1,208 @@
+"""The attributes of the stream: our own.
+
+Everything of our own is under `llm_stream.`. A point in the stream is an offset in seconds from the start of the call.
+"""
+
+from typing import Final
+
+from streamspan.core.facts import AbortReason, DeltaKind, LoopKind, Outcome, Phase
+
+from .records import span_attribute
+
+_OBSERVED = "if the stream was observed"
+_EARLY = "if the outcome is not `complete`"
+_ABORTED = "if the outcome is `aborted`"
+_OPENED = "if it was observed, and the response headers had come"
+_TWO_CHUNKS = "if two chunks or more had come"
+_LOOPED = "if there was a loop"
+
+# --- how it ended --------------------------------------------------------------------------------------------------
+
+OBSERVED: Final = span_attribute(
+    "llm_stream.observed", "boolean", False, "false: the body was read as bytes, so nobody saw its events", "if false"
+)
+OUTCOME: Final = span_attribute(
+    "llm_stream.outcome",
+    "string",
+    "aborted",
+    "how it ended. `truncated`: the body ended without `message_stop`. `aborted`: the reader left, which is no error",
+    _OBSERVED,
+    values=Outcome,
+)
+PARTIAL: Final = span_attribute(
+    "llm_stream.partial",
+    "boolean",
+    True,
+    "whether content is missing: false once the stop reason has come and every block is closed",
+    _OBSERVED,
+)
+PHASE: Final = span_attribute(
+    "llm_stream.phase",
+    "string",
+    "text",
+    "where it was when it ended, or at the time of the event",
+    _EARLY,
+    values=Phase,
+)
+ABORT_REASON: Final = span_attribute(
+    "llm_stream.abort.reason",
+    "string",
+    "cancelled",
+    "why the reader left. Also any word of the application's own",
+    _ABORTED,
+    values=AbortReason,
+)
+ABORT_TOOL_CALLS_COMPLETED: Final = span_attribute(
+    "llm_stream.abort.tool_calls_completed",
+    "int",
+    1,
+    "tool calls that had come whole by then: side effects that may have happened",
+    _ABORTED,
+    unit="{call}",
+)
+ABORT_CONNECTION_CLOSED: Final = span_attribute(
+    "llm_stream.abort.connection_closed",
+    "boolean",
+    True,
+    "whether the connection had really been closed when the end was noticed",
+    _ABORTED,
+)
+
+# --- what had come -------------------------------------------------------------------------------------------------
+
+TIME_TO_HEADERS: Final = span_attribute(
+    "llm_stream.time_to_headers", "double", 0.41, "from the call to the response headers", "if they had come", unit="s"
+)
+TIME_TO_FIRST_TEXT: Final = span_attribute(
+    "llm_stream.time_to_first_text",
+    "double",
+    3.8,
+    "from the call to the first text, which may come long after thinking",
+    "if there was text",
+    unit="s",
+)
+CHUNK_COUNT: Final = span_attribute(
+    "llm_stream.chunk.count", "int", 212, "deltas with content: text, thinking or tool input", _OPENED, unit="{chunk}"
+)
+CONTENT_BLOCK_COUNT: Final = span_attribute(
+    "llm_stream.content_block.count", "int", 2, "content blocks", _OPENED, unit="{block}"
+)
+TEXT_CHARS: Final = span_attribute(
+    "llm_stream.text.chars", "int", 1834, "Unicode code points of text", _OPENED, unit="{char}"
+)
+THINKING_CHARS: Final = span_attribute(
+    "llm_stream.thinking.chars", "int", 0, "the same of thinking", _OPENED, unit="{char}"
+)
+TOOL_INPUT_CHARS: Final = span_attribute(
+    "llm_stream.tool_input.chars", "int", 97, "the same of tool input", _OPENED, unit="{char}"
+)
+TOOL_CALL_COUNT: Final = span_attribute(
+    "llm_stream.tool_call.count",
+    "int",
+    2,
+    "blocks whose type ends in `tool_use`: of the application, of the server, of MCP",
+    _OPENED,
+    unit="{call}",
+)
+TOOL_CALL_INCOMPLETE: Final = span_attribute(
+    "llm_stream.tool_call.incomplete", "int", 1, "those that were cut", _OPENED, unit="{call}"
+)
+TOOL_CALL_INVALID_JSON: Final = span_attribute(
+    "llm_stream.tool_call.invalid_json",
+    "int",
+    0,
+    "those whose input, as it was sent and not as the SDK repaired it, is no JSON",
+    _OPENED,
+    unit="{call}",
+)
+EVENTS_DROPPED: Final = span_attribute(
+    "llm_stream.events_dropped", "int", 17, "events beyond `max_events`", "if there were any", unit="{event}"
+)
+
+# --- the pace ------------------------------------------------------------------------------------------------------
+
+CHUNK_GAP_P50: Final = span_attribute(
+    "llm_stream.chunk.gap.p50",
+    "double",
+    0.021,
+    "the median of the gaps. A gap is the provider's silence behind the first chunk, never the reader's own time",
+    _TWO_CHUNKS,
+    unit="s",
+)
+CHUNK_GAP_P95: Final = span_attribute(
+    "llm_stream.chunk.gap.p95", "double", 0.11, "their 95th percentile", _TWO_CHUNKS, unit="s"
+)
+CHUNK_GAP_MAX: Final = span_attribute("llm_stream.chunk.gap.max", "double", 6.4, "the longest", _TWO_CHUNKS, unit="s")
+PROVIDER_TIME: Final = span_attribute(
+    "llm_stream.provider.time",
+    "double",
+    7.9,
+    "how long the reader waited for the provider, behind the first chunk",
+    "if a chunk had come",
+    unit="s",
+)
+CONSUMER_TIME: Final = span_attribute(
+    "llm_stream.consumer.time",
+    "double",
+    0.3,
+    "how long the stream waited for its reader, behind the first chunk",
+    "if a chunk had come",
+    unit="s",
+)
+TIME_PER_OUTPUT_TOKEN: Final = span_attribute(
+    "llm_stream.time_per_output_token",
+    "double",
+    0.016,
+    "from the first chunk to the last, per output token behind the first",
+    "if the output tokens are known",
+    unit="s",
+)
+STALL_COUNT: Final = span_attribute(
+    "llm_stream.stall.count", "int", 1, "silences of `stall_seconds` and more", _OPENED, unit="{stall}"
+)
+STALL_TIME: Final = span_attribute("llm_stream.stall.time", "double", 6.4, "their sum", _OPENED, unit="s")
+TOOL_CALL_PAUSE: Final = span_attribute(
+    "llm_stream.tool_call.pause",
+    "double",
+    1.9,
+    "the longest silence before a tool call starts",
+    "if one came behind a chunk",
+    unit="s",
+)
+BUFFERED: Final = span_attribute(
+    "llm_stream.buffered",
+    "boolean",
+    False,
+    "whether all came in one burst behind a long wait, as from a proxy that held it back",
+    "if enough came to tell",
+)
+
+# --- loops ---------------------------------------------------------------------------------------------------------
+
+REPETITION_DETECTED: Final = span_attribute(
+    "llm_stream.repetition.detected", "boolean", True, "whether the stream repeated itself", "if loops are looked for"
+)
+REPETITION_KIND: Final = span_attribute(
+    "llm_stream.repetition.kind", "string", "exact", "whether the copies are the same", _LOOPED, values=LoopKind
+)
+REPETITION_CHANNEL: Final = span_attribute(
+    "llm_stream.repetition.channel", "string", "text", "what repeated itself", _LOOPED, values=DeltaKind
+)
+REPETITION_START: Final = span_attribute(
+    "llm_stream.repetition.start", "int", 830, "where in its channel the first loop starts", _LOOPED, unit="{char}"
+)
+REPETITION_PERIOD: Final = span_attribute(
+    "llm_stream.repetition.period", "int", 64, "the length of what comes again", _LOOPED, unit="{char}"
+)
+REPETITION_COUNT: Final = span_attribute(
+    "llm_stream.repetition.count", "int", 21, "full cycles", _LOOPED, unit="{cycle}"
+)
+REPETITION_CHARS: Final = span_attribute(
+    "llm_stream.repetition.chars", "int", 1344, "of the whole loop", _LOOPED, unit="{char}"
+)
+REPETITION_TIME: Final = span_attribute(
+    "llm_stream.repetition.time", "double", 9.2, "from the loop's first char to its last", _LOOPED, unit="s"
+)
+REPETITION_RECOVERED: Final = span_attribute(
+    "llm_stream.repetition.recovered", "boolean", False, "whether the content left the loop and went on", _LOOPED
+)
