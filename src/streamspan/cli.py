@@ -15,8 +15,9 @@ from dataclasses import dataclass
 
 from .demo import command as demo
 from .doctor import command as doctor
+from .watch import command as watch
 
-PACKAGES_OF_EXTRAS = {"anthropic", "opentelemetry", "rich"}
+PACKAGES_OF_EXTRAS = {"anthropic", "google", "opentelemetry", "rich"}
 """By their top package."""
 
 
@@ -33,6 +34,7 @@ class Command:
 COMMANDS = {
     "demo": Command("play streams that end well and badly, and draw them", demo.add_options, demo.run, extra="demo"),
     "doctor": Command("say what stands between streams and their telemetry", doctor.add_options, doctor.run, None),
+    "watch": Command("receive telemetry, and draw streams as they end", watch.add_options, watch.run, extra="watch"),
 }
 
 

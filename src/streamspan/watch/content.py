@@ -1,0 +1,65 @@
+"""What was said: the attributes with content, which an application may be told to capture, and their words.
+
+https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/ has their form: JSON, whose parts have a type.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from typing import cast
+
+from opentelemetry.util.types import AttributeValue
+
+from streamspan.drawing.finished import FinishedStream, printable
+
+SYSTEM, INPUT, OUTPUT = "gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages"
+CONTENT = {SYSTEM, INPUT, OUTPUT, "gen_ai.tool.definitions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"}
+LINES_AT_MOST = 40
+"""Of one part of a message."""
+
+
+def without_content(stream: FinishedStream) -> FinishedStream:
+    events = [replace(event, attributes=_without(event.attributes)) for event in stream.events]
+    return replace(stream, attributes=_without(stream.attributes), events=events)
+
+
+def _without(attributes: Mapping[str, AttributeValue]) -> Mapping[str, AttributeValue]:
+    return {name: value for name, value in attributes.items() if name not in CONTENT}
+
+
+def said(stream: FinishedStream) -> Iterator[tuple[str, str]]:
+    """Who, and one line of what; printable. What has another form than the convention's is given as it is."""
+    everything = [stream.attributes, *(event.attributes for event in stream.events)]
+    for name, role in ((SYSTEM, "system"), (INPUT, "user"), (OUTPUT, "assistant")):
+        for value in filter(None, (attributes.get(name) for attributes in everything)):
+            yield from _messages(value, role)
+
+
+def _messages(value: AttributeValue, role: str) -> Iterator[tuple[str, str]]:
+    try:
+        messages = json.loads(value) if isinstance(value, str) else value
+    except (ValueError, RecursionError):
+        messages = [value]
+    for message in cast("list[object]", messages if isinstance(messages, list) else [messages]):
+        fields = _fields(message)
+        parts = fields.get("parts", [message])
+        for part in cast("list[object]", parts if isinstance(parts, list) else [parts]):
+            yield from ((str(fields.get("role", role)), line) for line in _lines(_words(part)))
+
+
+def _words(part: object) -> str:
+    fields = _fields(part)
+    content = fields.get("content")
+    if isinstance(content, str):
+        return content if fields.get("type") == "text" else f"({fields.get('type')}) {content}"
+    return part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+
+
+def _fields(value: object) -> Mapping[str, object]:
+    return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
+
+
+def _lines(text: str) -> Iterable[str]:
+    lines = text.splitlines()
+    left_out = len(lines) - LINES_AT_MOST
+    return [printable(line) for line in lines[:LINES_AT_MOST]] + [f"({left_out} more lines)"] * (left_out > 0)

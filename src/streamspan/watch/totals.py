@@ -1,0 +1,108 @@
+"""The running totals of each service and model, for as long as one watches.
+
+Percentiles are those of the last `FIRST_CHUNKS_KEPT` streams, so that they say how it is now. Gauges are the latest
+that each series has told; one that tells no more is forgotten.
+"""
+
+from collections import Counter, OrderedDict, deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from math import ceil
+from typing import Literal
+
+from streamspan import semconv
+from streamspan.drawing.finished import FinishedStream, number, word
+
+from .otlp import Gauge
+
+FIRST_CHUNKS_KEPT = 1000
+GROUPS_AT_MOST = 50
+SERIES_AT_MOST = 1000
+GAUGE_SECONDS = 180.0
+"""Three times the usual interval of an exporter of metrics."""
+OTHERS = ("other services and models", "")
+
+Anomaly = Literal["stall", "loop", "buffered", "incomplete tool call", "invalid tool call"]
+Group = tuple[str, str]
+"""Service and model."""
+
+
+@dataclass(slots=True)
+class Total:
+    """Of one group. first_chunks: in seconds, of the latest streams."""
+
+    outcomes: Counter[str] = field(default_factory=Counter[str])
+    anomalies: Counter[Anomaly] = field(default_factory=Counter[Anomaly])
+    first_chunks: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_CHUNKS_KEPT))
+
+    def add(self, stream: FinishedStream) -> None:
+        self.outcomes[stream.outcome if stream.outcome in _OUTCOMES else "other"] += 1
+        if stream.first_chunk is not None:
+            self.first_chunks.append(stream.first_chunk)
+        for anomaly, count in _anomalies(stream):
+            self.anomalies[anomaly] += count
+
+    def first_chunk(self, share: float) -> float | None:
+        """The percentile of this share; None: no stream has had a first chunk."""
+        ranked = sorted(self.first_chunks)
+        return ranked[ceil(share * len(ranked)) - 1] if ranked else None
+
+
+_OUTCOMES = {"complete", "truncated", "error", "aborted", "not observed"}
+
+
+def _anomalies(stream: FinishedStream) -> Iterator[tuple[Anomaly, int]]:
+    attributes = stream.attributes
+    yield "stall", int(number(attributes, semconv.STALL_COUNT) or 0)
+    yield "loop", int(attributes.get(semconv.REPETITION_DETECTED) is True)
+    yield "buffered", int(attributes.get(semconv.BUFFERED) is True)
+    yield "incomplete tool call", int(number(attributes, semconv.TOOL_CALL_INCOMPLETE) or 0)
+    yield "invalid tool call", int(number(attributes, semconv.TOOL_CALL_INVALID_JSON) or 0)
+
+
+class Totals:
+    """Of all groups. What comes when there are `GROUPS_AT_MOST` is one more, `OTHERS`. Times of one clock."""
+
+    def __init__(self) -> None:
+        self._groups: dict[Group, Total] = {}
+        self._gauges: OrderedDict[int, tuple[Gauge, float]] = OrderedDict()
+
+    def add(self, service: str, stream: FinishedStream) -> None:
+        self._total((service, word(stream.attributes, semconv.REQUEST_MODEL) or "")).add(stream)
+
+    def set_gauge(self, gauge: Gauge, now: float) -> None:
+        if gauge.value:
+            self._total((gauge.service, gauge.model))
+        self._gauges[gauge.series] = gauge, now
+        self._gauges.move_to_end(gauge.series)
+        if len(self._gauges) > SERIES_AT_MOST:
+            self._gauges.popitem(last=False)
+
+    def _total(self, group: Group) -> Total:
+        if group not in self._groups and len(self._groups) >= GROUPS_AT_MOST:
+            group = OTHERS
+        return self._groups.setdefault(group, Total())
+
+    def __iter__(self) -> Iterator[tuple[Group, Total]]:
+        """In the order of their names."""
+        return iter(sorted(self._groups.items(), key=lambda item: item[0]))
+
+    @property
+    def stream_count(self) -> int:
+        return sum(sum(total.outcomes.values()) for total in self._groups.values())
+
+    def active(self, group: Group, now: float) -> float | None:
+        """How many streams are open, of all processes; None: no metrics have come."""
+        told = self._told(group, semconv.ACTIVE, now)
+        return sum(told) if told else None
+
+    def silence(self, group: Group, now: float) -> float | None:
+        """The longest of the open streams, in seconds."""
+        return max(self._told(group, semconv.SILENCE, now), default=None)
+
+    def _told(self, group: Group, metric: semconv.Metric, now: float) -> Sequence[float]:
+        return [
+            gauge.value
+            for gauge, at in self._gauges.values()
+            if (gauge.service, gauge.model) == group and gauge.metric == metric.name and now - at < GAUGE_SECONDS
+        ]
