@@ -17,6 +17,7 @@ import pytest
 from streamspan import semconv
 from streamspan.demo import wire
 from streamspan.demo.server import MessagesServer
+from tests.test_docs import code_blocks, pasted
 from tests.watch.running import stream_span, traces
 
 LISTENING = re.compile(r"Listening on (http://\S+);")
@@ -277,3 +278,26 @@ def test_missing_package_is_named() -> None:
 
     assert left.returncode == 1
     assert re.fullmatch(r'streamspan: google\S* is missing; run: pip install "streamspan\[watch\]"\n', left.stderr)
+
+
+def test_page_of_the_command(tmp_path: Path) -> None:
+    """Its commands, pasted into two terminals, show the application's stream and the demo's."""
+    watching, application, demo = (
+        block.replace("http://127.0.0.1:4318", "$URL") for block in code_blocks("watch.md", "sh")
+    )
+    assert watching == "streamspan watch\n"
+    with watched() as running:
+        pasted(f"URL={running.url}\n{application}", tmp_path)
+        lines = running.lines.readline()
+        subprocess.run(
+            ["/bin/bash", "-ec", f"{demo.rstrip()} --speed 50 --story freezes --repeat 1"],
+            env={**plain_environment(), "URL": running.url, "PATH": f"{LAUNCHED[0].parent}:/usr/bin:/bin"},
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
+        lines += running.lines.readline()
+        running.end()
+
+    assert "unknown_service:python chat claude-sonnet-4-5: COMPLETE, end_turn" in lines
+    assert "streamspan-demo chat claude-sonnet-4-6: COMPLETE, end_turn, stalled 1x" in lines
