@@ -229,7 +229,7 @@ def fails(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.usefixtures("instrumented")
-@pytest.mark.parametrize("name", ["add_event", "set_summary", "_response_attributes"])
+@pytest.mark.parametrize("name", ["events.Events.add", "telemetry.set_summary", "telemetry._response_attributes"])
 def test_a_failing_end_is_an_end(
     name: str,
     client: Anthropic,
@@ -241,7 +241,7 @@ def test_a_failing_end_is_an_end(
     """Whatever fails while a stream that was left tells of itself, its span ends and nothing holds it any longer."""
     stream = opened(client, server)
     read_events(stream, MIDDLE_OF_TEXT)
-    monkeypatch.setattr(telemetry, name, fails)
+    monkeypatch.setattr(f"streamspan.{name}", fails)
     stream.close()
 
     assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-4-6"]
