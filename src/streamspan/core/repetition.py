@@ -180,7 +180,7 @@ class RepetitionDetector:
             if at < drift.due < next_look:
                 next_look = drift.due
         # A run that is longer than a step is no stammer.
-        if depth > NEAREST and (run := STAMMER.look(text, base, at)) and exact.chars(at) < STEP:
+        if depth > NEAREST and exact.chars(at) < STEP and (run := STAMMER.look(text, base, at)):
             self._set_found(run, STAMMER, at)
         return next_look
 

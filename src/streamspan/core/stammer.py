@@ -6,7 +6,6 @@ which nearly every char equals the one a period earlier.
 
 from __future__ import annotations
 
-import re
 from operator import eq
 
 from .exact import common_suffix, is_blob
@@ -27,7 +26,7 @@ BEGUN = 0.5
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
-_COLUMNS = re.compile(r"[ \t,\d]")
+_COLUMNS = frozenset("\t,0123456789")
 
 
 class StammerSearch:
@@ -64,9 +63,10 @@ def _comes_back(text: str, end: int) -> bool:
 def _is_meant(said: str) -> bool:
     """A table, numbers, a rule or a leader, binary data."""
     return (
-        _COLUMNS.search(said) is not None
+        " " in said
+        or len(signs := set(said)) > SIGNS
+        or not signs.isdisjoint(_COLUMNS)
         or max(map(said.count, said[-SIGN:])) > COMMONEST * STRETCH
-        or len(set(said)) > SIGNS
         or is_blob(said.replace("\n", ""))
     )
 
