@@ -187,7 +187,7 @@ class Observer:
             return self.state.so_far(time.perf_counter()), False
 
     def span_identity(self) -> tuple[str | None, str | None]:
-        return telemetry.identity(self.span)
+        return self._source.identity(self.span)
 
     def _call_back(self, fact: Fact) -> None:
         """As the application asked. It may end the stream in there, and what it raises is for its reader."""
@@ -269,6 +269,8 @@ class Observer:
     # --- events --------------------------------------------------------------------------------------------------
 
     def tell(self, facts: tuple[Fact, ...], at: float, *, ending: bool = False) -> None:
+        if not facts:
+            return
         for fact in facts:
             reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self.loop is None)
             if isinstance(fact, Loop):

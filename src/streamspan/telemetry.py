@@ -72,6 +72,13 @@ class Telemetry:
             start_time=start_ns,
         )
 
+    def identity(self, span: Span) -> tuple[str | None, str | None]:
+        """The ids of its trace and of itself, in hexadecimal digits. None: it has none of its own."""
+        if type(self.providers[0]).__module__ == trace.__name__:
+            return None, None  # without an SDK the API hands on the span around it
+        context = span.get_span_context()
+        return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
 
 def suppressed() -> bool:
     """Whether the application has switched instrumentation off for this context."""
@@ -128,14 +135,6 @@ def stand_in(span: Span) -> StandIn | None:
     identity = span.get_span_context()
     around = trace.get_current_span().get_span_context()
     return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
-
-
-def identity(span: Span) -> tuple[str | None, str | None]:
-    """The ids of its trace and of itself, in hexadecimal digits. None: it has none."""
-    context = span.get_span_context()
-    if not context.is_valid:
-        return None, None
-    return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 
 
 # --- the end -------------------------------------------------------------------------------------------------------

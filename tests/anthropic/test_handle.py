@@ -14,6 +14,7 @@ import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from anthropic.resources.beta.messages import Messages
+from opentelemetry import trace
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -331,6 +332,21 @@ def test_sampled_out(client: Anthropic, server: MessagesServer) -> None:
     assert points == [1]
     assert snapshot is not None
     assert (snapshot.outcome, snapshot.abort_reason) == ("aborted", "user_stop")
+
+
+def test_metrics_only(client: Anthropic, server: MessagesServer) -> None:
+    """Without an SDK for spans a stream has no span of its own, and the ids are not those of the span around it."""
+    around = trace.SpanContext(1, 2, is_remote=True, trace_flags=trace.TraceFlags(1))
+    meter_provider = MeterProvider([InMemoryMetricReader()])
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(meter_provider=meter_provider)
+    with trace.use_span(trace.NonRecordingSpan(around)), opened(client, server) as stream:
+        snapshot = stream_of(stream).snapshot()
+    instrumentor.uninstrument()
+    meter_provider.shutdown()
+
+    assert snapshot is not None
+    assert (snapshot.trace_id, snapshot.span_id) == (None, None)
 
 
 # --- abort_reason ----------------------------------------------------------------------------------------------------
