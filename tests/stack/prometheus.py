@@ -17,17 +17,26 @@ if TYPE_CHECKING:
 
 
 class Prometheus:
-    """Runs from the start to the end of its `with` block. `scraped`: host and port of each target."""
+    """Runs from the start to the end of its `with` block. `scraped`: host and port of each target.
 
-    def __init__(self, folder: Path, scraped: Sequence[str] = ()) -> None:
+    `before`: what it has from an earlier time, as OpenMetrics text.
+    """
+
+    def __init__(self, folder: Path, scraped: Sequence[str] = (), *, before: str = "") -> None:
         [port] = free_ports(1)
         self.url = f"http://127.0.0.1:{port}"
         self.write_url = f"{self.url}/api/v1/write"
         config = folder / "prometheus.json"
         jobs = [{"job_name": "otelcol", "scrape_interval": "1s", "static_configs": [{"targets": list(scraped)}]}]
         config.write_text(json.dumps({"scrape_configs": jobs if scraped else []}))
+        binaries = Path(os.environ.get("STREAMSPAN_PROMETHEUS", ""))
+        if before:
+            text = folder / "before.txt"
+            text.write_text(f"{before}\n# EOF\n")
+            backfill = ["tsdb", "create-blocks-from", "openmetrics", str(text), str(folder / "data")]
+            subprocess.run([str(binaries / "promtool"), *backfill], check=True, capture_output=True)
         self._command = [
-            str(Path(os.environ.get("STREAMSPAN_PROMETHEUS", "")) / "prometheus"),
+            str(binaries / "prometheus"),
             f"--config.file={config}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",
@@ -65,10 +74,11 @@ class Prometheus:
         answer = self._get("query", query=f"{selector}[10m]", time=f"{at:.3f}")
         return [time for time, _ in answer["result"][0]["values"]]
 
-    def exemplars(self, expression: str, begin: float, end: float) -> list[dict[str, str]]:
-        """The labels of each."""
+    def exemplars(self, expression: str, begin: float, end: float) -> list[tuple[str, float]]:
+        """The trace id and the value of each."""
         answer = self._get("query_exemplars", query=expression, start=f"{begin:.3f}", end=f"{end:.3f}")
-        return [exemplar["labels"] for one in answer for exemplar in one["exemplars"]]
+        found = [exemplar for one in answer for exemplar in one["exemplars"]]
+        return [(exemplar["labels"]["trace_id"], float(exemplar["value"])) for exemplar in found]
 
     def _get(self, what: str, **parameters: str) -> Any:
         answer = get_with_query(f"{self.url}/api/v1/{what}", urlencode(parameters))

@@ -16,6 +16,7 @@ from streamspan.demo.script import Head, Pause, Script, error_response
 from streamspan.demo.server import MessagesServer
 from streamspan.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
 from streamspan.demo.wire import Event, error, message_start
+from tests.stack.traceql import SearchedSpan
 
 STALL_SECONDS = 0.4
 LARGE, SMALL = "claude-opus-4-1", "claude-haiku-4-5"
@@ -77,10 +78,10 @@ SEEDS = (
     Seed(of(LARGE, answer(CALL, stop_reason="tool_use", output_tokens=90)), LARGE, 5),
     Seed(of(LARGE, answer(tool(0, "send_email", EMAIL_TO_DANA[:60]), stop_reason="max_tokens")), LARGE, 2),
     Seed(of(LARGE, answer(tool(0, "send_email", '{"to": Dana}'), stop_reason="tool_use")), LARGE, 1),
-    Seed(of(LARGE, begun(QUICK[:-8])), LARGE, 3),
+    Seed(of(LARGE, begun(QUICK[:-8])), LARGE, 8),
     Seed(of(LARGE, [*begun(QUICK[:-8]), error("overloaded_error", "Overloaded")]), LARGE, 2),
     Seed(error_response(400, "invalid_request_error", "too much"), LARGE, 1),
-    Seed(of(LARGE, answer(text(0, SHIPPED, pause=0.05))), LARGE, 3, events=6),
+    Seed(of(LARGE, answer(text(0, SHIPPED, pause=0.05))), LARGE, 12, events=6),
     Seed(of(LARGE, answer([Pause(3), *CALL])), LARGE, 1, events=1),
     Seed(of(LARGE, answer(CALL)), LARGE, 2, events=28),
     Seed(of(SMALL, answer(QUICK, output_tokens=40)), SMALL, 9),
@@ -116,6 +117,10 @@ class Stream:
     def __init__(self, span: ReadableSpan) -> None:
         assert span.end_time is not None
         assert span.start_time is not None
+        assert span.context is not None
+        self.trace_id = f"{span.context.trace_id:032x}"
+        self.span_id = f"{span.context.span_id:016x}"
+        self._span = span
         self._attributes = dict(span.attributes or {})
         self.duration = (span.end_time - span.start_time) / 1e9
 
@@ -124,6 +129,15 @@ class Stream:
 
     def number(self, name: str) -> float:
         return self[name] or 0
+
+    @property
+    def searched(self) -> SearchedSpan:
+        """As a search sees it."""
+        assert self._span.start_time is not None
+        start, resource = self._span.start_time / 1e6, dict(self._span.resource.attributes)
+        return SearchedSpan(
+            self.trace_id, self.span_id, self._span.name, start, self.duration * 1000, resource, self._attributes
+        )
 
     @property
     def chars(self) -> float:
@@ -166,10 +180,10 @@ def quantile(
         value = amount(stream)
         if value is not None:
             grouped.setdefault(key(stream), []).append(value)
-    return {legend: _quantile(at, values, metric.buckets) for legend, values in grouped.items()}
+    return {legend: quantile_of(at, values, metric.buckets) for legend, values in grouped.items()}
 
 
-def _quantile(at: float, values: Sequence[float], bounds: Sequence[float]) -> float:
+def quantile_of(at: float, values: Sequence[float], bounds: Sequence[float]) -> float:
     rank, before = at * len(values), 0
     for lower, upper in _pairs(bounds):
         inside = sum(lower < value <= upper or (lower == value == 0) for value in values)
