@@ -2,7 +2,7 @@
 // The syntax is read by the parser of Grafana's own editor, which the caller gives; what it means is said here, as Tempo's
 // documentation says it: https://grafana.com/docs/tempo/latest/traceql/construct-traceql-queries/
 //
-// A span: {traceId, spanId, name, start, duration, resource, attributes}; times in milliseconds.
+// A span: {traceId, spanId, name, start, duration, resource, attributes, isRoot}; times in milliseconds.
 
 // Gives the names of the columns, and whether a span is found. Throws SyntaxError.
 export function search(parser, query) {

@@ -56,7 +56,7 @@ def side_by_side() -> Panel:
             Column("Per token p50", promql.quantile(0.5, token, by=BY, window=window), "s"),
             Column("Worst silence p99", promql.quantile(0.99, semconv.GAP_MAX, by=BY, window=window), "s", GAP_STEPS),
             Column(
-                "Pause before a tool call p95",
+                "Tool pause p95",
                 promql.quantile(0.95, semconv.PAUSE_BEFORE_TOOL_CALL, by=BY, window=window),
                 "s",
             ),

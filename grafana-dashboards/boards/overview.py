@@ -6,12 +6,11 @@ from streamspan import semconv
 
 from . import names, promql, slo
 from .names import ABORT_REASON, CACHE_HIT, MODEL, OUTCOME, PHASE
-from .panels import GREEN, ORANGE, RED, Column, Look, Panel, Query, board, comparison, graph, heatmap, stat
+from .panels import GREEN, ORANGE, PER_SECOND, RED, Column, Look, Panel, Query, board, comparison, graph, heatmap, stat
 from .promql import ABORTED, FAILED, JUDGED, MID_STREAM, share, streams
 from .traceql import is_
 
 UID = "streams-overview"
-PER_SECOND = "suffix:/s"
 FIRST_CHUNK_STEPS = (
     (None, GREEN),
     (slo.FIRST_CHUNK_WARNING_SECONDS, ORANGE),

@@ -44,8 +44,13 @@ GREEN, ORANGE, RED = "green", "orange", "red"
 Steps = Sequence[tuple[float | None, str]]
 """From which value on which color; None: from the least on."""
 NEUTRAL: Final[Steps] = ((None, "blue"),)
+PER_SECOND: Final = "suffix:/s"
 GRAPH_HEIGHT: Final = 8
 STAT_HEIGHT: Final = 5
+TABLE_HEIGHT: Final = 6
+TRACES_HEIGHT: Final = 7
+LABEL_WIDTH: Final = 260
+"""Pixels, for the names of models and versions."""
 
 Panel = Builder[models.Panel]
 AnyPanel = TypeVar("AnyPanel", stats.Panel, graphs.Panel, heatmaps.Panel, tables.Panel)
@@ -147,29 +152,59 @@ def comparison(look: Look, by: Sequence[tuple[str, str]], columns: Sequence[Colu
             colored = {"type": "color-text"}
             properties.append(models.DynamicConfigValue(id_val="custom.cellOptions", value=colored))
         panel.override_by_name(column.title, properties)
+    for _, title in by:
+        panel.override_by_name(title, [models.DynamicConfigValue(id_val="custom.width", value=LABEL_WIDTH)])
     panel.with_transformation(models.DataTransformerConfig(id_val="merge", options={}))
     organized = {"excludeByName": {"Time": True}, "indexByName": {}, "renameByName": renamed}
     panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=organized))
-    return _dressed(panel, look, GRAPH_HEIGHT)
+    return _dressed(panel, look, TABLE_HEIGHT)
 
 
-def trace_table(look: Look, *conditions: str, shown: tuple[str, ...]) -> Panel:
-    """The spans that a search finds; each row leads to its trace."""
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A column with an attribute of the span."""
+
+    name: str
+    title: str
+    unit: str = "string"
+
+
+def trace_table(look: Look, *conditions: str, shown: Sequence[Attribute]) -> Panel:
+    """The spans that a search finds, the newest first; each row leads to its trace."""
     query = (
         tempo.TempoQuery()
         .ref_id("A")
         .datasource(TRACES)
         .query_type("traceql")
-        .query(search(*conditions, shown=shown))
+        .query(search(*conditions, shown=tuple(attribute.name for attribute in shown)))
         .table_type(SearchTableType.SPANS)
         .limit(50)
         .spss(10)
     )
     panel = tables.Panel().with_target(query).cell_height(common_models.TableCellHeight.SM)
+    titles = {**TITLES_OF_TEMPO, **{attribute.name: attribute.title for attribute in shown}}
+    order = {name: position for position, name in enumerate([*FIRST_OF_TEMPO, *titles, LAST_OF_TEMPO])}
+    organized = {"excludeByName": {NAME_OF_TEMPO: True}, "indexByName": order, "renameByName": titles}
+    panel.with_transformation(models.DataTransformerConfig(id_val="organize", options=organized))
     link = {"title": "Open the trace", "url": explored("${__data.fields.traceIdHidden}")}
     panel.override_by_regexp("spanID|Span ID", [models.DynamicConfigValue(id_val="links", value=[link])])
-    _dressed(panel, look, GRAPH_HEIGHT)
-    return panel.datasource(TRACES)
+    for attribute in shown:
+        unit = models.DynamicConfigValue(id_val="unit", value=attribute.unit)
+        panel.override_by_name(attribute.title, [unit])
+    return _dressed(panel, look, TRACES_HEIGHT).datasource(TRACES)
+
+
+FIRST_OF_TEMPO: Final = ("Span ID", "Start time")
+LAST_OF_TEMPO: Final = "Duration"
+TITLES_OF_TEMPO: Final = {
+    **dict.fromkeys(("Trace Service", "Trace service"), "Service"),
+    **dict.fromkeys(("Trace Name", "Trace name"), "Trace"),
+}
+NAME_OF_TEMPO: Final = "Name"
+"""How Grafana's versions title what they know of every span; the name has the model, which is a column by itself.
+
+Source: https://github.com/grafana/grafana/blob/main/public/app/plugins/datasource/tempo/resultTransformer.ts
+"""
 
 
 def board(uid: str, title: str, description: str, rows: Iterable[tuple[str, Sequence[Panel]]]) -> dashboard.Dashboard:

@@ -10,7 +10,7 @@ from streamspan import semconv
 
 from . import promql
 from .names import FAILURE_WHERE, series
-from .panels import GRAPH_HEIGHT, GREEN, ORANGE, RED, Look, Panel, Query, board, graph, stat
+from .panels import GRAPH_HEIGHT, GREEN, ORANGE, PER_SECOND, RED, Look, Panel, Query, board, graph, stat
 
 UID = "streams-pipeline"
 FROM_THE_FIRST = ((None, GREEN), (1e-9, RED))
@@ -63,8 +63,8 @@ def library() -> list[Panel]:
         graph(
             Look(
                 "Failures by function",
-                "short",
-                "Which part of streamspan fails, per second. Debug logs of `streamspan` have the traceback.",
+                PER_SECOND,
+                "Which part of streamspan fails. Debug logs of `streamspan` have the traceback.",
                 6,
                 no_value="none",
             ),
@@ -76,8 +76,8 @@ def library() -> list[Panel]:
         graph(
             Look(
                 "Span events left out",
-                "short",
-                "Streams with more events than max_events, per second. The attributes are whole; raise max_events if"
+                PER_SECOND,
+                "Of streams with more events than max_events. The attributes are whole; raise max_events if"
                 " the timeline matters.",
                 6,
             ),
@@ -143,14 +143,14 @@ def kept() -> list[Panel]:
     instance = ["job", "instance"]
     sampler = "processor_tail_sampling"
     waiting = promql.summed(collector(f"{sampler}_sampling_traces_on_memory"), instance)
-    received = promql.summed(collector(f"{sampler}_new_trace_id_received"), instance)
+    removed = promql.summed(collector(f"{sampler}_sampling_trace_removal_age_count"), instance)
     decided = promql.summed(collector(f"{sampler}_global_count_traces_sampled"), instance)
     return [
         graph(
             Look(
                 "Traces by decision",
-                "short",
-                "Per second. None sampled although streams fail: the policies do not see the attributes.",
+                PER_SECOND,
+                "None sampled although streams fail: the policies do not see the attributes.",
                 6,
             ),
             Query(
@@ -171,12 +171,13 @@ def kept() -> list[Panel]:
             Look(
                 "Traces given up too early",
                 "short",
-                "Since the collector started: received, neither decided nor waiting. A trace was pushed out by newer"
-                " ones; a bad stream that ends later is still kept, without what came before it. Raise num_traces.",
+                "Since the collector started: pushed out by newer ones before they were decided. A bad stream that ends"
+                " later is still kept, but without the parts of its trace from before. Raise num_traces, or add a"
+                " gateway.",
                 6,
                 FROM_THE_FIRST,
             ),
-            Query(f"{received} - ({decided} or 0 * {received}) - {waiting}", BY_WHOM),
+            Query(f"clamp_min({removed} - ({decided} or 0 * {removed}), 0)", BY_WHOM),
         ),
         graph(
             Look("Memory", "bytes", "Resident set. Near the limit of memory_limiter: it begins to refuse.", 6),

@@ -238,7 +238,11 @@ def files() -> dict[str, str]:
 
 
 def _group(name: str, rules: Sequence[Rule]) -> str:
-    lines = ["# Built by `make dashboards` from boards/rules.py; thresholds are in boards/slo.py.", "groups:"]
+    lines = [
+        "# Built by `make dashboards` from boards/rules.py; thresholds are in boards/slo.py.",
+        "# Where your runbooks are: STREAMSPAN_RUNBOOKS=https://.../streams.md# make dashboards",
+        "groups:",
+    ]
     lines += [f"  - name: {name}", "    interval: 30s", "    rules:"]
     for rule in rules:
         lines += _recording(rule) if isinstance(rule, Recording) else _alert(rule)

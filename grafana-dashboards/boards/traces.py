@@ -8,7 +8,7 @@ from streamspan import semconv
 
 from . import slo
 from .overview import HAS_FAILED, IS_SLOW, LOOPED, SIDE_EFFECTS, STALLED, TOOL_CALL_CUT
-from .panels import Look, Panel, board, trace_table
+from .panels import Attribute, Look, Panel, board, trace_table
 from .traceql import TRACES_BOARD, is_
 
 IS_TRUNCATED = is_(semconv.OUTCOME, "truncated")
@@ -29,13 +29,18 @@ def built() -> dashboard.Dashboard:
     )
 
 
+OUTCOME, PHASE = Attribute(semconv.OUTCOME, "Outcome"), Attribute(semconv.PHASE, "Phase")
+
+
 def aborted_after_a_tool_call() -> Panel:
     return _table(
         "Aborted after a tool call",
         "The reader left, but these tool calls had come whole: they may have been carried out. Tell the reader.",
         [SIDE_EFFECTS],
-        (semconv.ABORT_TOOL_CALLS_COMPLETED, semconv.ABORT_REASON, semconv.PHASE, semconv.ABORT_CONNECTION_CLOSED),
-        width=24,
+        Attribute(semconv.ABORT_TOOL_CALLS_COMPLETED, "Completed calls", "short"),
+        Attribute(semconv.ABORT_REASON, "Reason"),
+        PHASE,
+        Attribute(semconv.ABORT_CONNECTION_CLOSED, "Connection closed"),
     )
 
 
@@ -44,7 +49,10 @@ def truncated() -> Panel:
         "Truncated",
         "The body ended with no end of the message; most clients raise nothing. Alike durations: a timeout on the way.",
         [IS_TRUNCATED],
-        (semconv.PHASE, semconv.TEXT_CHARS, semconv.TOOL_CALL_INCOMPLETE),
+        PHASE,
+        Attribute(semconv.TEXT_CHARS, "Text chars", "short"),
+        Attribute(semconv.TOOL_CALL_INCOMPLETE, "Calls cut", "short"),
+        Attribute(semconv.SERVER_ADDRESS, "Server"),
     )
 
 
@@ -53,16 +61,22 @@ def failed() -> Panel:
         "Failed",
         "By the provider's word or the network's. The request id is what the provider's support asks for.",
         [HAS_FAILED],
-        (semconv.ERROR_TYPE, semconv.PHASE, semconv.ANTHROPIC_REQUEST_ID),
+        OUTCOME,
+        Attribute(semconv.ERROR_TYPE, "Error type"),
+        PHASE,
+        Attribute(semconv.ANTHROPIC_REQUEST_ID, "Request id"),
     )
 
 
 def looping() -> Panel:
     return _table(
         "Looping",
-        "The model repeated itself: from which char on, how often, how long. Its prompt is the one to change.",
+        "The model repeated itself: where, how many chars how often, for how long. Its prompt is the one to change.",
         [LOOPED],
-        (semconv.REPETITION_CHANNEL, semconv.REPETITION_PERIOD, semconv.REPETITION_COUNT, semconv.REPETITION_TIME),
+        Attribute(semconv.REPETITION_CHANNEL, "Channel"),
+        Attribute(semconv.REPETITION_PERIOD, "Chars again", "short"),
+        Attribute(semconv.REPETITION_COUNT, "How often", "short"),
+        Attribute(semconv.REPETITION_TIME, "For", "s"),
     )
 
 
@@ -71,7 +85,10 @@ def stalled() -> Panel:
         "Stalled",
         f"Silent for {slo.GAP_SECONDS:.0f} s or more in the middle. The events of the span say where.",
         [STALLED],
-        (semconv.STALL_COUNT, semconv.STALL_TIME, semconv.CHUNK_GAP_MAX),
+        OUTCOME,
+        Attribute(semconv.STALL_COUNT, "Stalls", "short"),
+        Attribute(semconv.STALL_TIME, "Stalled for", "s"),
+        Attribute(semconv.CHUNK_GAP_MAX, "Longest silence", "s"),
     )
 
 
@@ -80,7 +97,10 @@ def slow() -> Panel:
         "Slow first chunk",
         f"No content within {slo.FIRST_CHUNK_SECONDS:.0f} s. Headers late: a queue; headers early: a long prompt.",
         [IS_SLOW],
-        (semconv.RESPONSE_TIME_TO_FIRST_CHUNK, semconv.TIME_TO_HEADERS, semconv.USAGE_INPUT_TOKENS),
+        OUTCOME,
+        Attribute(semconv.RESPONSE_TIME_TO_FIRST_CHUNK, "First chunk", "s"),
+        Attribute(semconv.TIME_TO_HEADERS, "Headers", "s"),
+        Attribute(semconv.USAGE_INPUT_TOKENS, "Input tokens", "short"),
     )
 
 
@@ -89,10 +109,13 @@ def cut_tool_calls() -> Panel:
         "Incomplete tool calls",
         "Cut by max_tokens or by the end. The stop reason tells which.",
         [TOOL_CALL_CUT],
-        (semconv.TOOL_CALL_INCOMPLETE, semconv.STOP_REASON, semconv.TOOL_INPUT_CHARS),
+        OUTCOME,
+        Attribute(semconv.TOOL_CALL_INCOMPLETE, "Calls cut", "short"),
+        Attribute(semconv.STOP_REASON, "Stop reason"),
+        Attribute(semconv.TOOL_INPUT_CHARS, "Input chars", "short"),
     )
 
 
-def _table(title: str, when_red: str, conditions: Sequence[str], more: tuple[str, ...], width: int = 12) -> Panel:
-    look = Look(title, "short", when_red, width, no_value="none in this range")
-    return trace_table(look, *conditions, shown=(semconv.OUTCOME, semconv.REQUEST_MODEL, *more))
+def _table(title: str, when_red: str, conditions: Sequence[str], *more: Attribute) -> Panel:
+    look = Look(title, "string", when_red, 24, no_value="none in this range")
+    return trace_table(look, *conditions, shown=(Attribute(semconv.REQUEST_MODEL, "Model"), *more))

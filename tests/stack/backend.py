@@ -13,6 +13,8 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from tests.stack.traceql import SearchedSpan
+
 if TYPE_CHECKING:
     from typing_extensions import Self
 
@@ -84,6 +86,18 @@ class Backend:
     @property
     def span_count(self) -> int:
         return sum(1 for _ in self._spans())
+
+    @property
+    def searched_spans(self) -> list[SearchedSpan]:
+        """As a search sees them."""
+        requests = map(ExportTraceServiceRequest.FromString, self.bodies.get("/v1/traces", []))
+        return [
+            _searched(span, _attributes(resource_spans.resource.attributes))
+            for request in requests
+            for resource_spans in request.resource_spans
+            for scope_spans in resource_spans.scope_spans
+            for span in scope_spans.spans
+        ]
 
     @property
     def points(self) -> list[Point]:
@@ -160,5 +174,19 @@ def _point(metric: Any, point: Any, resource: Mapping[str, object]) -> Point:
     return Point(metric.name, metric.unit, resource, _attributes(point.attributes), value, total)
 
 
+def _searched(span: Any, resource: Mapping[str, object]) -> SearchedSpan:
+    start, end = span.start_time_unix_nano / 1e6, span.end_time_unix_nano / 1e6
+    is_root = not span.parent_span_id
+    attributes = _attributes(span.attributes)
+    return SearchedSpan(
+        span.trace_id.hex(), span.span_id.hex(), span.name, start, end - start, resource, attributes, is_root
+    )
+
+
 def _attributes(pairs: Iterable[Any]) -> dict[str, object]:
-    return {pair.key: getattr(pair.value, str(pair.value.WhichOneof("value"))) for pair in pairs}
+    return {pair.key: _value(pair.value) for pair in pairs}
+
+
+def _value(value: Any) -> object:
+    kind = str(value.WhichOneof("value"))
+    return [_value(one) for one in value.array_value.values] if kind == "array_value" else getattr(value, kind)

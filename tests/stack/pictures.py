@@ -1,17 +1,22 @@
 """Draws the boards over seeded traffic into docs/images/: `make screenshots`.
 
 Needs what `make stack-test` needs, and npm, Node.js and Chromium. There is no Grafana server: the page of
-grafana-dashboards/render/ puts Grafana's own components where the boards' JSON says. The board of traces needs Tempo
-and is left out. Where there is pngquant, the pictures are made small with it.
+grafana-dashboards/render/ puts Grafana's own components where the boards' JSON says. There is no Tempo: the searches of
+the board of traces are made by grafana-dashboards/traceql.mjs, over the spans that the gateway has kept and sent on.
+Where there is pngquant, the pictures are made small with it.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 from threading import Thread
 
@@ -28,12 +33,12 @@ from tests.stack.backend import Backend
 from tests.stack.collector import Collector, free_ports, wait_until
 from tests.stack.loopback import get
 from tests.stack.prometheus import Prometheus
-from tests.stack.seeded import OPEN, SEEDS, STALL_SECONDS, Seed, play
+from tests.stack.seeded import OPEN, SEEDS, STALL_SECONDS, WORKERS, Seed
 
 ROOT = Path(__file__).parents[2]
 RENDER = ROOT / "grafana-dashboards" / "render"
 IMAGES = ROOT / "docs" / "images"
-BOARDS = ("streams-overview", "streams-by-model", "streams-pipeline")
+BOARDS = ("streams-overview", "streams-by-model", "streams-traces", "streams-pipeline")
 SECONDS = float(os.environ.get("STREAMSPAN_PICTURE_SECONDS", "150"))
 STREAMS_AT_ONCE = [seed for seed in SEEDS for _ in range(max(1, seed.count // 3))]
 
@@ -56,7 +61,8 @@ def main() -> int:
         running.enter_context(collector)
         begin = time.time()
         make_traffic(collector.http, running)
-        return draw(prometheus.url, begin + 12, time.time(), running)
+        spans = [asdict(span) for span in backend.searched_spans]
+        return draw(prometheus.url, spans, begin + 12, time.time(), running)
 
 
 def make_traffic(endpoint: str, running: ExitStack) -> None:
@@ -72,17 +78,26 @@ def make_traffic(endpoint: str, running: ExitStack) -> None:
     servers = {seed: running.enter_context(seed.server(again=1000)) for seed in {*SEEDS, OPEN}}
     urls: dict[Seed, str] = {seed: server.url for seed, server in servers.items()}
     Thread(target=OPEN.play, args=[urls[OPEN]], daemon=True).start()
+    tracer = tracers.get_tracer("chat")
+
+    def request(seed: Seed) -> None:
+        with tracer.start_as_current_span("POST /chat"):
+            seed.play(urls[seed])
+
     stop_at = time.monotonic() + SECONDS
-    while time.monotonic() < stop_at:
-        play((seed, urls[seed]) for seed in STREAMS_AT_ONCE)
-    time.sleep(2)
+    with ThreadPoolExecutor(WORKERS) as workers:
+        while time.monotonic() < stop_at:
+            list(workers.map(request, STREAMS_AT_ONCE))
+    tracers.force_flush()
+    time.sleep(4)  # the sampler's decisions, and a batch
 
 
-def draw(prometheus: str, begin: float, end: float, running: ExitStack) -> int:
+def draw(prometheus: str, spans: Sequence[object], begin: float, end: float, running: ExitStack) -> int:
     [port] = free_ports(1)
     vite = str(RENDER / "node_modules" / ".bin" / "vite")
     environment = {**os.environ, "PROMETHEUS": prometheus}
     subprocess.run([vite, "build", "--logLevel", "warn"], cwd=RENDER, env=environment, check=True)
+    (RENDER / "dist" / "spans.json").write_text(json.dumps(spans))
     page = subprocess.Popen([vite, "preview", "--port", str(port)], cwd=RENDER, env=environment, stdout=sys.stderr)
     running.callback(page.wait)
     running.callback(page.terminate)

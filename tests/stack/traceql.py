@@ -39,6 +39,7 @@ class SearchedSpan:
     duration: float
     resource: Mapping[str, object]
     attributes: Mapping[str, object]
+    isRoot: bool = True  # noqa: N815
 
 
 @dataclass(frozen=True, slots=True)

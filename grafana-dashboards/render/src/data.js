@@ -1,5 +1,7 @@
 // Queries, and their answers as Grafana's data frames.
 import { FieldType, toDataFrame } from '@grafana/data';
+import { parser } from '@grafana/lezer-traceql';
+import { search } from '../../traceql.mjs';
 
 const STEPS = 150;
 
@@ -55,4 +57,31 @@ export function frameOfTable(panel, answers) {
     values: [...rows.values()].map((row) => row[from] ?? null),
   }));
   return toDataFrame({ fields });
+}
+
+// What Grafana makes of Tempo's answer where the table is one of spans, and `organize` of that; the newest first.
+export function frameOfSpans(panel, spans) {
+  const [target] = panel.targets;
+  const { columns, meets } = search(parser, target.query.replaceAll(/\$\{(job|model):pipe\}/g, '.*'));
+  const found = spans.filter(meets).sort((one, other) => other.start - one.start).slice(0, target.limit);
+  const roots = new Map(spans.filter(({ isRoot }) => isRoot).map((span) => [span.traceId, span.name]));
+  const known = {
+    'Span ID': ({ spanId }) => spanId, 'Start time': ({ start }) => start, Name: ({ name }) => name,
+    'Trace Service': ({ resource }) => resource['service.name'], 'Trace Name': ({ traceId }) => roots.get(traceId),
+    Duration: ({ duration }) => duration,
+    ...Object.fromEntries(columns.map((column) => [column, ({ attributes }) => attributes[column]])),
+  };
+  const units = { 'Start time': 'dateTimeAsIso', Duration: 'ms' };
+  const { excludeByName, indexByName, renameByName } =
+    panel.transformations.find(({ id }) => id === 'organize').options;
+  const names = Object.keys(known).filter((name) => !excludeByName[name]);
+  names.sort((one, other) => indexByName[one] - indexByName[other]);
+  return toDataFrame({
+    fields: names.map((name) => {
+      const values = found.map(known[name]);
+      const isNumber = values.some((value) => typeof value === 'number');
+      const type = name === 'Start time' ? FieldType.time : isNumber ? FieldType.number : FieldType.string;
+      return { name: renameByName[name] ?? name, type, values, config: units[name] ? { unit: units[name] } : {} };
+    }),
+  });
 }
