@@ -14,11 +14,13 @@ from anthropic._base_client import SyncAPIClient
 from streamspan.anthropic import patch
 from streamspan.doctor import seam
 from tests.doctor.environment import Environment
+from tests.doctor.grpc_receiver import grpc_receiver
 from tests.launch.receiver import OtlpReceiver
 
 pytest.importorskip("opentelemetry.distro", reason="what is examined is an environment with opentelemetry-distro")
 
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
+ZERO_CODE = ("streamspan", "anthropic", "opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http")
 REDIS_OFF = {DISABLED: "redis"}
 HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
 FIELDS = frozenset({"check", "status", "text", "command"})
@@ -32,7 +34,7 @@ OPENLLMETRY = (
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that `pip install "streamspan[zero-code]"` brings, but for gRPC."""
     folder = tmp_path_factory.mktemp("packages")
-    Environment(folder, "streamspan", "anthropic", "opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http")
+    Environment(folder, *ZERO_CODE)
     return folder
 
 
@@ -121,6 +123,33 @@ def test_send_to_one_that_refuses(whole: Environment) -> None:
 
     assert (examined.status, examined.errors, examined.bad) == (1, "", {"export.send": "problem"})
     assert "401" in examined.of("export.send")["text"]
+
+
+def test_send_by_grpc(tmp_path: Path) -> None:
+    """With gRPC, which is the default, the span goes by gRPC; the port of an address without a scheme is found, too."""
+    environment = Environment(tmp_path, *ZERO_CODE, "opentelemetry-exporter-otlp-proto-grpc")
+    with grpc_receiver() as (endpoint, names):
+        examined = environment.examined(
+            "--send",
+            "--json",
+            OTEL_EXPORTER_OTLP_ENDPOINT=endpoint,
+            OTEL_EXPORTER_OTLP_METRICS_ENDPOINT=endpoint.removeprefix("http://"),
+            OTEL_EXPORTER_OTLP_METRICS_INSECURE="true",
+        )
+
+    assert (examined.status, examined.bad, names) == (0, {}, ["streamspan doctor"])
+    assert examined.of("export.traces")["text"].startswith(f"traces go by grpc to {endpoint} (")
+    assert examined.of("export.metrics")["status"] == "ok"
+
+
+def test_http_to_who_speaks_grpc(whole: Environment) -> None:
+    """Where a connection opens and another protocol is spoken, --send finds out."""
+    with grpc_receiver() as (endpoint, _):
+        examined = whole.examined(
+            "--send", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, OTEL_EXPORTER_OTLP_TIMEOUT="2", **HTTP
+        )
+
+    assert (examined.status, examined.bad) == (1, {"export.send": "problem"})
 
 
 def test_nobody_listens(whole: Environment, closed_port: int) -> None:
