@@ -21,6 +21,9 @@ _COLUMNS = {
 }
 """Their widths, 80 in all."""
 
+LONG_SILENCE = 5.0
+"""Seconds: what an application takes for a stall, unless it is told otherwise."""
+
 
 def table(totals: Totals, now: float, *, groups_at_most: int) -> Iterator[Text]:
     """Where there are more groups, the last line says so."""
@@ -60,7 +63,7 @@ def _what_else(total: Total) -> Iterator[tuple[str, int]]:
 def _numbers(total: Total, active: float | None, silence: float | None) -> Text:
     cells = [
         ("" if active is None else f"{active:.0f}", "bold"),
-        ("" if not silence else seconds(silence), ""),
+        ("" if not silence else seconds(silence), "bold red" if silence and silence >= LONG_SILENCE else ""),
         *((str(count), style if count else "dim") for count, style in _outcomes(total)),
         *((("" if time is None else seconds(time)), "") for time in (total.first_chunk(0.5), total.first_chunk(0.95))),
     ]

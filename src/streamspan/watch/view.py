@@ -5,7 +5,6 @@ All that came over the wire is made printable before it is written; JSON writes 
 
 import json
 import sys
-from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +14,7 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from streamspan.drawing.finished import FinishedStream, as_data, facts, headline, printable, seconds
+from streamspan.drawing.finished import FinishedStream, as_data, facts, findings, headline, printable, seconds
 from streamspan.drawing.waterfall import Waterfall
 
 from .content import said
@@ -45,6 +44,10 @@ class EndedStream:
             return f"{datetime.fromtimestamp(self.ended_at).astimezone():%H:%M:%S}"
         except (OverflowError, ValueError, OSError):  # no time that there is
             return "--:--:--"
+
+    @property
+    def went_well(self) -> bool:
+        return self.stream.outcome == "complete" and not findings(self.stream)
 
 
 class View(Protocol):
@@ -92,29 +95,38 @@ class Lines:
 
 
 class Drawings:
-    """Waterfalls, which scroll away above the table. Those that come faster than they can be drawn are only counted."""
+    """Waterfalls, which scroll away above the table.
+
+    Those that come faster than they can be drawn are only counted: first those that went well, then the oldest.
+    """
 
     def __init__(self, console: Console, waiting: str) -> None:
         """waiting: what is shown until something comes."""
         self._console = console
         self._waiting = Text(waiting)
-        self._queue: deque[EndedStream] = deque()
+        self._queue: list[EndedStream] = []
+        self._queued_bytes = 0
         self._not_drawn = 0
         self._live = Live(self._waiting, console=console, auto_refresh=False)
         self._live.start(refresh=True)
 
     def show(self, ended: EndedStream) -> None:
-        is_short = sum(queued.size for queued in self._queue) < QUEUED_BYTES_AT_MOST
-        if is_short and len(self._queue) < QUEUED_AT_MOST:
-            self._queue.append(ended)
-        else:
+        self._queue.append(ended)
+        self._queued_bytes += ended.size
+        while len(self._queue) > QUEUED_AT_MOST or self._queued_bytes > QUEUED_BYTES_AT_MOST:
+            self._unqueued(next((place for place, queued in enumerate(self._queue) if queued.went_well), 0))
             self._not_drawn += 1
+
+    def _unqueued(self, place: int) -> EndedStream:
+        ended = self._queue.pop(place)
+        self._queued_bytes -= ended.size
+        return ended
 
     def refresh(self, totals: Totals, now: float, state: str) -> None:
         for _ in range(min(DRAWN_AT_ONCE, len(self._queue))):
-            for part in _drawing(self._queue.popleft()):
+            for part in _drawing(self._unqueued(0)):
                 self._console.print(part)
-        not_drawn = f"{self._not_drawn} too fast to be drawn" if self._not_drawn else ""
+        not_drawn = f"not drawn, because they came too fast: {self._not_drawn}" if self._not_drawn else ""
         state = ", ".join(filter(None, [state, not_drawn]))
         groups_at_most = max((self._console.height - 3) // 2, 1)
         shown = [*table(totals, now, groups_at_most=groups_at_most), Text(state, "dim")] if state else [self._waiting]

@@ -125,12 +125,14 @@ def run(host: str, port: int, *, as_json: bool, shows_content: bool) -> int:
         except OSError as failure:
             print(f"streamspan: {_cannot_listen(failure, host, port)}", file=sys.stderr)
             return 1
-        async with server:
+        try:
             view = _view(_url(server), as_json=as_json)
             views.append(view)
             while True:
                 watched.show(view)
                 await asyncio.sleep(REFRESH_SECONDS)
+        finally:
+            server.close()  # not `async with server`, which from Python 3.12 on waits for the clients
 
     try:
         return asyncio.run(watching())
