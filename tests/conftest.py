@@ -2,8 +2,11 @@
 
 import gc
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -11,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.demo.server import MessagesServer
 from streamspan.observer import open_streams
+from tests.anthropic.logs import LogExporter
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,20 @@ def exporter() -> InMemorySpanExporter:
 def tracer_provider(exporter: InMemorySpanExporter) -> Iterator[TracerProvider]:
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
+    yield provider
+    provider.shutdown()
+
+
+@pytest.fixture
+def log_exporter() -> Any:
+    """The log records that were emitted."""
+    return LogExporter()
+
+
+@pytest.fixture
+def logger_provider(log_exporter: Any) -> Iterator[LoggerProvider]:
+    provider = LoggerProvider(shutdown_on_exit=False)
+    provider.add_log_record_processor(SimpleLogRecordProcessor(log_exporter))
     yield provider
     provider.shutdown()
 

@@ -11,6 +11,8 @@ from streamspan.demo import wire
 from streamspan.demo.server import MessagesServer
 
 DOCS = Path(__file__).parents[1] / "docs"
+SHELL = ("/bin/bash", "-ec")
+STORY = "Once upon a time."
 AN_APP = """
 from anthropic import Anthropic
 
@@ -25,12 +27,12 @@ def code_blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
 
 
-def pasted(commands: str, folder: Path) -> str:
-    """What a newcomer sees who pastes the commands, with an `app.py` and a server that tells a story."""
+def pasted(code: str, folder: Path, *, into: tuple[str | Path, ...] = SHELL, answer: str = STORY) -> str:
+    """What a newcomer sees who pastes the code, with an `app.py` in the folder and a server that gives this answer."""
     (folder / "app.py").write_text(AN_APP)
-    with MessagesServer([list(wire.whole_message(wire.text_block(0, "Once upon a time.")))]) as server:
+    with MessagesServer([list(wire.whole_message(wire.text_block(0, answer)))]) as server:
         run = subprocess.run(
-            ["/bin/bash", "-ec", commands],
+            [*into, code],
             env={
                 "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
                 "ANTHROPIC_BASE_URL": server.url,
@@ -56,3 +58,24 @@ def test_the_events_page_shows_events_in_the_logs(tmp_path: Path) -> None:
     assert '"event_name": "llm_stream.first_token"' in printed
     assert '"llm_stream.outcome": "complete"' in printed
     assert '"events": []' in printed
+
+
+def test_the_content_page_opens_the_gate(tmp_path: Path) -> None:
+    """Pasted, its commands print a span with the question and the answer."""
+    pytest.importorskip("opentelemetry.distro", reason="opentelemetry-instrument needs opentelemetry-distro")
+    printed = pasted(code_blocks("content.md", "sh")[0], tmp_path)
+
+    assert "Tell me a story." in printed
+    assert r'"gen_ai.output.messages": "[{\"role\":\"assistant\"' in printed
+
+
+def test_the_content_page_redacts(tmp_path: Path) -> None:
+    """Pasted, its script prints a span whose messages have no address."""
+    code = code_blocks("content.md", "python")[0]
+    answer, _, span = pasted(
+        code, tmp_path, into=(sys.executable, "-c"), answer="I am eve@example.com, Ada."
+    ).partition("{")
+
+    assert answer == "I am eve@example.com, Ada."
+    assert span.count("I am [address]") == 2
+    assert "example.com" not in span

@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 NativeSpan = Literal["replace", "keep"]
 EventSignal = Literal["span", "log", "both", "none"]
+ContentSignal = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 T = TypeVar("T")
 
 
@@ -112,7 +113,17 @@ def _callback(given: object) -> Callable[..., object] | None:
     return given if callable(given) and not iscoroutinefunction(given) else None
 
 
+def _content_signal(given: object) -> object:
+    """Those of the GenAI utilities of OpenTelemetry, and the two of the instrumentations before them."""
+    word = str(given).upper()
+    word = {"TRUE": "SPAN_AND_EVENT", "FALSE": "NO_CONTENT"}.get(word, word)
+    return word if word in get_args(ContentSignal) else None
+
+
 CALLBACK: Kind[Any] = Kind("a function, and no coroutine function", _callback)
+CONTENT_SIGNAL: Kind[Any] = Kind(
+    "one of `NO_CONTENT` (or `false`), `SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (or `true`)", _content_signal
+)
 WHOLE_NUMBER = Kind("a whole number, 0 or more", _whole_number)
 SECONDS = Kind("a number of seconds, more than 0", _seconds)
 SWITCH = Kind("`true` or `false`", _switch)
@@ -179,6 +190,26 @@ class Config:
         CALLBACK,
         None,
         "is called with the handle of a stream and the stall, once that is over: see [handle.md](handle.md)",
+    )
+
+    capture_content: ContentSignal = _setting(
+        "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT",
+        CONTENT_SIGNAL,
+        "NO_CONTENT",
+        "where prompts, answers, system instructions and tool definitions go: nowhere, on the span, into an event, or "
+        "both: see [content.md](content.md)",
+    )
+    content_chars: int = _setting(
+        "STREAMSPAN_CONTENT_CHARS",
+        WHOLE_NUMBER,
+        32_768,
+        "characters of content per stream at the most, of the request and the answer together",
+    )
+    redact: Callable[[str], str] | None = _setting(
+        None,
+        CALLBACK,
+        None,
+        "is called with each text before it is written, and gives the text to write. If it fails, the text is left out",
     )
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from . import semconv
-from .config import EventSignal
+from .config import Config
 from .core.facts import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
 from .guard import contained
 
@@ -35,23 +35,27 @@ Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Note | Summary
 class Events:
     """Where the events of one `instrument()` go.
 
-    on_span   they go on the stream's span
-    provider  of the logs that they go to; None: to none. One may be set after `instrument()`
+    on_span, as_logs  where they go
+    have_content      there is one with the content of the stream, which is a log record wherever the others go
+    provider          of the logs; None: nothing goes there. One may be set after `instrument()`
     """
 
-    def __init__(self, signal: EventSignal, logger_provider: LoggerProvider | None, version: str) -> None:
-        self.on_span = signal in {"span", "both"}
-        self._as_logs = signal in {"log", "both"}
+    def __init__(self, config: Config, logger_provider: LoggerProvider | None, version: str) -> None:
+        self.on_span = config.events in {"span", "both"}
+        self.as_logs = config.events in {"log", "both"}
+        self.have_content = config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
         self._given_provider = logger_provider
         self._version = version
         self._emitter: tuple[LoggerProvider, Callable[..., object]] | None = None
 
     @property
     def provider(self) -> LoggerProvider | None:
-        return (self._given_provider or api_logs.get_logger_provider()) if self._as_logs else None
+        if not self.as_logs and not self.have_content:
+            return None
+        return self._given_provider or api_logs.get_logger_provider()
 
     def are_logged(self) -> bool:
-        """Whether they go to logs, and there is an SDK behind the API."""
+        """Whether any goes to logs, and there is an SDK behind the API."""
         provider = self.provider
         return provider is not None and not type(provider).__module__.startswith(api_logs.__name__)
 
@@ -60,20 +64,19 @@ class Events:
         attributes = known(maybe_known)
         if self.on_span:
             span.add_event(name, attributes, timestamp_ns)
-        provider = self.provider
-        if provider is not None:
-            self._log(provider, span, name, attributes, timestamp_ns)
+        if self.as_logs:
+            self._log(span, name, attributes, timestamp_ns)
+
+    def add_details(self, span: Span, attributes: Mapping[str, object], timestamp_ns: int) -> None:
+        """The event that has the content."""
+        self._log(span, semconv.EVENT_OPERATION_DETAILS, attributes, timestamp_ns)
 
     @contained
-    def _log(
-        self,
-        provider: LoggerProvider,
-        span: Span,
-        name: str,
-        attributes: dict[str, AttributeValue],
-        timestamp_ns: int,
-    ) -> None:
+    def _log(self, span: Span, name: str, attributes: Mapping[str, object], timestamp_ns: int) -> None:
         """Code of the application's own may run in here, and fail: its processors."""
+        provider = self.provider
+        if provider is None:
+            return
         if self._emitter is None or self._emitter[0] is not provider:
             logger = api_logs.get_logger(semconv.SCOPE, self._version, provider, schema_url=semconv.SCHEMA_URL)
             self._emitter = provider, _emitter(logger)

@@ -2,8 +2,8 @@
 
 Who runs what: the verbs run in the thread or task that reads. An end may come from any thread, from a finalizer that
 the garbage collector runs, and from a signal handler; the last two may interrupt any line, of this module too. So the
-lock is reentrant, and an end that finds the OpenTelemetry SDK running in its thread, whose locks are not, waits until
-the next stream begins or ends, or until the process exits.
+lock is reentrant, and an end that finds the OpenTelemetry SDK or the application's redaction running in its thread,
+whose locks are not, waits until the next stream begins or ends, or until the process exits.
 
 `_lock` is held while events are told, and so while code of others runs: the log processors. `_counting` is held while
 what a block has is added up, and never while anything else runs: who asks for the facts waits for it.
@@ -23,7 +23,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from types import FrameType
 
-from . import telemetry
+from . import content, telemetry
 from .config import Config
 from .core.facts import AttributeValue, ContentBlock, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
 from .core.stream import StreamState
@@ -37,6 +37,7 @@ open_streams: set["Observer"] = set()
 
 _waiting_ends: deque[Callable[[], None]] = deque()
 _exit_is_behind: object = None
+_MAY_HOLD_A_LOCK = ("opentelemetry.sdk", "opentelemetry.exporter", content.__name__)
 _RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
 
 
@@ -44,6 +45,7 @@ class Observer:
     """Watches one streamed call, which begins when this is made.
 
     attributes     what else the span gets at the end; the provider's own
+    content        what is captured of it; None: nothing is
     waiting_since  when the reader began to wait for the bytes that it waits for; None while it does not
     is_reading     the reader is inside the read of an event
     labels         what all its metrics have
@@ -70,6 +72,7 @@ class Observer:
         "_started_ns",
         "_summary",
         "attributes",
+        "content",
         "failure_count",
         "gave_up",
         "handled_at_start",
@@ -92,9 +95,16 @@ class Observer:
         self._source = source
         self._config = config
         self.labels = source.metrics.labels(call.attributes)
-        self.state = StreamState(time.perf_counter(), stall_seconds=config.stall_seconds, loops=config.repetition)
+        started_at = time.perf_counter()
         self.span = source.span(call, self._started_ns)
         self._records = self.span.is_recording()
+        self.content = source.content(call, self.span, config)
+        self.state = StreamState(
+            started_at,
+            stall_seconds=config.stall_seconds,
+            loops=config.repetition,
+            content=None if self.content is None else self.content.output,
+        )
         self._hears_events = source.hears_events(self.span)
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
@@ -242,7 +252,7 @@ class Observer:
 
     @contained
     def _finish(self, ending: Ending) -> None:
-        if ending.kind != "message_stop" and _inside_opentelemetry_sdk():  # a reader at its last event is no finalizer
+        if ending.kind != "message_stop" and _may_hold_a_lock():  # a reader at its last event is no finalizer
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
@@ -263,6 +273,8 @@ class Observer:
             self._add_event(summary, at, reserved=True, ending=True)
         if self._events_dropped:
             telemetry.set_events_dropped(self.span, self._events_dropped)
+        if self.content is not None:
+            self._source.tell_content(self.span, self.content, summary, self._timestamp(at))
         if self._source.counts:
             self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
 
@@ -298,19 +310,19 @@ class Observer:
 
 @contained
 def finish_waiting_ends() -> None:
-    if not _waiting_ends or _inside_opentelemetry_sdk():
+    if not _waiting_ends or _may_hold_a_lock():
         return
     with suppress(IndexError):  # another thread was faster
         while True:
             _waiting_ends.popleft()()
 
 
-def _inside_opentelemetry_sdk() -> bool:
-    """Whether a function of the SDK or of an exporter, which may hold a lock, is running in this thread."""
+def _may_hold_a_lock() -> bool:
+    """Whether a function of the SDK, of an exporter or of a redaction is running in this thread: it may hold a lock."""
     frame: FrameType | None = inspect.currentframe()
     while frame is not None:
         module = frame.f_globals.get("__name__")
-        if type(module) is str and module.startswith(("opentelemetry.sdk", "opentelemetry.exporter")):
+        if type(module) is str and module.startswith(_MAY_HOLD_A_LOCK):
             return True
         frame = frame.f_back
     return False

@@ -16,8 +16,11 @@ from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, Status
 from opentelemetry.util.types import AttributeValue
 
 from . import semconv
+from .config import Config
+from .content import Content, as_json
 from .core.facts import Summary
 from .events import Attributes, Events, known, loop_attributes
+from .guard import contained
 from .metrics import Metrics
 
 
@@ -59,9 +62,34 @@ class Telemetry:
 
     def hears_events(self, span: Span) -> bool:
         """Whether somebody hears those of a stream with this span."""
-        if span.is_recording():
-            return self.events.on_span or self._logs
-        return self._logs and not self._traces
+        return (self.events.on_span and span.is_recording()) or (self.events.as_logs and self._hears_logs(span))
+
+    def _hears_logs(self, span: Span) -> bool:
+        """The logs follow the sampler, if there is one."""
+        return self._logs and (span.is_recording() or not self._traces)
+
+    def content(self, call: Call, span: Span, config: Config) -> Content | None:
+        """What to capture the content of a stream with. None: it is not asked for, or nobody hears it."""
+        on_span = config.capture_content in {"SPAN_ONLY", "SPAN_AND_EVENT"} and span.is_recording()
+        in_log = self.events.have_content and self._hears_logs(span)
+        if not on_span and not in_log:
+            return None
+        return Content(known(call.attributes), config.content_chars, config.redact, on_span=on_span, in_log=in_log)
+
+    @contained
+    def tell_content(self, span: Span, content: Content, summary: Summary, timestamp_ns: int) -> None:
+        """The application's redaction runs in here."""
+        written = content.attributes(summary)
+        if not written:
+            return
+        if content.on_span:
+            span.set_attributes({name: as_json(value) for name, value in written.items()})
+            span.set_attribute(semconv.CONTENT_TRUNCATED, content.truncated)
+        if content.in_log:
+            facts = {**content.facts, **known({**_stream_attributes(summary), **_response_attributes(summary)})}
+            details = {name: facts[name] for name in semconv.OPERATION_DETAILS if name in facts}
+            details |= {semconv.CONTENT_TRUNCATED: content.truncated, **written}
+            self.events.add_details(span, details, timestamp_ns)
 
     def span(self, call: Call, start_ns: int) -> Span:
         """A started span whose parent is the current one. Not made current."""

@@ -1,7 +1,7 @@
 """Events on the span, as log records, on both, or not at all: over a real socket, with a real logs SDK."""
 
 import gc
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import anthropic
@@ -18,11 +18,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
-from streamspan import AnthropicStreamInstrumentor, Config, guard
+from streamspan import AnthropicStreamInstrumentor, Config, guard, stream_of
 from streamspan.config import EventSignal
 from streamspan.demo import wire
 from streamspan.demo.script import Script
 from streamspan.demo.server import MessagesServer
+from tests.anthropic.logs import LogExporter, records
 from tests.anthropic.paths import REQUEST
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
@@ -31,23 +32,7 @@ MESSAGE: Script = list(wire.whole_message(wire.text_block(0, "Some text."), wire
 CUT: Script = [wire.message_start(), *list(wire.text_block(0, "Some text."))[:-1]]
 NAMES_OF_MESSAGE = ["first_token", "content_block", "content_block", "tool_call"]
 
-LogExporter: Any = getattr(logs_export, "InMemoryLogRecordExporter", None) or vars(logs_export)["InMemoryLogExporter"]
-"""Its name up to 1.38 is the second one."""
-
 Event = tuple[str, int, Mapping[str, object]]
-
-
-@pytest.fixture
-def log_exporter() -> Any:
-    return LogExporter()
-
-
-@pytest.fixture
-def logger_provider(log_exporter: Any) -> Iterator[LoggerProvider]:
-    provider = LoggerProvider(shutdown_on_exit=False)
-    provider.add_log_record_processor(logs_export.SimpleLogRecordProcessor(log_exporter))
-    yield provider
-    provider.shutdown()
 
 
 @pytest.fixture
@@ -77,10 +62,6 @@ def on_spans(exporter: InMemorySpanExporter) -> list[Event]:
         for span in exporter.get_finished_spans()
         for event in span.events
     ]
-
-
-def records(log_exporter: Any) -> Sequence[Any]:
-    return [log.log_record for log in log_exporter.get_finished_logs()]
 
 
 def as_logs(log_exporter: Any) -> list[Event]:
@@ -185,6 +166,33 @@ def test_an_exporter_takes_them(
     assert (scope_logs.scope.name, scope_logs.schema_url) == ("streamspan", "https://opentelemetry.io/schemas/1.41.0")
     assert [record.event_name for record in scope_logs.log_records] == [f"llm_stream.{x}" for x in NAMES_OF_MESSAGE]
     assert resource_logs.resource.attributes != []
+
+
+def test_the_applications_own(
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    tracer_provider: TracerProvider,
+    log_exporter: Any,
+    logger_provider: LoggerProvider,
+) -> None:
+    """What the application tells of its stream goes the same ways."""
+    server.scripts.append(MESSAGE)
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(
+        config=Config(events="both"),
+        tracer_provider=tracer_provider,
+        logger_provider=logger_provider,
+        meter_provider=NoOpMeterProvider(),
+    )
+    stream = client.messages.create(stream=True, **REQUEST)
+    next(stream)
+    stream_of(stream).event("guardrail.triggered", {"rule": "no-price"})
+    stream.close()
+    instrumentor.uninstrument()
+
+    assert as_logs(log_exporter) == on_spans(exporter)
+    assert short_names(as_logs(log_exporter)) == ["guardrail.triggered", "abort"]
 
 
 def test_the_cap_counts_an_event_once(

@@ -12,6 +12,7 @@ from streamspan import Config
 from streamspan.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
+CONTENT_SIGNALS = "one of `NO_CONTENT` (or `false`), `SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (or `true`)"
 DEFAULTS = {
     "native_span": "replace",
     "events": "span",
@@ -21,6 +22,9 @@ DEFAULTS = {
     "time_per_output_chunk": False,
     "on_repetition": None,
     "on_stall": None,
+    "capture_content": "NO_CONTENT",
+    "content_chars": 32_768,
+    "redact": None,
 }
 
 
@@ -90,6 +94,8 @@ def test_what_yaml_makes_of_a_value(section: Mapping[str, object], settings: Map
         ({"stall_seconds": 10**400}, f"stall_seconds={10**400} must be a number of seconds, more than 0"),
         ({"repetition": "all"}, "repetition='all' must be one of `off`, `exact`, `drift`"),
         ({"time_per_output_chunk": 1}, "time_per_output_chunk=1 must be `true` or `false`"),
+        ({"capture_content": "ALL"}, f"capture_content='ALL' must be {CONTENT_SIGNALS}"),
+        ({"content_chars": -1}, "content_chars=-1 must be a whole number, 0 or more"),
     ],
 )
 def test_a_wrong_value(settings: dict[str, object], complaint: str, caplog: pytest.LogCaptureFixture) -> None:
@@ -113,6 +119,32 @@ def test_a_wrong_variable(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCap
     assert [record.message for record in caplog.records] == [
         "STREAMSPAN_STALL_SECONDS='soon' must be a number of seconds, more than 0; using 5.0"
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "signal"),
+    [
+        ("span_only", "SPAN_ONLY"),
+        ("EVENT_ONLY", "EVENT_ONLY"),
+        ("True", "SPAN_AND_EVENT"),
+        ("false", "NO_CONTENT"),
+        ("yes", "NO_CONTENT"),
+    ],
+)
+def test_the_gate_of_content(
+    text: str, signal: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It knows the words that others use; an unknown one leaves it shut, and is one line in the log."""
+    monkeypatch.setenv("OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT", text)
+
+    assert Config().capture_content == signal
+    assert [record.levelname for record in caplog.records] == ["ERROR"] * (text == "yes")
+
+
+def test_a_redaction_is_a_function() -> None:
+    """What cannot be called is an error; there is no other way to give one."""
+    with pytest.raises(ValueError, match="redact='mask' must be a function"):
+        Config(redact="mask")  # pyright: ignore[reportArgumentType]  # wrong on purpose
 
 
 def test_an_unknown_name(caplog: pytest.LogCaptureFixture) -> None:

@@ -30,7 +30,7 @@ def observed(max_events: int = 100) -> tuple[Observer, InMemorySpanExporter]:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     call = Call("chat", "claude-x", {})
-    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events("span", None, "0"), "0")
+    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events(Config(), None, "0"), "0")
     return Observer(call, telemetry, Config(native_span="replace", max_events=max_events)), exporter
 
 

@@ -1,11 +1,23 @@
 """Content does not pass, even if an application sends it, unless one variable says so."""
 
 from collections.abc import Iterator
+from contextlib import closing
 
+import anthropic
 import pytest
+from opentelemetry.exporter.otlp.proto.http._log_exporter import OTLPLogExporter
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.sdk._logs import LoggerProvider
+from opentelemetry.sdk._logs.export import SimpleLogRecordProcessor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
+from streamspan import AnthropicStreamInstrumentor, Config
+from streamspan.demo import wire
+from streamspan.demo.server import MessagesServer
 from tests.stack.application import Application
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, Start, wait_until
@@ -139,3 +151,37 @@ def test_one_variable_opens_the_wall(start: Start, backend: Backend) -> None:
     on_span_and_event, in_logs = 2 * len(KEYS_WITH_CONTENT) + 1, len(LOG_EVENTS) * (len(KEYS_WITH_CONTENT) + 1) + 1
 
     assert backend.everything.count(MARKER.encode()) == on_span_and_event + in_logs
+
+
+def send_captured_content(collector: Collector) -> None:
+    """A stream whose content streamspan captures, on its span and in the event, with the marker in both directions."""
+    tracer_provider, logger_provider = TracerProvider(shutdown_on_exit=False), LoggerProvider(shutdown_on_exit=False)
+    tracer_provider.add_span_processor(SimpleSpanProcessor(OTLPSpanExporter(f"{collector.http}/v1/traces")))
+    logger_provider.add_log_record_processor(SimpleLogRecordProcessor(OTLPLogExporter(f"{collector.http}/v1/logs")))
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(
+        config=Config(capture_content="SPAN_AND_EVENT"),
+        tracer_provider=tracer_provider,
+        logger_provider=logger_provider,
+        meter_provider=NoOpMeterProvider(),
+    )
+    answer = [wire.message_start(), *wire.text_block(0, MARKER, size=len(MARKER))]  # cut, so that the trace is kept
+    http_client = anthropic.DefaultHttpxClient(verify=False)
+    with MessagesServer([answer]) as server, closing(http_client):
+        client = anthropic.Anthropic(base_url=server.url, api_key="none", http_client=http_client)
+        for _ in client.messages.create(
+            model="claude-x", max_tokens=9, messages=[{"role": "user", "content": MARKER}], stream=True
+        ):
+            pass
+    instrumentor.uninstrument()
+
+
+@pytest.mark.parametrize(("forward", "count"), [("false", 0), ("true", 4)])
+def test_what_streamspan_captures(start: Start, backend: Backend, forward: str, count: int) -> None:
+    """The messages on its span, and in its event as structures, are held back; the rest of them is not."""
+    send_captured_content(start("gateway.yaml", BACKEND_ENDPOINT=backend.endpoint, FORWARD_CONTENT=forward))
+    wait_until(lambda: backend.span_count == 1 and backend.log_count == 1)
+
+    assert backend.everything.count(MARKER.encode()) == count
+    assert backend.everything.count(b"gen_ai.client.inference.operation.details") == 1
+    assert backend.everything.count(b"llm_stream.content.truncated") == 2

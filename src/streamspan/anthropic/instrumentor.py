@@ -41,7 +41,7 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
             raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
         our_version = version("streamspan")
         metrics = Metrics(kwargs.get("meter_provider"), our_version, lambda: tuple(open_streams))
-        events = Events(config.events, kwargs.get("logger_provider"), our_version)
+        events = Events(config, kwargs.get("logger_provider"), our_version)
         self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), metrics, events, our_version), config)
         self._patch.apply()
 

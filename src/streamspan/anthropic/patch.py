@@ -37,6 +37,7 @@ from .body import (
     left_by_close,
     observer_of,
 )
+from .content import capture_request
 from .native import start_api_call_span, taken_over
 
 _log = logging.getLogger(__name__)
@@ -167,6 +168,8 @@ class Patch:
             _warn_of_others()
         observer = Observer(call, self._source, self._config)
         observer.handled_at_start = identity(sys.exc_info()[1])
+        if observer.content is not None:
+            capture_request(observer.content, options)
         if self._config.native_span == "keep":
             return observer, args, kwargs
         options = taken_over(options, observer) or options

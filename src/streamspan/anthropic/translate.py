@@ -7,10 +7,9 @@ them), `anthropic/types/` (the events).
 
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeVar, cast
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from anthropic import BaseModel
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
@@ -19,6 +18,8 @@ from streamspan.core.stream import ASIDE_CHARS, TAKEN_TOGETHER
 from streamspan.guard import observing_failed
 from streamspan.observer import Observer
 from streamspan.telemetry import Attributes, Call
+
+from .values import field, fields, items, mapping, number, strings, typed
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
 """What the streamed calls that generate something are, by route. Sessions and threads stream events of another kind."""
@@ -48,9 +49,7 @@ _DELTAS: Mapping[DeltaKind, tuple[str, str]] = {
 }
 """The types of the deltas with content, and the names of what has it."""
 _SERVER_TOOL_COUNTS_AT_MOST = 16
-_NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float, too; a few of them together still fit into OTLP's ints
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
-T = TypeVar("T")
 
 # --- the request -------------------------------------------------------------------------------------------------
 
@@ -62,9 +61,9 @@ def call(client: Any, options: Any) -> Call | None:
     if route is None:
         return None
     operation = OPERATIONS[route]
-    body = _body(options)
+    body = body_of(options)
     base_url = client.base_url
-    model = _typed(body.get("model"), str)
+    model = typed(body.get("model"), str)
     attributes: dict[str, AttributeValue | None] = {
         semconv.OPERATION_NAME: operation,
         semconv.PROVIDER_NAME: _provider(client),
@@ -74,28 +73,28 @@ def call(client: Any, options: Any) -> Call | None:
         semconv.SERVER_PORT: base_url.port or (80 if base_url.scheme == "http" else 443),
         semconv.HTTP_REQUEST_METHOD: str(options.method).upper(),
         semconv.HTTP_ROUTE: route,
-        semconv.REQUEST_MAX_TOKENS: _typed(body.get("max_tokens", body.get("max_tokens_to_sample")), int),
-        semconv.CONVERSATION_ID: _typed(_field(_field(client, "_otel"), "conversation_id"), str),
-        semconv.REQUEST_STOP_SEQUENCES: _strings(body.get("stop_sequences")),
-        semconv.REQUEST_REASONING_LEVEL: _typed(_field(body.get("output_config"), "effort"), str),
+        semconv.REQUEST_MAX_TOKENS: typed(body.get("max_tokens", body.get("max_tokens_to_sample")), int),
+        semconv.CONVERSATION_ID: typed(field(field(client, "_otel"), "conversation_id"), str),
+        semconv.REQUEST_STOP_SEQUENCES: strings(body.get("stop_sequences")),
+        semconv.REQUEST_REASONING_LEVEL: typed(field(body.get("output_config"), "effort"), str),
         semconv.OUTPUT_TYPE: "json" if _asks_for_json(body) else None,
-        semconv.ANTHROPIC_REQUEST_SERVICE_TIER: _typed(body.get("service_tier"), str),
-        **{name: _number(body[key]) for key, name in _NUMBERS.items() if key in body},
+        semconv.ANTHROPIC_REQUEST_SERVICE_TIER: typed(body.get("service_tier"), str),
+        **{name: number(body[key]) for key, name in _NUMBERS.items() if key in body},
     }
     if thinking := body.get("thinking"):
-        attributes[semconv.ANTHROPIC_THINKING_TYPE] = _typed(_field(thinking, "type"), str)
-        attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = _typed(_field(thinking, "budget_tokens"), int)
+        attributes[semconv.ANTHROPIC_THINKING_TYPE] = typed(field(thinking, "type"), str)
+        attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = typed(field(thinking, "budget_tokens"), int)
     return Call(operation, model, attributes)
 
 
-def _body(options: Any) -> Mapping[str, Any]:
+def body_of(options: Any) -> Mapping[str, Any]:
     """The JSON body with `extra_body` merged in, as the SDK merges it: by the top level."""
-    return {**_mapping(options.json_data), **_mapping(_field(options, "extra_json"))}
+    return {**mapping(options.json_data), **mapping(field(options, "extra_json"))}
 
 
 def _provider(client: Any) -> str:
     """As the client says, from 1.14 on; before that, by the module that its class comes from."""
-    said = _typed(_field(client, "_gen_ai_provider_name"), str)
+    said = typed(field(client, "_gen_ai_provider_name"), str)
     if said is not None:
         return said
     modules = [cls.__module__ for cls in type(client).__mro__]
@@ -104,8 +103,8 @@ def _provider(client: Any) -> str:
 
 def _asks_for_json(body: Mapping[str, Any]) -> bool:
     """`output_format` is the deprecated form of `output_config.format`."""
-    formats = (_field(body.get("output_config"), "format"), body.get("output_format"))
-    return any(_field(a_format, "type") == "json_schema" for a_format in formats)
+    formats = (field(body.get("output_config"), "format"), body.get("output_format"))
+    return any(field(a_format, "type") == "json_schema" for a_format in formats)
 
 
 # --- the HTTP exchange -------------------------------------------------------------------------------------------
@@ -247,35 +246,35 @@ def _other_event(event: Any, observer: Observer, at: float) -> None:
 
 def _content_block_start(event: Any, observer: Observer, at: float) -> None:
     block = getattr(event, "content_block", None)
-    block_type = _typed(_field(block, "type"), str) or "unknown"
-    model = _typed(_field(_field(block, "to"), "model"), str) if block_type == "fallback" else None
+    block_type = typed(field(block, "type"), str) or "unknown"
+    model = typed(field(field(block, "to"), "model"), str) if block_type == "fallback" else None
     if model is not None:
         observer.state.model_changed(model)
     observer.block_started(
         _index(event),
         block_type,
         at,
-        tool_name=_typed(_field(block, "name"), str),
-        tool_id=_typed(_field(block, "id"), str),
+        tool_name=typed(field(block, "name"), str),
+        tool_id=typed(field(block, "id"), str),
     )
 
 
 def _index(event: Any) -> int:
-    index = _typed(getattr(event, "index", None), int)
+    index = typed(getattr(event, "index", None), int)
     return -1 if index is None else index
 
 
 def _message_start(message: Any, observer: Observer, at: float) -> None:
-    usage = _field(message, "usage")
+    usage = field(message, "usage")
     observer.state.message_started(
-        _typed(_field(message, "id"), str), _typed(_field(message, "model"), str), _usage(usage), at
+        typed(field(message, "id"), str), typed(field(message, "model"), str), _usage(usage), at
     )
-    observer.attributes[semconv.ANTHROPIC_RESPONSE_SERVICE_TIER] = _typed(_field(usage, "service_tier"), str)
+    observer.attributes[semconv.ANTHROPIC_RESPONSE_SERVICE_TIER] = typed(field(usage, "service_tier"), str)
 
 
 def _message_delta(event: Any, observer: Observer, at: float) -> None:
-    stop_reason = _typed(_field(_field(event, "delta"), "stop_reason"), str)
-    _stop_reason(stop_reason, _usage(_field(event, "usage")), observer, at)
+    stop_reason = typed(field(field(event, "delta"), "stop_reason"), str)
+    _stop_reason(stop_reason, _usage(field(event, "usage")), observer, at)
 
 
 def _stop_reason(stop_reason: str | None, usage: Usage, observer: Observer, at: float) -> None:
@@ -288,10 +287,10 @@ def _completion(event: Any, observer: Observer, at: float) -> None:
     """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
     state = observer.state
     if not state.has_blocks:
-        state.message_started(_typed(_field(event, "id"), str), _typed(_field(event, "model"), str), Usage(), at)
+        state.message_started(typed(field(event, "id"), str), typed(field(event, "model"), str), Usage(), at)
         observer.block_started(0, "text", at)
-    observer.tell(state.delta("text", 0, _typed(_field(event, "completion"), str) or "", at), at)
-    stop_reason = _typed(_field(event, "stop_reason"), str)
+    observer.tell(state.delta("text", 0, typed(field(event, "completion"), str) or "", at), at)
+    stop_reason = typed(field(event, "stop_reason"), str)
     if stop_reason is not None:
         observer.block_stopped(0, at)
         _stop_reason(stop_reason, Usage(), observer, at)
@@ -299,37 +298,37 @@ def _completion(event: Any, observer: Observer, at: float) -> None:
 
 
 def _usage(usage: Any) -> Usage:
-    counts = _fields(usage)
+    counts = fields(usage)
     more: dict[str, int | None] = {}
-    if written := _fields(counts.get("cache_creation")):
-        more[semconv.ANTHROPIC_CACHE_CREATION_5M] = _typed(written.get("ephemeral_5m_input_tokens"), int)
-        more[semconv.ANTHROPIC_CACHE_CREATION_1H] = _typed(written.get("ephemeral_1h_input_tokens"), int)
+    if written := fields(counts.get("cache_creation")):
+        more[semconv.ANTHROPIC_CACHE_CREATION_5M] = typed(written.get("ephemeral_5m_input_tokens"), int)
+        more[semconv.ANTHROPIC_CACHE_CREATION_1H] = typed(written.get("ephemeral_1h_input_tokens"), int)
     if iterations := counts.get("iterations"):
         more |= _compaction(iterations)
-    if server_tools := _fields(counts.get("server_tool_use")):
+    if server_tools := fields(counts.get("server_tool_use")):
         more |= _server_tool_requests(server_tools)
     return Usage(
-        _typed(counts.get("input_tokens"), int),
-        _typed(counts.get("cache_read_input_tokens"), int),
-        _typed(counts.get("cache_creation_input_tokens"), int),
-        _typed(counts.get("output_tokens"), int),
-        _typed(_field(counts.get("output_tokens_details"), "thinking_tokens"), int),
+        typed(counts.get("input_tokens"), int),
+        typed(counts.get("cache_read_input_tokens"), int),
+        typed(counts.get("cache_creation_input_tokens"), int),
+        typed(counts.get("output_tokens"), int),
+        typed(field(counts.get("output_tokens_details"), "thinking_tokens"), int),
         {name: count for name, count in more.items() if count is not None},
     )
 
 
 def _compaction(iterations: Any) -> dict[str, int | None]:
     """The tokens of compactions, which the usage itself leaves out."""
-    compactions = [entry for entry in _items(iterations) if _field(entry, "type") == "compaction"]
+    compactions = [entry for entry in items(iterations) if field(entry, "type") == "compaction"]
     if not compactions:
         return {}
     inputs = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
     return {
         semconv.ANTHROPIC_COMPACTION_INPUT_TOKENS: sum(
-            _typed(_field(entry, name), int) or 0 for entry in compactions for name in inputs
+            typed(field(entry, name), int) or 0 for entry in compactions for name in inputs
         ),
         semconv.ANTHROPIC_COMPACTION_OUTPUT_TOKENS: sum(
-            _typed(_field(entry, "output_tokens"), int) or 0 for entry in compactions
+            typed(field(entry, "output_tokens"), int) or 0 for entry in compactions
         ),
     }
 
@@ -338,7 +337,7 @@ def _server_tool_requests(counts: Mapping[str, Any]) -> dict[str, int | None]:
     """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
     known = [name for name in counts if name.endswith("_requests") and _NAME.fullmatch(name)]
     return {
-        semconv.USAGE_SERVER_TOOL_PREFIX + name: _typed(counts[name], int)
+        semconv.USAGE_SERVER_TOOL_PREFIX + name: typed(counts[name], int)
         for name in known[:_SERVER_TOOL_COUNTS_AT_MOST]
     }
 
@@ -367,8 +366,8 @@ def error_type(error: Exception) -> str:
         return "client_timeout_error"
     if names & {"APIConnectionError", "TransportError"}:
         return "connection_error"
-    said = _typed(_field(_field(_field(error, "body"), "error"), "type"), str)
-    status_code = _typed(_field(error, "status_code"), int)
+    said = typed(field(field(field(error, "body"), "error"), "type"), str)
+    status_code = typed(field(error, "status_code"), int)
     if said and _NAME.fullmatch(said):
         return said
     # An error event has the status of the response that opened its stream, which is no error.
@@ -388,64 +387,3 @@ def is_closed_stream(error: BaseException) -> bool:
 def _class_names(error: BaseException) -> set[str]:
     """Of the error and its bases: the HTTP library's classes are not imported."""
     return {cls.__name__ for cls in type(error).__mro__}
-
-
-# --- values ------------------------------------------------------------------------------------------------------
-
-
-def _field(value: Any, name: str) -> Any:
-    """A field of a model or of a mapping, or an attribute of anything else; None where there is none."""
-    return _fields(value).get(name) if isinstance(value, (BaseModel, Mapping)) else getattr(value, name, None)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return cast("Mapping[str, Any]", value) if isinstance(value, Mapping) else {}
-
-
-def _fields(value: Any) -> Mapping[str, Any]:
-    """All fields of a model or of a mapping, those too that this version of the SDK does not know.
-
-    The model itself takes 2 us to say that it lacks a field.
-    """
-    if not isinstance(value, BaseModel):
-        return _mapping(value)
-    unknown: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", None)
-    return {**value.__dict__, **unknown} if unknown else value.__dict__
-
-
-def _items(value: Any) -> Sequence[Any]:
-    return cast("Sequence[Any]", value) if isinstance(value, (list, tuple)) else ()
-
-
-def _typed(value: Any, type_: type[T]) -> T | None:
-    """`value` if it is of `type_` and every exporter can encode it; a bool is no number, an enum's member is its value.
-
-    One lone surrogate fails the Prometheus exporter's page until the process ends, one int too large a whole export.
-    """
-    if isinstance(value, bool) or not isinstance(value, type_):
-        return None
-    if isinstance(value, str):
-        text = str.__str__(value)
-        return cast("T", text) if _is_encodable(text) else None
-    if isinstance(value, int):
-        return cast("T", int(value)) if 0 <= value <= _NUMBER_AT_MOST else None
-    return value
-
-
-def _is_encodable(text: str) -> bool:
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _number(value: Any) -> float | None:
-    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
-
-
-def _strings(value: Any) -> list[str] | None:
-    """The strings of a list of strings."""
-    return [text for item in _items(value) if (text := _typed(item, str)) is not None] or None

@@ -5,6 +5,7 @@ Deltas that come together are put aside and taken together, because what one cos
 
 from collections import deque
 
+from .content import Text
 from .facts import ContentBlock, DeltaKind, Loop, ToolCall
 from .repetition import Repetition, RepetitionDetector
 from .tool_input import ToolInput, Verdict
@@ -94,6 +95,7 @@ class LoopWatch:
 class OpenBlock:
     """What the block consists of so far.
 
+    captured  where its content goes; None: nowhere
     pieces   deltas that were put aside; the hot path appends to it
     kind     that of the last delta, None before the first
     chars    and `chunk_count`: without the pieces
@@ -107,6 +109,7 @@ class OpenBlock:
         "_tool_input",
         "_tool_name",
         "_watch",
+        "captured",
         "chars",
         "chunk_count",
         "index",
@@ -122,6 +125,7 @@ class OpenBlock:
         self.index = index
         self.type = type_
         self.kind: DeltaKind | None = None
+        self.captured: Text | None = None
         self.pieces: list[str] = []
         self.chars = 0
         self.chunk_count = 0
@@ -164,6 +168,8 @@ class OpenBlock:
         # No call from here to the last, so that no other thread runs in between and counts them twice or not at all.
         del self.pieces[:]
         self.chunk_count, self.chars = chunk_count, chars
+        if self.captured is not None:
+            self.captured.add(text)
         if self._tool_input is not None:
             self._tool_input.feed(text)
         if self._watch is None:

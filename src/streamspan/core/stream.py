@@ -24,6 +24,7 @@ from math import inf
 from typing import Literal
 
 from .block import LoopWatch, OpenBlock
+from .content import Output
 from .facts import (
     DeltaKind,
     Ending,
@@ -72,6 +73,7 @@ class StreamState:
         "_chars",
         "_chunk_count",
         "_connection_closed",
+        "_content",
         "_declared_reason",
         "_event_at",
         "_first_chunk_at",
@@ -104,8 +106,16 @@ class StreamState:
         "started_at",
     )
 
-    def __init__(self, started_at: float, *, stall_seconds: float = inf, loops: LoopSearch = "off") -> None:
+    def __init__(
+        self,
+        started_at: float,
+        *,
+        stall_seconds: float = inf,
+        loops: LoopSearch = "off",
+        content: Output | None = None,
+    ) -> None:
         self.started_at = started_at
+        self._content = content
         self._stall_seconds = stall_seconds
         self._loops: LoopSearch = loops
         self._event_at = started_at  # of the last that was no chunk
@@ -188,6 +198,8 @@ class StreamState:
                 self._pacing.tool_call_started()
         if len(self._open_blocks) < _OPEN_BLOCKS_AT_MOST:
             self._block = self._open_blocks[index] = block
+            if self._content is not None:
+                block.captured = self._content.part(block_type, tool_name, tool_id)
         elif block.is_tool_call:
             self._tool_calls_incomplete += 1
         return facts

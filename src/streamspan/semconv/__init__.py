@@ -7,6 +7,7 @@ A name that a convention or the SDK already has keeps its name, type and meaning
 from typing import Final
 
 from .call import *
+from .content import *
 from .events import *
 from .metrics import *
 from .records import ATTRIBUTES as ATTRIBUTES

@@ -7,8 +7,8 @@ rest is for docs/schema.md, for the registry in docs/semconv/, and for the tests
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
-AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]"]
-"""OpenTelemetry's. A template: the name is a prefix."""
+AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]", "any"]
+"""OpenTelemetry's. A template: the name is a prefix. Any: JSON in a string on the span, a structure in a log record."""
 Instrument = Literal["histogram", "counter", "observable counter", "observable up-down counter", "observable gauge"]
 Example = str | int | float | bool | tuple[str, ...]
 

@@ -1,0 +1,146 @@
+"""From the body of a request to the messages of the GenAI conventions, for those who ask for content.
+
+Texts are captured as they are, up to the cap. Images, documents and other data never are: only their type and size.
+What these rules do not know is named by its type, and not captured: thinking that is redacted, signatures, the results
+of the provider's own tools.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from streamspan import semconv
+from streamspan.content import Content
+from streamspan.core.content import Budget, Captured, Text, part_of
+from streamspan.guard import contained
+
+from .translate import body_of
+from .values import field, items, typed
+
+_TOOL_RESULTS = frozenset({"tool_result", "mcp_tool_result"})
+_MIME_TYPE_CHARS_AT_MOST = 64
+
+
+def _name_of_type(odd: object) -> str:
+    return type(odd).__name__
+
+
+_encoder = json.JSONEncoder(ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=_name_of_type)
+
+
+@contained
+def capture_request(content: Content, options: Any) -> None:
+    """Capture what the call with these options sends. Never raises."""
+    body = body_of(options)
+    content.capture_request(lambda budget: _request(body, budget))
+
+
+def _request(body: Mapping[str, Any], budget: Budget) -> Mapping[str, Captured]:
+    """What matters most comes first, as long as there is room."""
+    return {
+        semconv.INPUT_MESSAGES: _messages(body, budget),
+        semconv.SYSTEM_INSTRUCTIONS: _parts(body.get("system"), budget),
+        semconv.TOOL_DEFINITIONS: _tools(body.get("tools"), budget),
+    }
+
+
+def _messages(body: Mapping[str, Any], budget: Budget) -> list[Captured]:
+    """In their order, captured from the newest on: that of the completions API is the prompt."""
+    messages = items(body.get("messages")) or [{"role": "user", "content": body.get("prompt")}]
+    newest_first: list[Captured] = []
+    for message in reversed(messages):
+        role = typed(field(message, "role"), str) or "unknown"
+        if not budget.has_frame(role):
+            break
+        parts = _parts(field(message, "content"), budget)
+        if not parts and budget.exceeded:
+            break
+        newest_first.append({"role": role, "parts": parts})
+    return newest_first[::-1]
+
+
+def _parts(content: Any, budget: Budget) -> list[Captured]:
+    """Of a text, or of a list of blocks."""
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}]
+    parts: list[Captured] = []
+    for block in items(content):
+        part = _part(block, budget)
+        if part is None:
+            break
+        parts.append(part)
+    return parts
+
+
+def _part(block: Any, budget: Budget) -> Captured | None:
+    """None: there is no room."""
+    block_type = typed(field(block, "type"), str) or "unknown"
+    name, tool_id = (typed(field(block, key), str) for key in ("name", "id"))
+    if not budget.has_frame(block_type, name, tool_id):
+        return None
+    if block_type in {"text", "thinking"}:
+        return part_of(block_type, _text(field(block, block_type), budget))
+    if block_type.endswith("tool_use"):
+        return part_of(block_type, _json(field(block, "input"), budget), name, tool_id)
+    if block_type in _TOOL_RESULTS:
+        return _tool_result(block, budget)
+    if block_type in {"image", "document"}:
+        return _data(block_type, field(block, "source"), budget)
+    return {"type": block_type}
+
+
+def _tool_result(block: Any, budget: Budget) -> Captured:
+    result = field(block, "content")
+    return {
+        "type": "tool_call_response",
+        "id": _text(field(block, "tool_use_id"), budget),
+        "response": _text(result, budget) if isinstance(result, str) else _parts(result, budget),
+    }
+
+
+def _data(modality: str, source: Any, budget: Budget) -> Captured:
+    """Of an image or a document: `size` is in bytes."""
+    kind = typed(field(source, "type"), str)
+    url, data = field(source, "url"), field(source, "data")
+    if kind == "text":
+        return part_of("text", _text(data, budget))
+    if kind == "content":
+        return {"type": modality, "parts": _parts(field(source, "content"), budget)}
+    if kind == "file":
+        return {"type": "file", "modality": modality, "file_id": _text(field(source, "file_id"), budget)}
+    if kind == "url" and isinstance(url, str) and url[:5].lower() != "data:":
+        return {"type": "uri", "modality": modality, "uri": _text(url, budget)}
+    mime_type = (typed(field(source, "media_type"), str) or "unknown")[:_MIME_TYPE_CHARS_AT_MOST]
+    payload = next((text for text in (data, url) if isinstance(text, str)), "")
+    size = len(payload) * 3 // 4  # it is in base64
+    return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": "", "size": size}
+
+
+def _tools(tools: Any, budget: Budget) -> list[Captured]:
+    definitions: list[Captured] = []
+    for tool in items(tools):
+        tool_type, name = (typed(field(tool, key), str) or "" for key in ("type", "name"))
+        if not budget.has_frame(tool_type, name):
+            break
+        schema = field(tool, "input_schema")
+        if schema is None:  # one of the provider's own
+            definitions.append({"type": tool_type, "name": name})
+            continue
+        description = _text(field(tool, "description"), budget)
+        parameters = _json(schema, budget)
+        definitions.append({"type": "function", "name": name, "description": description, "parameters": parameters})
+    return definitions
+
+
+def _text(text: Any, budget: Budget) -> Text:
+    return Text(budget, text if isinstance(text, str) else "")
+
+
+def _json(value: Any, budget: Budget) -> Text:
+    """Written piece by piece, so that what is beyond the cap costs nothing."""
+    text = Text(budget, is_json=True)
+    for piece in _encoder.iterencode(value):
+        text.add(piece)
+        if text.truncated:
+            break
+    return text
