@@ -2,8 +2,7 @@
 
 Without case, digits, punctuation and blanks, a loop that counts or that wavers in its spelling is exact again. Probes
 are taken from the letters one after the other, and each is searched in the letters before it; the way back to its
-nearest copy is a *hop*. In a loop every probe has a copy and the hops are equal. In templates, tables, code and
-refrains some probes have no copy, or the hops vary.
+nearest copy is a *hop*. In a loop every probe has a copy; in templates, tables, code and refrains some have none.
 """
 
 from __future__ import annotations
@@ -70,8 +69,7 @@ class DriftSearch:
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         newest = self.base + len(self.letters)
         hop = self.hops_sum // self.hops
-        # Hops that vary more than this are those of a template or a refrain.
-        if hop < SHORTEST_HOP or newest - self.covered_from < hop or 10 * self.equal_hops < 7 * self.hops:
+        if hop < SHORTEST_HOP or newest - self.covered_from < hop:
             return None
         self._extend_back()
         said = newest - self.covered_from + hop
@@ -150,11 +148,10 @@ class DriftSearch:
                 if letters.startswith(probe, start - self.last_hop):
                     self.equal_hops += 1
                 else:
-                    self.equal_hops += 10 * abs(hop - self.last_hop) <= hop
                     self.last_hop = hop
             else:
                 self.misses += 1
-            if self.misses > 1 + self.hops // 6 or 2 * self.equal_hops + 2 < self.hops:
+            if self.misses > 1 + self.hops // 6:
                 self.suspects = False
                 return
 
