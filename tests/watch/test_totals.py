@@ -72,6 +72,20 @@ def test_span_waits_for_its_log_events_for_a_while() -> None:
     assert shown(joined, 100) == []
 
 
+def test_span_waits_for_its_content_where_it_is_to_be_shown() -> None:
+    """A span with its events is held for a record with its content, if somebody wants to see that."""
+    joined = Joined(awaits_content=True)
+    for identity in ("a", "b"):
+        joined.take_span(ended(identity, events=[BLOCK]), 0)
+
+    assert shown(joined, 0) == []
+
+    joined.take_event(log("b", ("details", 9, {"gen_ai.output.messages": "[]"})))
+
+    assert shown(joined, 0) == [("b", [BLOCK[0], "details"])]
+    assert shown(joined, HELD_SECONDS) == [("a", [BLOCK[0]])]
+
+
 def test_event_that_came_both_ways_is_one() -> None:
     """With `events="both"` a stream has each event once."""
     joined = Joined()

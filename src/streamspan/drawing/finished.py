@@ -117,9 +117,9 @@ def word(attributes: Mapping[str, AttributeValue], name: str) -> str | None:
     return printable(value) if isinstance(value, str) else None
 
 
-def printable(text: str) -> str:
+def printable(text: str, chars_at_most: int = LONGEST_WORD) -> str:
     """On one line, without what could move a terminal's cursor or do worse there; a longer text is cut."""
-    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST_WORD])
+    escaped = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:chars_at_most])
     return "".join(escaped)
 
 

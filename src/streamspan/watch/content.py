@@ -4,8 +4,9 @@ https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-events/ has their form
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from itertools import islice
 from typing import cast
 
 from opentelemetry.util.types import AttributeValue
@@ -16,6 +17,13 @@ SYSTEM, INPUT, OUTPUT = "gen_ai.system_instructions", "gen_ai.input.messages", "
 CONTENT = {SYSTEM, INPUT, OUTPUT, "gen_ai.tool.definitions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"}
 LINES_AT_MOST = 40
 """Of one part of a message."""
+LINE_CHARS_AT_MOST = 4000
+ALL_LINES_AT_MOST = 1000
+"""Of a stream."""
+
+
+def has_content(attributes: Mapping[str, AttributeValue]) -> bool:
+    return not CONTENT.isdisjoint(attributes)
 
 
 def without_content(stream: FinishedStream) -> FinishedStream:
@@ -29,6 +37,10 @@ def _without(attributes: Mapping[str, AttributeValue]) -> Mapping[str, Attribute
 
 def said(stream: FinishedStream) -> Iterator[tuple[str, str]]:
     """Who, and one line of what; printable. What has another form than the convention's is given as it is."""
+    return islice(_said(stream), ALL_LINES_AT_MOST)
+
+
+def _said(stream: FinishedStream) -> Iterator[tuple[str, str]]:
     everything = [stream.attributes, *(event.attributes for event in stream.events)]
     for name, role in ((SYSTEM, "system"), (INPUT, "user"), (OUTPUT, "assistant")):
         for value in filter(None, (attributes.get(name) for attributes in everything)):
@@ -48,18 +60,26 @@ def _messages(value: AttributeValue, role: str) -> Iterator[tuple[str, str]]:
 
 
 def _words(part: object) -> str:
+    """Of a text the text; of another part its type, its name if it is a tool call, and what it holds."""
     fields = _fields(part)
-    content = fields.get("content")
-    if isinstance(content, str):
-        return content if fields.get("type") == "text" else f"({fields.get('type')}) {content}"
-    return part if isinstance(part, str) else json.dumps(part, ensure_ascii=False)
+    held = [fields[name] for name in ("name", "content", "arguments", "response") if name in fields]
+    if not held:
+        return _text(part)
+    kind = fields.get("type")
+    return " ".join(_text(value) for value in ([] if kind == "text" else [f"({kind})"]) + held)
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _fields(value: object) -> Mapping[str, object]:
     return cast("Mapping[str, object]", value) if isinstance(value, dict) else {}
 
 
-def _lines(text: str) -> Iterable[str]:
+def _lines(text: str) -> Iterator[str]:
     lines = text.splitlines()
     left_out = len(lines) - LINES_AT_MOST
-    return [printable(line) for line in lines[:LINES_AT_MOST]] + [f"({left_out} more lines)"] * (left_out > 0)
+    return [printable(line, LINE_CHARS_AT_MOST) for line in lines[:LINES_AT_MOST]] + [f"({left_out} more lines)"] * (
+        left_out > 0
+    )

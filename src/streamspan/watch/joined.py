@@ -1,7 +1,8 @@
 """Each stream once, with its events, wherever they came: on its span, or as log records before or behind it.
 
-With `Config(events="log")` a span has no events. Its log records come in another export, so the span is held until
-they are all there, or `HELD_SECONDS` at the most. All that is kept is bounded, the oldest leaves first.
+With `Config(events="log")` a span has no events, and its content may be in a log record, too. Log records come in
+another export, so the span is held until they are all there, or `HELD_SECONDS` at the most. All that is kept is bounded,
+the oldest leaves first.
 """
 
 from collections import OrderedDict
@@ -11,6 +12,7 @@ from dataclasses import replace
 from streamspan import semconv
 from streamspan.drawing.finished import number
 
+from .content import has_content
 from .otlp import Event, LogEvent, Span
 
 HELD_SECONDS = 6.0
@@ -24,7 +26,8 @@ _ENDS = {semconv.EVENT_ABORT, semconv.EVENT_TRUNCATED, semconv.EVENT_ERROR}
 class Joined:
     """Takes spans and log events as they come; gives spans that have their events. Times in seconds of one clock."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, awaits_content: bool = False) -> None:
+        self._awaits_content = awaits_content
         self._seen: OrderedDict[bytes, None] = OrderedDict()
         self._held: OrderedDict[bytes, tuple[Span, float]] = OrderedDict()
         self._waiting: OrderedDict[bytes, list[LogEvent]] = OrderedDict()
@@ -49,12 +52,16 @@ class Joined:
         for identity, (span, until) in tuple(self._held.items()):
             events = [log.event for log in self._waiting.get(identity, ())]
             is_crowded = len(self._held) > HELD_AT_MOST or held_bytes > WAITING_BYTES_AT_MOST
-            if is_crowded or now >= until or _is_whole(span, events):
+            if is_crowded or now >= until or self._is_whole(span, events):
                 held_bytes -= span.size
                 del self._held[identity]
                 self._forget_events(identity)
                 self._remember(identity)
                 yield _with_events(span, events)
+
+    def _is_whole(self, span: Span, log_events: Sequence[Event]) -> bool:
+        everything = [span.attributes, *(attributes for _, _, attributes in (*span.events, *log_events))]
+        return _has_its_events(span, log_events) and (not self._awaits_content or any(map(has_content, everything)))
 
     def _forget_events(self, identity: bytes) -> None:
         self._waiting_bytes -= sum(log.size for log in self._waiting.pop(identity, ()))
@@ -65,7 +72,7 @@ class Joined:
             self._seen.popitem(last=False)
 
 
-def _is_whole(span: Span, log_events: Sequence[Event]) -> bool:
+def _has_its_events(span: Span, log_events: Sequence[Event]) -> bool:
     """Whether no log event can be missing: the span has its events itself, or there is one for each block and the end.
 
     Of a body that was read as bytes there are none.

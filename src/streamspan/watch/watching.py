@@ -46,7 +46,7 @@ class Watch:
     def __init__(self, *, shows_content: bool) -> None:
         self._shows_content = shows_content
         self._queue: asyncio.Queue[Received] = asyncio.Queue(_QUEUED_AT_MOST)
-        self._joined = Joined()
+        self._joined = Joined(awaits_content=shows_content)
         self._totals = Totals()
         self._counts: Counter[str] = Counter()
         self._last_refusal = ""
