@@ -193,6 +193,17 @@ def test_content_is_shown_when_asked_for() -> None:
     assert f"    assistant: {ANSWER}\n    assistant: bye\n" in outputs[1]
 
 
+@pytest.mark.parametrize("gate", ["SPAN_ONLY", "EVENT_ONLY"])
+def test_content_of_an_application_is_shown(gate: str) -> None:
+    """What an application captures is shown, on whichever signal it sends it."""
+    with watched("--content") as running:
+        run_application(running.url, OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT=gate)
+        told = [running.lines.readline() for _ in range(3)]
+        running.end()
+
+    assert told[1:] == ["    user: Hi\n", f"    assistant: {ANSWER}\n"]
+
+
 def test_port_that_is_taken() -> None:
     """Where it cannot listen it says so in one line, with what to do, and ends with status 1."""
     with socket.create_server(("127.0.0.1", 0)) as taken:

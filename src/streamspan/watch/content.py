@@ -11,10 +11,11 @@ from typing import cast
 
 from opentelemetry.util.types import AttributeValue
 
+from streamspan import semconv
 from streamspan.drawing.finished import FinishedStream, printable
 
-SYSTEM, INPUT, OUTPUT = "gen_ai.system_instructions", "gen_ai.input.messages", "gen_ai.output.messages"
-CONTENT = {SYSTEM, INPUT, OUTPUT, "gen_ai.tool.definitions", "gen_ai.tool.call.arguments", "gen_ai.tool.call.result"}
+SYSTEM, INPUT, OUTPUT = semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES
+CONTENT = {SYSTEM, INPUT, OUTPUT, semconv.TOOL_DEFINITIONS}
 LINES_AT_MOST = 40
 """Of one part of a message."""
 LINE_CHARS_AT_MOST = 4000
@@ -80,6 +81,6 @@ def _fields(value: object) -> Mapping[str, object]:
 def _lines(text: str) -> Iterator[str]:
     lines = text.splitlines()
     left_out = len(lines) - LINES_AT_MOST
-    return [printable(line, LINE_CHARS_AT_MOST) for line in lines[:LINES_AT_MOST]] + [f"({left_out} more lines)"] * (
-        left_out > 0
-    )
+    yield from (printable(line, LINE_CHARS_AT_MOST) for line in lines[:LINES_AT_MOST])
+    if left_out > 0:
+        yield f"({left_out} more lines)"
