@@ -119,7 +119,8 @@ def of_signal(signal: Signal, environment: Environment) -> Iterator[Finding]:
     try:
         named = exporters(signal, environment)
     except ValueError as error:
-        yield Finding(check, "problem", str(error), f"export {PREFIX}PROTOCOL=http/protobuf")
+        origin = variable_of("PROTOCOL", signal, environment)
+        yield Finding(check, "problem", str(error), f"export {origin}=http/protobuf")
         return
     if named:
         for one in named:
@@ -144,7 +145,8 @@ def of_exporter(one: Exporter, environment: Environment) -> Iterator[Finding]:
     try:
         target = endpoint(one.protocol, one.signal, environment)
     except ValueError as error:
-        yield Finding(check, "problem", str(error), f"export {PREFIX}ENDPOINT=http://localhost:{PORTS[one.protocol]}")
+        origin = variable_of("ENDPOINT", one.signal, environment)
+        yield Finding(check, "problem", str(error), local_address(str(origin), one.signal, one.protocol))
         return
     yield reached(one.signal, target, environment)
     yield from doubtful(one.signal, target, environment)
@@ -180,8 +182,22 @@ def reached(signal: Signal, target: Endpoint, environment: Environment) -> Findi
     failure = failure_to_reach(target, signal, environment)
     if failure is None:
         return Finding(f"export.{signal}", "ok", f"{where}: can be reached")
-    command = f"export {target.origin or f'{PREFIX}ENDPOINT'}=http://localhost:4318  # your collector"
-    return Finding(f"export.{signal}", "problem", f"{where}: {failure}", command)
+    return Finding(f"export.{signal}", "problem", f"{where}: {failure}", cure_for_unreached(signal, target))
+
+
+def cure_for_unreached(signal: Signal, target: Endpoint) -> str:
+    """Where nobody said where a collector is, the receiver that streamspan has is one, and speaks HTTP."""
+    is_watched = target.protocol == "http/protobuf" and target.port == PORTS[target.protocol]
+    if is_watched and target.host in {"localhost", "127.0.0.1"}:
+        return "streamspan watch  # in another terminal; or start your collector"
+    if target.origin is None:
+        return f"export {PREFIX}PROTOCOL=http/protobuf  # then: streamspan watch"
+    return local_address(target.origin, signal, target.protocol)
+
+
+def local_address(variable: str, signal: Signal, protocol: Protocol) -> str:
+    path = "" if variable == f"{PREFIX}ENDPOINT" or protocol == "grpc" else f"/v1/{signal}"
+    return f"export {variable}=http://localhost:{PORTS[protocol]}{path}  # your collector"
 
 
 def doubtful(signal: Signal, target: Endpoint, environment: Environment) -> Iterator[Finding]:
@@ -189,7 +205,8 @@ def doubtful(signal: Signal, target: Endpoint, environment: Environment) -> Iter
     other: Protocol = "grpc" if target.protocol == "http/protobuf" else "http/protobuf"
     if target.port == PORTS[other]:
         text = f"{target.port} is the port of OTLP by {other}, and {signal} go there by {target.protocol}"
-        yield Finding(f"export.{signal}.port", "warning", text, f"export {PREFIX}PROTOCOL={other}")
+        origin = variable_of("PROTOCOL", signal, environment) or f"{PREFIX}PROTOCOL"
+        yield Finding(f"export.{signal}.port", "warning", text, f"export {origin}={other}")
     path = f"/v1/{signal}"
     if target.protocol == "http/protobuf" and not (target.shown.endswith(path) and target.shown.count(path) == 1):
         text = f"{signal} are sent to {target.shown}; the path of OTLP ends in one {path}"
