@@ -123,6 +123,7 @@ def test_send_to_one_that_refuses(whole: Environment) -> None:
 
     assert (examined.status, examined.errors, examined.bad) == (1, "", {"export.send": "problem"})
     assert "401" in examined.of("export.send")["text"]
+    assert examined.report["next_step"]["command"].startswith("export OTEL_EXPORTER_OTLP_HEADERS=authorization=")
 
 
 def test_send_by_grpc(tmp_path: Path) -> None:
@@ -150,6 +151,7 @@ def test_http_to_who_speaks_grpc(whole: Environment) -> None:
         )
 
     assert (examined.status, examined.bad) == (1, {"export.send": "problem"})
+    assert examined.report["next_step"]["command"].startswith("export OTEL_EXPORTER_OTLP_PROTOCOL=grpc")
 
 
 def test_nobody_listens(whole: Environment, closed_port: int) -> None:

@@ -6,6 +6,8 @@ from streamspan.doctor import settings
 from streamspan.doctor.finding import Finding
 from streamspan.doctor.report import Check, examined
 
+CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
+SDK_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 
@@ -73,6 +75,30 @@ def test_samplers_that_keep_all(environment: dict[str, str]) -> None:
 def test_limits(variable: str, value: str, findings: list[tuple[str, str]]) -> None:
     """A limit of the OpenTelemetry SDK that cuts our spans is a warning; one that it refuses is a problem."""
     assert [(found.status, found.command) for found in settings.limits({variable: value})] == findings
+
+
+def test_a_limit_that_cuts_content() -> None:
+    """Where content goes on spans, a limit below our own cap of it is a warning."""
+    environment = {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "4096", CONTENT: "SPAN_ONLY"}
+
+    assert told(settings.limits, environment) == [
+        ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "warning", "unset OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "findings"),
+    [
+        ({}, []),
+        ({CONTENT: "NO_CONTENT"}, []),
+        ({CONTENT: "sure"}, []),
+        ({CONTENT: "EVENT_ONLY"}, [("content", "note", None)]),
+        ({SDK_CONTENT: "content"}, [(SDK_CONTENT, "note", None)]),
+    ],
+)
+def test_content(environment: dict[str, str], findings: list[tuple[str, str, str | None]]) -> None:
+    """That prompts and answers are recorded, by us or by the SDK, is a note."""
+    assert told(settings.content, environment) == findings
 
 
 def test_the_limit_of_events_is_measured_by_ours() -> None:

@@ -34,6 +34,10 @@ class Endpoint:
     origin: str | None
 
 
+def other_protocol(protocol: Protocol) -> Protocol:
+    return "grpc" if protocol == "http/protobuf" else "http/protobuf"
+
+
 def variable_of(name: str, signal: str, environment: Environment) -> str | None:
     """Which variable gives this value to the exporter of the signal."""
     of_signal, of_all = f"{PREFIX}{signal.upper()}_{name}", PREFIX + name

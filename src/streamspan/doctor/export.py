@@ -9,8 +9,19 @@ from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Literal, cast, get_args
 
-from .endpoint import PORTS, PREFIX, Endpoint, Protocol, endpoint, failure_to_reach, proxy_of, value_of, variable_of
-from .finding import Environment, Finding, one_line
+from .endpoint import (
+    PORTS,
+    PREFIX,
+    Endpoint,
+    Protocol,
+    endpoint,
+    failure_to_reach,
+    other_protocol,
+    proxy_of,
+    value_of,
+    variable_of,
+)
+from .finding import Environment, Finding, one_line, ours
 from .packages import installed
 
 Signal = Literal["traces", "metrics", "logs"]
@@ -107,8 +118,9 @@ def metrics(environment: Environment) -> Iterator[Finding]:
 
 
 def logs(environment: Environment) -> Iterator[Finding]:
-    """Only where our events go there."""
-    if environment.get("STREAMSPAN_EVENTS", "").strip() in {"log", "both"}:
+    """Only where our events or content go there."""
+    has_content = ours("capture_content", environment) in {"EVENT_ONLY", "SPAN_AND_EVENT"}
+    if has_content or ours("events", environment) in {"log", "both"}:
         yield from of_signal("logs", environment)
 
 
@@ -202,7 +214,7 @@ def local_address(variable: str, signal: Signal, protocol: Protocol) -> str:
 
 def doubtful(signal: Signal, target: Endpoint, environment: Environment) -> Iterator[Finding]:
     """What can be right, and mostly is a mistake."""
-    other: Protocol = "grpc" if target.protocol == "http/protobuf" else "http/protobuf"
+    other = other_protocol(target.protocol)
     if target.port == PORTS[other]:
         text = f"{target.port} is the port of OTLP by {other}, and {signal} go there by {target.protocol}"
         origin = variable_of("PROTOCOL", signal, environment) or f"{PREFIX}PROTOCOL"

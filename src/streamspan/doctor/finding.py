@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
+from streamspan.config import SETTINGS
+
 Environment = Mapping[str, str]
 """The environment variables."""
 
@@ -49,3 +51,12 @@ def without(variable: str, word: str, environment: Environment) -> str:
 def with_(variable: str, word: str, environment: Environment) -> str:
     """The command that adds a word to a variable that lists words."""
     return f"export {variable}={','.join(filter(None, [environment.get(variable, ''), word]))}"
+
+
+def ours(name: str, environment: Environment) -> object:
+    """The setting of streamspan that this environment makes; a wrong one is the default."""
+    setting = SETTINGS[name]
+    try:
+        return setting.kind.parsed(environment.get(setting.environment or "", "").strip() or setting.default)
+    except ValueError:
+        return setting.default

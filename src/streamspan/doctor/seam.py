@@ -7,7 +7,7 @@ entry point, which `opentelemetry-instrument` starts, or by its name if the appl
 from collections.abc import Iterator
 from importlib.metadata import entry_points, requires
 
-from .finding import Environment, Finding, import_failure, with_
+from .finding import Environment, Finding, import_failure, ours, with_
 from .packages import installed
 
 OUR_NAME = "anthropic_stream"
@@ -64,7 +64,7 @@ def native(environment: Environment) -> Iterator[Finding]:
         yield Finding("spans.native", "ok", "the SDK makes no span of its own")
     elif environment.get("ANTHROPIC_OPEN_TELEMETRY", "").lower() == "false":
         yield Finding("spans.native", "ok", "ANTHROPIC_OPEN_TELEMETRY=false switches off the SDK's own spans")
-    elif environment.get("STREAMSPAN_NATIVE_SPAN", "").strip() == "keep":
+    elif ours("native_span", environment) == "keep":
         text = "STREAMSPAN_NATIVE_SPAN=keep: each streamed call has two spans, the SDK's own and ours"
         yield Finding("spans.native", "warning", text, "unset STREAMSPAN_NATIVE_SPAN")
     else:

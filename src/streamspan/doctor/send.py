@@ -1,14 +1,15 @@
 """One test span, sent through the exporter of traces that the environment sets up, as an application's would be."""
 
 import logging
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from .endpoint import PREFIX
-from .export import exporters, failure_to_load, is_set_up_by_file
+from .endpoint import PREFIX, other_protocol, variable_of
+from .export import Exporter, exporters, failure_to_load, is_set_up_by_file
 from .finding import Environment, Finding, one_line
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ def send(environment: Environment) -> Iterator[Finding]:
     for one in sendable:
         point = one.entry_point()
         if point:
-            yield sent(point.load(), environment)
+            yield sent(one, point.load(), environment)
 
 
-def sent(exporter_type: "type[SpanExporter]", environment: Environment) -> Finding:
+def sent(one: Exporter, exporter_type: "type[SpanExporter]", environment: Environment) -> Finding:
     """Sends one span, whatever the sampler of the application says."""
     from opentelemetry.sdk.trace import ReadableSpan, TracerProvider  # noqa: PLC0415  # not in a bare install
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: PLC0415
@@ -55,8 +56,19 @@ def sent(exporter_type: "type[SpanExporter]", environment: Environment) -> Findi
         trace_id = f"{span.get_span_context().trace_id:032x}"
         text = f"a test span was accepted: {SPAN_NAME!r}, service.name {service!r}, trace {trace_id}"
         return Finding(CHECK, "ok", text)
-    reason = without_secrets(" ".join([*told[:1], failure]), environment)
-    return Finding(CHECK, "problem", f"the test span was not accepted: {reason}")
+    reason = without_secrets(" ".join([*told[:1], failure]), environment).partition(", retrying in")[0]
+    command = cure_for_refused(reason, one, environment)
+    return Finding(CHECK, "problem", f"the test span was not accepted: {reason}", command)
+
+
+def cure_for_refused(reason: str, one: Exporter, environment: Environment) -> str | None:
+    """Credentials, or else the other protocol; None where it is the receiver that has to be looked at."""
+    if re.search(r"\b40[13]\b|UNAUTHENTICATED|PERMISSION_DENIED", reason):
+        return f"export {PREFIX}HEADERS=authorization=...  # what your backend asks for"
+    if one.protocol is None or re.search(r"\b[45]\d\d\b", reason):
+        return None
+    variable = variable_of("PROTOCOL", one.signal, environment) or f"{PREFIX}PROTOCOL"
+    return f"export {variable}={other_protocol(one.protocol)}  # if that is what is spoken there"
 
 
 def failure_to_export(exporter_type: "type[SpanExporter]", span: "ReadableSpan") -> str | None:

@@ -9,21 +9,20 @@ from pathlib import Path
 
 from streamspan.config import SETTINGS
 
-from .finding import Environment, Finding, import_failure, without
+from .finding import Environment, Finding, import_failure, ours, without
 from .seam import DISABLED, OUR_NAME
 
 OURS = {setting.environment: setting for setting in SETTINGS.values() if setting.environment}
-CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 SAMPLER = "OTEL_TRACES_SAMPLER"
 EVENTS_LIMIT = "OTEL_SPAN_EVENT_COUNT_LIMIT"
+LENGTH_LIMITS = ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")
 LOW = {
     "OTEL_ATTRIBUTE_COUNT_LIMIT": 80,
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": 80,
     "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": 10,
-    "OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": 64,
-    "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": 64,
+    **dict.fromkeys(LENGTH_LIMITS, 64),
 }
-"""What cuts our spans: more attributes than they ever have, and longer than a model's name or an id."""
+"""More attributes than our spans and events ever have, and characters than a model's name or an id."""
 
 
 def switched_off(environment: Environment) -> Iterator[Finding]:
@@ -65,7 +64,7 @@ def sampler(environment: Environment) -> Iterator[Finding]:
 
 def limits(environment: Environment) -> Iterator[Finding]:
     """Of the OpenTelemetry SDK. One that is no number lets it fail to start."""
-    for variable, least in {EVENTS_LIMIT: most_events(environment), **LOW}.items():
+    for variable, least in least_limits(environment).items():
         text = environment.get(variable, "").strip().lower()
         if variable not in environment or text == "unset":
             continue
@@ -78,12 +77,12 @@ def limits(environment: Environment) -> Iterator[Finding]:
             yield Finding(f"settings.{variable}", "warning", f"{variable}={text}: {lost}", better)
 
 
-def most_events(environment: Environment) -> int:
-    setting = SETTINGS["max_events"]
-    try:
-        return int(setting.kind.parsed(environment.get(str(setting.environment)) or setting.default))
-    except ValueError:
-        return int(setting.default)
+def least_limits(environment: Environment) -> dict[str, int]:
+    """What each limit has to let through."""
+    least = {**LOW, EVENTS_LIMIT: int(str(ours("max_events", environment)))}
+    if ours("capture_content", environment) in {"SPAN_ONLY", "SPAN_AND_EVENT"}:
+        least |= dict.fromkeys(LENGTH_LIMITS, int(str(ours("content_chars", environment))))
+    return least
 
 
 def of_streamspan(environment: Environment) -> Iterator[Finding]:
@@ -110,11 +109,11 @@ def of_ours(variable: str, text: str) -> Finding:
 
 def content(environment: Environment) -> Iterator[Finding]:
     """Whether prompts and answers are recorded, by us or by the SDK in its own spans."""
-    if CONTENT not in OURS and environment.get(CONTENT, "").strip():
-        yield Finding(f"settings.{CONTENT}", "note", f"{CONTENT}={environment[CONTENT]}: streamspan records no content")
+    if ours("capture_content", environment) != "NO_CONTENT":
+        yield Finding("settings.content", "note", "our telemetry holds prompts and answers: see docs/content.md")
     mode = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"
     if environment.get(mode, "").lower() == "content":
-        text = f"{mode}=content: the SDK's own spans of plain calls hold prompts and answers"
+        text = f"{mode}=content: the SDK's own spans hold prompts and answers"
         yield Finding(f"settings.{mode}", "note", text)
 
 
