@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import schema_page
+import weaver_registry
 from schema_page import code, table
 
 from streamspan.config import SETTINGS
@@ -40,7 +41,11 @@ def between_markers(path: Path, text: str) -> str:
 def pages() -> dict[Path, str]:
     """What is to be in each file."""
     configuration = DOCS / "configuration.md"
-    return {configuration: between_markers(configuration, settings()), DOCS / "schema.md": schema_page.text()}
+    return {
+        configuration: between_markers(configuration, settings()),
+        DOCS / "schema.md": schema_page.text(),
+        **{DOCS / "semconv" / name: text for name, text in weaver_registry.files().items()},
+    }
 
 
 def main(arguments: list[str]) -> int:
