@@ -15,6 +15,16 @@ from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.logs import LogExporter
+from tests.schema.checker import CHECKER, listen
+
+listen(CHECKER)
+
+
+@pytest.fixture(autouse=True)
+def all_telemetry_is_of_the_schema() -> Iterator[None]:
+    """No name, type or unit outside it, on anything of the scope `streamspan`, whoever made the provider."""
+    yield
+    assert CHECKER.problems() == []
 
 
 @pytest.fixture(scope="module")

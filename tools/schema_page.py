@@ -14,9 +14,9 @@ telemetry against the same declarations.
 Scope `streamspan`, schema address `{schema_url}`. What is not known is absent, never 0 or
 empty. A time is a double in seconds, a count an int, and a point in the stream an offset from the call.
 
-[semconv/](semconv) has the same for [OpenTelemetry Weaver](https://github.com/open-telemetry/weaver), as a registry in its
-format `definition/2` that depends on OpenTelemetry's own. A test holds it to what Weaver's schema says of that format;
-Weaver itself has not been run on it.
+[semconv/](semconv) has the same for [OpenTelemetry Weaver](https://github.com/open-telemetry/weaver), as a registry in
+its format `definition/2` that depends on OpenTelemetry's own. A test holds it to what Weaver's schema says of that
+format; Weaver itself has not been run on it.
 """
 SPAN = """## The span
 

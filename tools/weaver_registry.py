@@ -43,8 +43,10 @@ WRITTEN = "# Written by `make docs`.\n"
 def files() -> dict[str, str]:
     """The text of each file, by name."""
     attributes = semconv.ATTRIBUTES.values()
-    theirs = [metric for metric in semconv.METRICS if metric.name.startswith("gen_ai.")]
-    ours = [metric for metric in semconv.METRICS if metric not in theirs]
+    their_events = [event for event in semconv.EVENTS.values() if _is_theirs(event)]
+    our_events = [event for event in semconv.EVENTS.values() if not _is_theirs(event)]
+    their_metrics = [metric for metric in semconv.METRICS if _is_theirs(metric)]
+    our_metrics = [metric for metric in semconv.METRICS if not _is_theirs(metric)]
     return {
         "manifest.yaml": _yaml(MANIFEST),
         "attributes.yaml": _definition(
@@ -54,11 +56,15 @@ def files() -> dict[str, str]:
             imports={"spans": ["gen_ai.inference.client"]},
             span_refinements=[_span(each for each in attributes if each.on_span)],
         ),
-        "events.yaml": _definition(events=[_event(each) for each in semconv.EVENTS.values()]),
+        "events.yaml": _definition(
+            imports={"events": [event.name for event in their_events]},
+            event_refinements=[_refined(event, event.attributes) for event in their_events],
+            events=[_event(event) for event in our_events],
+        ),
         "metrics.yaml": _definition(
-            imports={"metrics": [metric.name for metric in theirs]},
-            metric_refinements=[_refined_metric(metric) for metric in theirs],
-            metrics=[_metric(metric) for metric in ours],
+            imports={"metrics": [metric.name for metric in their_metrics]},
+            metric_refinements=[_refined(metric, attributes_of(metric)) for metric in their_metrics],
+            metrics=[_metric(metric) for metric in our_metrics],
         ),
     }
 
@@ -139,12 +145,17 @@ def _metric(metric: Metric) -> Entry:
     }
 
 
-def _refined_metric(metric: Metric) -> Entry:
+def _is_theirs(signal: Event | Metric) -> bool:
+    return signal.name.startswith("gen_ai.")
+
+
+def _refined(signal: Event | Metric, attributes: Iterable[str]) -> Entry:
+    meaning = signal.meaning if isinstance(signal, Event) else signal.description
     return {
-        "id": f"streamspan.{metric.name}",
-        "ref": metric.name,
-        "note": f"{_sentence(metric.description)} There {metric.present}.",
-        "attributes": [_reference(name) for name in attributes_of(metric)],
+        "id": f"streamspan.{signal.name}",
+        "ref": signal.name,
+        "note": f"{_sentence(meaning)} There {signal.present}.",
+        "attributes": [_reference(name) for name in attributes],
     }
 
 

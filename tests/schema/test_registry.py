@@ -42,6 +42,7 @@ def form(must: str, may: str = "") -> Form:
 FORMS = {
     "attributes": form("key type brief stability", "examples annotations note"),
     "events": form("name brief stability", "attributes note"),
+    "event_refinements": form("id ref", "attributes note"),
     "metrics": form("name instrument unit brief stability", "attributes note"),
     "metric_refinements": form("id ref", "attributes note"),
     "span_refinements": form("id ref", "attributes brief stability"),
@@ -116,7 +117,7 @@ def test_every_type_is_one_of_weavers() -> None:
     members: list[Entry] = [member for kind in types if isinstance(kind, dict) for member in kind["members"]]  # pyright: ignore[reportUnknownVariableType]  # YAML has no types
     plain = {kind for kind in types if isinstance(kind, str)}
 
-    assert plain <= {"string", "int", "double", "boolean", "string[]", "template[int]"}
+    assert plain <= {"string", "int", "double", "boolean", "string[]", "template[int]", "any"}
     assert [misshapen(member, MEMBER) for member in members] == [set()] * len(members)
     assert {entry["instrument"] for entry in entries("metrics")} <= {"counter", "updowncounter", "gauge", "histogram"}
 
@@ -136,7 +137,8 @@ def test_every_reference_leads_somewhere() -> None:
 def test_nothing_is_defined_twice_or_left_out() -> None:
     """Each attribute, event and metric of the schema is there once."""
     keys = [str(entry["key"]) for entry in entries("attributes")]
-    events = [str(entry["name"]) for entry in entries("events")]
+    events = [str(entry["ref"]) for entry in entries("event_refinements")]
+    events += [str(entry["name"]) for entry in entries("events")]
     metrics = [str(entry["ref"]) for entry in entries("metric_refinements")]
     metrics += [str(entry["name"]) for entry in entries("metrics")]
     referred = {str(reference["ref"]) for reference, _ in all_references()}
