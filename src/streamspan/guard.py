@@ -50,7 +50,10 @@ def contained(function: Callable[P, R]) -> Callable[P, R | None]:
 def observing_failed(where: str, observed: Observed, error: Exception) -> None:
     """For the one function that runs for every event, and so contains its failures itself."""
     if id(error) == observed.raised:
-        raise error
+        try:
+            raise error
+        finally:
+            del error  # the exception refers to this frame, which must not refer to it
     observed.failure_count += 1
     observed.gave_up = observed.failure_count >= _FAILURES_AT_MOST
     _count(where, error)

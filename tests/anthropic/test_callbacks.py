@@ -1,7 +1,9 @@
 """`on_repetition` and `on_stall`: the application is told in its own thread, and may end the stream in there."""
 
 import asyncio
+import gc
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -30,6 +32,7 @@ SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 CLOSES_BEHIND_EXCEPTIONS = SDK >= (0, 75)
 SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORIES}
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]
+AT_ONCE = [b"".join(step.encoded() for step in LOOPS if isinstance(step, wire.Event))]
 TEXT = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
 STALLS: Script = [*TEXT[:4], Pause(0.4, never_shorter=True), *TEXT[4:]]
 
@@ -233,6 +236,29 @@ def test_without_a_declared_reason(
     assert (repr(raised.value.__cause__), raised.value.__context__) == ("KeyError('a cause')", None)
 
 
+@pytest.mark.parametrize("error", [KeyError, AttributeError])
+@pytest.mark.parametrize("script", [LOOPS, AT_ONCE], ids=["chunks that come apart", "chunks that come together"])
+def test_an_exception_of_a_kind_that_we_expect(
+    script: Script,
+    error: type[Exception],
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    started: Callable[[Config], None],
+) -> None:
+    """Whatever the type, it is not taken for what a malformed event raises, wherever the loop is found."""
+
+    def fails(stream: StreamHandle, fact: Loop) -> None:
+        raise error("a mistake of the application")
+
+    started(Config(on_repetition=fails))
+    with pytest.raises(error, match="a mistake of the application"):
+        list(opened(client, server, script))
+    (span,) = ended_spans(exporter)
+
+    assert abort_of(span) == ("aborted", "consumer_error", "text")
+
+
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration])
 def test_an_exception_that_would_end_a_generator(
     error: type[Exception],
@@ -280,6 +306,24 @@ def test_what_a_stall_callback_raises(
     (span,) = ended_spans(exporter)
 
     assert abort_of(span) == ("aborted", "loop", "text")
+
+
+@pytest.mark.skipif(SDK < (1, 14), reason="this SDK's stream is a reference cycle")
+def test_what_was_raised_holds_nothing(
+    client: Anthropic, server: MessagesServer, started: Callable[[Config], None]
+) -> None:
+    """Once the exception is handled, the response goes with its last reference, without the garbage collector."""
+    started(Config(on_repetition=gives_up))
+    stream = opened(client, server, LOOPS)
+    response = weakref.ref(stream.response)
+    gc.disable()
+    with suppress(LoopError):
+        list(stream)
+    del stream
+    is_gone = response() is None
+    gc.enable()
+
+    assert is_gone
 
 
 # --- what it closes ------------------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
 """Reads chunks as an adapter does."""
 
 from streamspan.core.facts import DeltaKind, Fact
-from streamspan.core.stream import ASIDE_CHARS, TAKEN_TOGETHER, StreamState
+from streamspan.core.stream import ASIDE_CHARS, ASIDE_CHUNKS, StreamState
 
 
 class Reader:
@@ -16,9 +16,10 @@ class Reader:
         state = self.state
         if at > since:
             state.waited(since, at)
-        if kind != self._kind or index != state.alike or len(text) > ASIDE_CHARS:
+        has_room = len(text) <= ASIDE_CHARS and len(state.aside) < ASIDE_CHUNKS
+        if kind != self._kind or index != state.alike or not has_room:
             self._kind = kind
             return state.delta(kind, index, text, at)
         state.last_chunk_at = at
         state.aside.append(text)
-        return state.take_aside() if len(state.aside) >= TAKEN_TOGETHER else ()
+        return ()

@@ -14,7 +14,7 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.core.facts import AbortReason, DeltaKind, Ending, Usage
-from streamspan.core.stream import ASIDE_CHARS, TAKEN_TOGETHER
+from streamspan.core.stream import ASIDE_CHARS, ASIDE_CHUNKS
 from streamspan.guard import observing_failed
 from streamspan.observer import Observer
 from streamspan.telemetry import Attributes, Call
@@ -176,12 +176,10 @@ def watcher(observer: Observer) -> Callable[[Any], Any]:
                     and fields["type"] == "content_block_delta"
                     and type(text := delta[name]) is str
                     and len(text) <= ASIDE_CHARS
+                    and len(aside := state.aside) < ASIDE_CHUNKS
                 ):
                     state.last_chunk_at = clock()
-                    aside = state.aside
                     aside.append(text)
-                    if len(aside) >= TAKEN_TOGETHER:
-                        observer.tell(state.take_aside(), state.last_at)
                     return event
             except (AttributeError, KeyError):
                 pass

@@ -46,7 +46,7 @@ from .tool_input import Verdict
 LoopSearch = Literal["off", "exact", "drift"]
 """Which loops are looked for; `drift` is exact ones too."""
 
-TAKEN_TOGETHER = 32
+ASIDE_CHUNKS = 31
 ASIDE_CHARS = 256  # so that what waits has 32 KiB at the most
 _TAKEN_APART = 8  # where the reader waits for each: what they show is not to be told late
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
@@ -61,10 +61,10 @@ class StreamState:
     `waited` says of each wait for bytes; the wait is over with the next event: a `delta`, or any other behind `heard`.
 
     What a chunk costs is paid for each. So one of the same block and kind as the one before need not be a `delta`: if
-    it has no more than ASIDE_CHARS it may be put `aside`, and is taken with those that follow.
+    it has no more than ASIDE_CHARS it may be put `aside`, up to ASIDE_CHUNKS of them. The next `delta` takes them.
 
     alike  the index of the block whose chunks, of the kind of the last, may be put aside; None: none may
-    aside  where to, with the time in `last_chunk_at`; `take_aside` when there are TAKEN_TOGETHER
+    aside  where to, with the time in `last_chunk_at`
     """
 
     __slots__ = (
@@ -218,10 +218,6 @@ class StreamState:
         self.last_chunk_at = at
         block.pieces.append(text)
         return facts + self._take(block, at)
-
-    def take_aside(self) -> tuple[Fact, ...]:
-        """What is to be told of the chunks that were put aside."""
-        return self._take(self._block, self.last_at)
 
     def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:
         """What is to be told: the block, if it is open."""
