@@ -223,7 +223,7 @@ def test_method_that_is_allowed_is_named(running: Running) -> None:
 
 def test_slow_client_is_left(running: Running, monkeypatch: pytest.MonkeyPatch) -> None:
     """A client that does not send its request in time is answered and left."""
-    monkeypatch.setattr(receiver, "SECONDS_FOR_A_REQUEST", 0.05)
+    monkeypatch.setattr(receiver, "SECONDS", 0.05)
 
     assert parsed(running.answer(b"POST /v1/tra"))[0] == 408
     assert parsed(running.answer(post(BODY)[:-1]))[0] == 408

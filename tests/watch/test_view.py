@@ -11,7 +11,9 @@ from streamspan.drawing.finished import FinishedStream
 from streamspan.watch.totals import Totals
 from streamspan.watch.view import QUEUED_AT_MOST, QUEUED_BYTES_AT_MOST, Drawings, EndedStream
 
-WELL = EndedStream("shop", "0a" * 16, 0.0, FinishedStream("chat", 2.0, "UNSET", {semconv.OUTCOME: "complete"}, []), 10)
+WELL = EndedStream(
+    "shop", "0a" * 16, "0b" * 8, 0.0, FinishedStream("chat", 2.0, "UNSET", {semconv.OUTCOME: "complete"}, []), 10
+)
 BADLY = replace(WELL, service="till", stream=FinishedStream("chat", 2.0, "ERROR", {semconv.OUTCOME: "error"}, []))
 
 

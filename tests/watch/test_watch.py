@@ -128,7 +128,7 @@ def test_demo_is_watched() -> None:
     for stream in (*printed, *told):
         stream.pop("story", None)
     assert [stream.pop("service") for stream in printed] == ["streamspan-demo"] * 2
-    assert [len(stream.pop("trace_id")) for stream in printed] == [32, 32]
+    assert [(len(stream.pop("trace_id")), len(stream.pop("span_id"))) for stream in printed] == [(32, 16)] * 2
     assert printed == told
     assert (status, rest) == (0, "")
     assert re.search(

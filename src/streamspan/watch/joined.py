@@ -17,7 +17,7 @@ from .otlp import Event, LogEvent, Span
 
 HELD_SECONDS = 6.0
 """More than the longest usual delay of an exporter's batch, which is 5 s."""
-HELD_AT_MOST = 200
+HELD_AT_MOST = 1000
 WAITING_BYTES_AT_MOST = 4 * 1024 * 1024
 SEEN_AT_MOST = 10_000
 _ENDS = {semconv.EVENT_ABORT, semconv.EVENT_TRUNCATED, semconv.EVENT_ERROR}

@@ -2,8 +2,8 @@
 
 Rules
     Whatever a client sends is answered, or its connection is closed: nothing ends the server, and nothing lets it grow.
-    One request for each connection, so that an idle client holds nothing. It has `SECONDS_FOR_A_REQUEST`.
-    `SERVED_AT_ONCE` are read at a time, others wait; beyond `CONNECTIONS_AT_MOST` the answer is 503, which exporters
+    One request for each connection, so that an idle client holds nothing. Its head and its body have `SECONDS` each.
+    `BODIES_AT_ONCE` are read at a time, others wait; beyond `CONNECTIONS_AT_MOST` the answer is 503, which exporters
     take for "later".
     What is in a body is judged by `otlp.py`.
 """
@@ -16,8 +16,8 @@ from http import HTTPStatus
 from .body import RefusedError, read_body
 from .otlp import JSON, MEDIA_TYPES, PATHS, BadDataError, empty_answer, status_message
 
-SECONDS_FOR_A_REQUEST = 10.0
-SERVED_AT_ONCE = 16
+SECONDS = 10.0
+BODIES_AT_ONCE = 16
 CONNECTIONS_AT_MOST = 256
 _HEAD_AT_MOST = 16 * 1024
 _LINGER = 1.0
@@ -35,7 +35,7 @@ class Receiver:
     def __init__(self, accept: Accept, refused: Callable[[str], None]) -> None:
         self._accept = accept
         self._refused = refused
-        self._served = asyncio.Semaphore(SERVED_AT_ONCE)
+        self._bodies = asyncio.Semaphore(BODIES_AT_ONCE)
         self._connections = 0
 
     async def listen(self, host: str, port: int) -> asyncio.Server:
@@ -66,13 +66,15 @@ class Receiver:
             return
         self._refused(refusal.why)
         await request.answer(refusal.status, status_message(request.media_type, refusal.why))
-        await _discard(reader)  # what is unread would reset the connection, and the client would not see why
+        if refusal.status != HTTPStatus.SERVICE_UNAVAILABLE:
+            await _discard(reader)  # what is unread would reset the connection, and the client would not see why
 
     async def _take(self, request: "_Request") -> None:
         if self._connections > CONNECTIONS_AT_MOST:
             raise RefusedError(503, "There are too many connections.")
-        async with self._served:
-            path, body = await asyncio.wait_for(request.read(), SECONDS_FOR_A_REQUEST)
+        path, headers = await asyncio.wait_for(request.head(), SECONDS)
+        async with self._bodies:
+            body = await asyncio.wait_for(request.body(headers), SECONDS)
             await self._accept(path, request.media_type, body)
 
 
@@ -84,8 +86,8 @@ class _Request:
         self._writer = writer
         self.media_type = JSON
 
-    async def read(self) -> tuple[str, bytes]:
-        """Its path and its body. Raises RefusedError."""
+    async def head(self) -> tuple[str, Mapping[str, str]]:
+        """Its path, and its headers by their names in lower case. Raises RefusedError."""
         method, path, headers = _parsed(await self._head())
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type in MEDIA_TYPES:
@@ -96,9 +98,13 @@ class _Request:
             raise RefusedError(405, "The method must be POST.")
         if media_type not in MEDIA_TYPES:
             raise RefusedError(415, f"The Content-Type must be {' or '.join(MEDIA_TYPES)}.")
+        return path, headers
+
+    async def body(self, headers: Mapping[str, str]) -> bytes:
+        """Raises RefusedError."""
         if headers.get("expect", "").lower() == "100-continue":
             self._writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        return path, await read_body(self._reader, headers)
+        return await read_body(self._reader, headers)
 
     async def _head(self) -> bytes:
         try:

@@ -29,10 +29,11 @@ QUEUED_BYTES_AT_MOST = 8 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EndedStream:
-    """ended_at: seconds since the epoch; size: in bytes, about."""
+    """Ids in hexadecimal. ended_at: seconds since the epoch; size: in bytes, about."""
 
     service: str
     trace_id: str
+    span_id: str
     ended_at: float
     stream: FinishedStream
     size: int
@@ -64,7 +65,8 @@ class JsonLines:
     """One JSON object for each stream, on a line of its own; the last table goes to the standard error."""
 
     def show(self, ended: EndedStream) -> None:
-        print(json.dumps({"service": ended.service, "trace_id": ended.trace_id, **as_data(ended.stream)}), flush=True)
+        origin = {"service": ended.service, "trace_id": ended.trace_id, "span_id": ended.span_id}
+        print(json.dumps({**origin, **as_data(ended.stream)}), flush=True)
 
     def refresh(self, totals: Totals, now: float, state: str) -> None:
         pass

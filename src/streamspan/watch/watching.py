@@ -108,6 +108,7 @@ def _ended_stream(span: Span, *, shows_content: bool) -> EndedStream:
     return EndedStream(
         service=span.service,
         trace_id=span.id[:_TRACE_ID_BYTES].hex(),
+        span_id=span.id[_TRACE_ID_BYTES:].hex(),
         ended_at=span.end_ns / NANOSECONDS,
         stream=stream if shows_content else without_content(stream),
         size=span.size,
