@@ -411,18 +411,19 @@ def tokens() -> list[Panel]:
             Look(
                 "Tokens",
                 PER_SECOND,
-                "As the provider reports them; input with what was read from and written to the cache. Aborted"
-                " streams report no output: see the last panel.",
+                "As the provider reports them; input is with the cache's. Cache read falls while input does not: the"
+                " head of the prompt changes. Aborted streams report no output: see the last panel.",
                 traces=(),
             ),
             Query(promql.rate(usage, by=[names.TOKEN_TYPE], suffix="_sum"), f"{{{{{names.TOKEN_TYPE}}}}}"),
+            Query(promql.rate(semconv.CACHE_TOKENS, by=[names.CACHE_USE]), f"cache {{{{{names.CACHE_USE}}}}}"),
         ),
         graph(
             Look(
                 "Streams with a cache hit",
                 "percentunit",
                 "Falling: the head of the prompt changes from call to call, and input costs many times as much. How"
-                " many tokens came from the cache is on each span: gen_ai.usage.cache_read.input_tokens.",
+                " much of one stream came from the cache is on its span: gen_ai.usage.cache_read.input_tokens.",
                 most=1,
                 traces=(is_(semconv.USAGE_CACHE_READ_INPUT_TOKENS, 1, operator=">="),),
             ),

@@ -30,7 +30,7 @@ Labels = dict[str, str | bool | int]
 _lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
 _VALUES_AT_MOST = 200  # of one attribute
 _CHARS_AT_MOST = 128
-_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 70 series
+_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 72 series
 _OTHER = "_OTHER"
 
 _STOP_REASONS = ("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal")
@@ -238,6 +238,8 @@ def _amounts(summary: Summary) -> Iterator[tuple[Metric, float | None, Mapping[s
     yield semconv.WAITED_FOR_CONSUMER, pace.consumer_time, {}
     yield semconv.TOKEN_USAGE, usage.all_input_tokens, {semconv.TOKEN_TYPE: "input"}
     yield semconv.TOKEN_USAGE, usage.output_tokens, {semconv.TOKEN_TYPE: "output"}
+    yield semconv.CACHE_TOKENS, usage.cache_read_tokens, {semconv.CACHE_USE: "read"}
+    yield semconv.CACHE_TOKENS, usage.cache_write_tokens, {semconv.CACHE_USE: "write"}
     chars = sum(summary.chars.values())
     looping = {} if not summary.looks_for_loops else {semconv.REPETITION_DETECTED: summary.loop is not None}
     yield semconv.OUTPUT_CHARS, chars or None, {**outcome, **looping}
@@ -294,6 +296,8 @@ def _likely() -> Iterator[tuple[Metric, Labels]]:
         for truth in (True, False):
             yield semconv.TOOL_CALLS, {semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: truth}
             yield semconv.OUTPUT_CHARS, {semconv.OUTCOME: outcome, semconv.REPETITION_DETECTED: truth}
+    for use in ("read", "write"):
+        yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
     yield semconv.WAITED_FOR_PROVIDER, {}
     yield semconv.WAITED_FOR_CONSUMER, {}
 

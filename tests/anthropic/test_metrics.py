@@ -182,6 +182,7 @@ def test_a_complete_stream(app: Metered) -> None:
         ({"gen_ai.token.type": "input"}, 125),
         ({"gen_ai.token.type": "output"}, 20),
     ]
+    assert app.values("llm_stream.cache.tokens") == [({"llm_stream.cache.use": "read"}, 100)]
     assert [labels for labels, _ in app.values("gen_ai.client.operation.duration")] == [{}]
     assert [labels for labels, _ in app.values("gen_ai.client.operation.time_to_first_chunk")] == [
         {"llm_stream.cache_hit": True}

@@ -58,7 +58,8 @@ class Seed:
 
 def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script:
     """The steps, as a version of the model answers them, from the cache if there is something in it."""
-    usage = {"input_tokens": 400, "cache_read_input_tokens": cached}
+    written = None if cached is None else 50
+    usage = {"input_tokens": 400, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written}
     start = message_start(model=f"{model}-20260101", usage=usage)
     return [start if getattr(step, "name", "") == "message_start" else step for step in steps]
 

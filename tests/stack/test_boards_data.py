@@ -299,6 +299,11 @@ def tokens(seen: Seen) -> Values:
     return {kind: rate(named(kind), every, number(name))(seen)[kind] for kind, name in both.items()}
 
 
+def cache_tokens(seen: Seen) -> Values:
+    both = {"read": semconv.USAGE_CACHE_READ_INPUT_TOKENS, "write": semconv.USAGE_CACHE_WRITE_INPUT_TOKENS}
+    return {f"cache {use}": rate(named(use), every, number(name))(seen)[use] for use, name in both.items()}
+
+
 def budget(seen: Seen) -> Values:
     [failed] = part(named("a"), FAILED, JUDGED)(seen).values()
     return {"Error budget left": 1 - failed / slo.BUDGET}
@@ -354,6 +359,7 @@ OVERVIEW: dict[tuple[str, str], Given] = {
     ),
     ("Tool calls completed before an abort", "A"): rate(model_of, ABORTED, whole_calls),
     ("Tokens", "A"): tokens,
+    ("Tokens", "B"): cache_tokens,
     ("Streams with a cache hit", "A"): part(named("hits"), HIT, ASKED_CACHE),
     ("Output for nothing", "A"): part(named("aborted"), ABORTED, amount=chars),
     ("Output for nothing", "B"): part(named("failed"), FAILED, amount=chars),

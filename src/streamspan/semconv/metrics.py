@@ -25,6 +25,13 @@ TOKEN_TYPE: Final = attribute(
 CACHE_HIT: Final = attribute(
     "llm_stream.cache_hit", "boolean", True, "whether anything was read from the prompt cache", "if the usage says it"
 )
+CACHE_USE: Final = attribute(
+    "llm_stream.cache.use",
+    "string",
+    "read",
+    "whether the tokens were read from the prompt cache or written to it",
+    values=Literal["read", "write"],
+)
 ANOMALY: Final = attribute(
     "llm_stream.anomaly",
     "string",
@@ -105,6 +112,14 @@ TOKEN_USAGE: Final = Metric(
     (TOKEN_TYPE,),
     _TOKENS,
     present="when a stream has ended whose tokens are known",
+)
+CACHE_TOKENS: Final = Metric(
+    "llm_stream.cache.tokens",
+    "observable counter",
+    "{token}",
+    "Input tokens that were read from the prompt cache or written to it. They are in the token usage, too.",
+    (CACHE_USE,),
+    present="from the end of the first stream on",
 )
 STREAMS: Final = Metric(
     "llm_stream.streams",
