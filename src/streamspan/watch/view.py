@@ -144,7 +144,7 @@ class Drawings:
 
 
 def _drawing(ended: EndedStream) -> Iterator[RenderableType]:
-    about = f"{ended.clock}  {printable(ended.stream.name)}  trace {ended.trace_id}"
+    about = f"{ended.clock}  {printable(ended.stream.name)}  {ended.trace_id}"
     yield Waterfall(printable(ended.service), about, ended.stream)
     for who, line in said(ended.stream):
         yield Text(f"{printable(who)}: {line}", "italic")
