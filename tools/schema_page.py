@@ -27,8 +27,9 @@ EVENTS = """## Events
 On the span, or [as log records](events.md) with this event name."""
 METRICS = """## Metrics
 
-Independent of sampling; [limits.md](limits.md) says where they cannot tell the whole truth. A metric of streams has
-these attributes, and those of its row:"""
+Independent of sampling; [limits.md](limits.md) says where they cannot tell the whole truth. All but those of
+`llm_stream.instrumentation` have these attributes, and those of their rows; the response model of streams that are open
+is not known:"""
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -118,5 +119,5 @@ def _metrics() -> Iterator[str]:
 
 
 def _metric(metric: Metric) -> tuple[str, ...]:
-    attributes = codes(metric.attributes) if metric.of_streams else f"{codes(metric.attributes)} only".lstrip()
-    return code(metric.name), f"{metric.kind}, {metric.unit}", metric.description, metric.present, attributes
+    kind = f"{metric.kind}, {metric.unit}"
+    return code(metric.name), kind, metric.description, metric.present, codes(metric.attributes)

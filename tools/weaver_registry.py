@@ -63,7 +63,7 @@ def files() -> dict[str, str]:
         ),
         "metrics.yaml": _definition(
             imports={"metrics": [metric.name for metric in their_metrics]},
-            metric_refinements=[_refined(metric, attributes_of(metric)) for metric in their_metrics],
+            metric_refinements=[_refined(metric, semconv.metric_attributes(metric)) for metric in their_metrics],
             metrics=[_metric(metric) for metric in our_metrics],
         ),
     }
@@ -140,7 +140,7 @@ def _metric(metric: Metric) -> Entry:
         "note": f"There {metric.present}.",
         "instrument": INSTRUMENTS[metric.kind],
         "unit": metric.unit,
-        "attributes": [_reference(name) for name in attributes_of(metric)],
+        "attributes": [_reference(name) for name in semconv.metric_attributes(metric)],
         **STABILITY,
     }
 
@@ -157,7 +157,3 @@ def _refined(signal: Event | Metric, attributes: Iterable[str]) -> Entry:
         "note": f"{_sentence(meaning)} There {signal.present}.",
         "attributes": [_reference(name) for name in attributes],
     }
-
-
-def attributes_of(metric: Metric) -> tuple[str, ...]:
-    return (*(semconv.STREAM_METRIC_ATTRIBUTES if metric.of_streams else ()), *metric.attributes)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, cast
 
+import pytest
 from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.metrics._internal.instrument import (
     Counter,
@@ -44,6 +45,9 @@ OF_ITS_OWN = (semconv.OFFSET, semconv.CHARS_DELIVERED)
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in semconv.METRICS}
 TEMPLATES = tuple(name for name, entry in semconv.ATTRIBUTES.items() if entry.type.startswith("template"))
 
+WHOLE_RUN = pytest.StashKey[bool]()
+"""Whether this session runs every test there is: then it must show all of the schema."""
+
 Entry = tuple[str, str]
 """What has it, and its name: `("span", "llm_stream.outcome")`."""
 
@@ -54,12 +58,8 @@ def declared() -> set[Entry]:
     for event in semconv.EVENTS.values():
         entries |= {("event", event.name), *((event.name, name) for name in event.attributes)}
     for metric in semconv.METRICS:
-        entries |= {("metric", metric.name), *((metric.name, name) for name in allowed_on(metric))}
+        entries |= {("metric", metric.name), *((metric.name, name) for name in semconv.metric_attributes(metric))}
     return entries
-
-
-def allowed_on(metric: Metric) -> tuple[str, ...]:
-    return (*(semconv.STREAM_METRIC_ATTRIBUTES if metric.of_streams else ()), *metric.attributes)
 
 
 class Checker:
@@ -106,7 +106,7 @@ class Checker:
         self.seen.add(("metric", metric.name))
         if not isinstance(instrument, INSTRUMENTS[metric.kind]) or instrument.unit != metric.unit:
             self._problems.append(f"metric {metric.name} is no {metric.kind} in {metric.unit}")
-        self._attributes(metric.name, allowed_on(metric), attributes)
+        self._attributes(metric.name, semconv.metric_attributes(metric), attributes)
 
     def _attributes(self, where: str, allowed: Iterable[str], attributes: Mapping[str, object]) -> None:
         for name, value in attributes.items():

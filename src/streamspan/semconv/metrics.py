@@ -135,6 +135,7 @@ ACTIVE: Final = Metric(
     "{stream}",
     "Streams that are open now.",
     present="from the first stream on",
+    counts="open streams",
 )
 SILENCE: Final = Metric(
     "llm_stream.silence",
@@ -142,6 +143,7 @@ SILENCE: Final = Metric(
     "s",
     "The longest that the provider has been silent until now while somebody waits for it, of the open streams.",
     present="from the first stream on",
+    counts="open streams",
 )
 FIRST_TEXT: Final = Metric(
     "llm_stream.time_to_first_text",
@@ -233,7 +235,7 @@ INSTRUMENTATION_FAILURES: Final = Metric(
     "Failures of streamspan itself, which the application never sees, by the function of ours that failed.",
     (FAILURE_WHERE,),
     present="always",
-    of_streams=False,
+    counts="streamspan itself",
 )
 INSTRUMENTATION_EVENTS_DROPPED: Final = Metric(
     "llm_stream.instrumentation.events_dropped",
@@ -241,8 +243,18 @@ INSTRUMENTATION_EVENTS_DROPPED: Final = Metric(
     "{event}",
     "Span events left out because a stream had more than `max_events`.",
     present="always",
-    of_streams=False,
+    counts="streamspan itself",
 )
 
 METRICS: Final = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
 """Every metric."""
+
+
+def metric_attributes(metric: Metric) -> tuple[str, ...]:
+    """All that a metric has."""
+    if metric.counts == "streamspan itself":
+        return metric.attributes
+    shared = STREAM_METRIC_ATTRIBUTES
+    if metric.counts == "open streams":
+        shared = tuple(name for name in shared if name != call.RESPONSE_MODEL)
+    return (*shared, *metric.attributes)

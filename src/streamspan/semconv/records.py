@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple, get_args
 AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]", "any"]
 """OpenTelemetry's. A template: the name is a prefix. Any: JSON in a string on the span, a structure in a log record."""
 Instrument = Literal["histogram", "counter", "observable counter", "observable up-down counter", "observable gauge"]
+Counted = Literal["ended streams", "open streams", "streamspan itself"]
 Example = str | int | float | bool | tuple[str, ...]
 
 OURS: Final = "streamspan"
@@ -66,7 +67,7 @@ class Metric:
     attributes  besides those that every metric of a stream has, `STREAM_METRIC_ATTRIBUTES`
     buckets     upper bounds of a histogram, in its unit
     present     when it is recorded; of an observable one, when it is there
-    of_streams  it has those of every metric of a stream
+    counts      what it tells of, which says what attributes it has besides
     """
 
     name: str
@@ -76,7 +77,7 @@ class Metric:
     attributes: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
     present: str = "when a stream has ended"
-    of_streams: bool = True
+    counts: Counted = "ended streams"
 
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {}
