@@ -73,7 +73,13 @@ def test_real_exporter_is_understood(running: Running, compression: Compression)
     exporter = OTLPSpanExporter(endpoint=f"{running.url}/v1/traces", compression=compression)
     provider = TracerProvider(resource=Resource.create({"service.name": "shop"}), shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    attributes = {"a": "b", "n": 1, "f": 0.5, "yes": True, "list": ("x", "y")}
+    attributes = {
+        semconv.REQUEST_MODEL: "claude-x",
+        semconv.CHUNK_COUNT: 1,
+        semconv.CHUNK_GAP_MAX: 0.5,
+        semconv.PARTIAL: True,
+        semconv.RESPONSE_FINISH_REASONS: ("end_turn",),
+    }
     with provider.get_tracer(semconv.SCOPE).start_as_current_span("chat claude-x", attributes=attributes) as span:
         span.add_event("llm_stream.stall", {"llm_stream.stall.gap": 2.5})
     provider.get_tracer(OTHER_SCOPE).start_span("GET").end()
@@ -81,7 +87,7 @@ def test_real_exporter_is_understood(running: Running, compression: Compression)
 
     [taken] = [span for batch in running.taken for span in batch.spans]
     assert (taken.service, taken.name, taken.status) == ("shop", "chat claude-x", "UNSET")
-    assert taken.attributes == {"a": "b", "n": 1, "f": 0.5, "yes": True, "list": ["x", "y"]}
+    assert taken.attributes == {**attributes, semconv.RESPONSE_FINISH_REASONS: ["end_turn"]}
     assert [(name, attributes) for name, _, attributes in taken.events] == [
         ("llm_stream.stall", {"llm_stream.stall.gap": 2.5})
     ]
