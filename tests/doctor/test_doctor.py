@@ -393,6 +393,29 @@ def test_wrong_usage(bare: Environment) -> None:
     assert bare.examined("--sent").status == 2
 
 
+def test_a_proxy_that_is_not_there(whole: Environment, closed_port: int) -> None:
+    """A proxy that cannot be reached is a problem, and the next step goes past it."""
+    proxy = f"http://127.0.0.1:{closed_port}"
+    examined = whole.examined(
+        "--json", OTEL_EXPORTER_OTLP_ENDPOINT="http://collector.invalid", HTTP_PROXY=proxy, **HTTP
+    )
+
+    assert examined.bad == {"export.traces": "problem", "export.metrics": "problem"}
+    assert examined.of("export.traces")["command"] == "export NO_PROXY=collector.invalid"
+
+
+def test_the_application_sets_up_the_sdk(tmp_path: Path, receiver: OtlpReceiver) -> None:
+    """Without opentelemetry-distro the environment is read as the application's own OTLP exporter reads it."""
+    installed = ("streamspan", "anthropic", "opentelemetry-sdk", "opentelemetry-exporter-otlp-proto-http")
+    environment = Environment(tmp_path, *installed)
+    examined = environment.examined("--send", "--json", OTEL_EXPORTER_OTLP_ENDPOINT=receiver.endpoint)
+
+    assert (examined.status, examined.bad) == (0, {})
+    assert examined.of("export.setup")["status"] == "note"
+    assert [span.name for span in receiver.spans] == ["streamspan doctor"]
+    assert examined.report["next_step"]["command"] == "python app.py"
+
+
 # --- TLS -------------------------------------------------------------------------------------------------------------
 
 CERTIFICATE = Path(__file__).with_name("localhost.pem")
@@ -441,6 +464,16 @@ def test_a_certificate_that_is_named(whole: Environment, tls_port: int) -> None:
     examined = whole.examined("--json", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **named, **HTTP)
 
     assert (examined.status, examined.bad) == (0, {})
+
+
+def test_a_certificate_that_is_not_there(whole: Environment, tls_port: int) -> None:
+    """A file of certificates that is not there is a problem, and its variable is named."""
+    named = {"OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE": "nowhere.pem", "OTEL_EXPORTER_OTLP_CERTIFICATE": str(CERTIFICATE)}
+    endpoint = f"https://localhost:{tls_port}"
+    examined = whole.examined("--json", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **named, **HTTP)
+
+    assert examined.bad == {"export.traces": "problem"}
+    assert examined.of("export.traces")["text"].endswith(": OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE names no file")
 
 
 def test_no_tls_there(whole: Environment, receiver: OtlpReceiver) -> None:

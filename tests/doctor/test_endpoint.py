@@ -2,8 +2,7 @@
 
 import pytest
 
-from streamspan.doctor.endpoint import Protocol, endpoint
-from streamspan.doctor.export import cure_for_unreached
+from streamspan.doctor.endpoint import Protocol, cure_for_unreached, endpoint
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OF_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -36,6 +35,11 @@ def test_endpoints(protocol: Protocol, environment: dict[str, str], shown: str, 
     ("protocol", "environment", "command"),
     [
         ("http/protobuf", {}, "streamspan watch  # in another terminal; or start your collector"),
+        (
+            "http/protobuf",
+            {ENDPOINT: "https://localhost:4318"},
+            f"export {ENDPOINT}=http://localhost:4318  # your collector",
+        ),
         ("grpc", {}, "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf  # then: streamspan watch"),
         ("grpc", {ENDPOINT: "http://otel:1"}, f"export {ENDPOINT}=http://localhost:4317  # your collector"),
         (

@@ -40,6 +40,7 @@ def test_switched_off(environment: dict[str, str], findings: list[tuple[str, str
         ("traceidratio", "0", "problem", "drops every trace that begins here"),
         ("parentbased_traceidratio", "0.05", "note", "keeps 5.00% of the traces"),
         ("traceidratio", "a tenth", "warning", "OTEL_TRACES_SAMPLER_ARG is no number"),
+        ("traceidratio", "10", "warning", "OTEL_TRACES_SAMPLER_ARG is no number from 0 to 1"),
         ("sometimes", "", "warning", "no sampler of this name is installed"),
     ],
 )

@@ -148,6 +148,26 @@ def test_application_is_watched(events: str) -> None:
     assert [event["name"] for event in stream["events"]] == ["llm_stream.first_token", "llm_stream.content_block"]
 
 
+def test_span_of_the_doctor() -> None:
+    """The test span of `streamspan doctor --send` is told as what it is, and is no stream."""
+    with watched() as running:
+        subprocess.run(
+            [sys.executable, "-m", "streamspan", "doctor", "--send"],
+            env={
+                **plain_environment(),
+                "NO_PROXY": "127.0.0.1",
+                "OTEL_EXPORTER_OTLP_ENDPOINT": running.url,
+                "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
+            },
+            stdout=subprocess.DEVNULL,
+            timeout=60,
+            check=True,
+        )
+        status, rest, _ = running.end()
+
+    assert (status, rest.splitlines()[1:]) == (0, ["test spans of streamspan doctor: 1"])
+
+
 def test_lines() -> None:
     """What is no terminal gets a line for each stream, and the table at the end."""
     with watched() as running:

@@ -6,16 +6,20 @@ a proxy only the proxy is asked for.
 
 import socket
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from .finding import Environment, one_line
+from .finding import Environment, Finding
 
+Signal = Literal["traces", "metrics", "logs"]
 Protocol = Literal["grpc", "http/protobuf"]
 PREFIX = "OTEL_EXPORTER_OTLP_"
 CONNECT_TIMEOUT = 3.0
+CERTIFICATES = ("CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY")
 PORTS = {"grpc": 4317, "http/protobuf": 4318}
 DEFAULT_PORTS = {"http": 80, "https": 443, "": 443}
 
@@ -38,17 +42,17 @@ def other_protocol(protocol: Protocol) -> Protocol:
     return "grpc" if protocol == "http/protobuf" else "http/protobuf"
 
 
-def variable_of(name: str, signal: str, environment: Environment) -> str | None:
+def variable_of(name: str, signal: Signal, environment: Environment) -> str | None:
     """Which variable gives this value to the exporter of the signal."""
     of_signal, of_all = f"{PREFIX}{signal.upper()}_{name}", PREFIX + name
     return next((variable for variable in (of_signal, of_all) if environment.get(variable, "").strip()), None)
 
 
-def value_of(name: str, signal: str, environment: Environment) -> str:
+def value_of(name: str, signal: Signal, environment: Environment) -> str:
     return environment.get(variable_of(name, signal, environment) or "", "").strip()
 
 
-def endpoint(protocol: Protocol, signal: str, environment: Environment) -> Endpoint:
+def endpoint(protocol: Protocol, signal: Signal, environment: Environment) -> Endpoint:
     """As the exporters of OpenTelemetry for Python read it. Raises ValueError, with why the address is none."""
     origin = variable_of("ENDPOINT", signal, environment)
     text = environment.get(origin or "", "").strip() or f"http://localhost:{PORTS[protocol]}"
@@ -68,7 +72,7 @@ def endpoint(protocol: Protocol, signal: str, environment: Environment) -> Endpo
     return Endpoint(protocol, shown, host, port, encrypted, origin)
 
 
-def path_of(url: SplitResult, signal: str, *, is_whole: bool) -> str:
+def path_of(url: SplitResult, signal: Signal, *, is_whole: bool) -> str:
     """The address for one signal is used as it is; that for all gets the signal's path."""
     return url.path if is_whole else f"{url.path.rstrip('/')}/v1/{signal}"
 
@@ -79,38 +83,53 @@ def is_encrypted(scheme: str, protocol: Protocol, insecure: str) -> bool:
     return insecure.lower() != "true" if insecure else scheme != "http"
 
 
-def proxy_of(target: Endpoint) -> SplitResult | None:
-    """The proxy that the exporter goes through, as the machine names it."""
+# --- is somebody there? ----------------------------------------------------------------------------------------------
+
+
+def reached(signal: Signal, target: Endpoint, environment: Environment) -> Finding:
+    check, proxy = f"export.{signal}", proxy_of(target)
+    through = f" through the proxy {proxy[0]}:{proxy[1]}" if proxy else ""
+    where = f"{signal} go by {target.protocol} to {target.shown}{through} ({target.origin or 'the default'})"
+    failure = failure_to_reach(target, proxy, signal, environment)
+    if failure is None:
+        return Finding(check, "ok", f"{where}: can be reached")
+    command = f"export NO_PROXY={target.host}" if proxy else cure_for_unreached(signal, target)
+    return Finding(check, "problem", f"{where}: {failure}", command)
+
+
+def proxy_of(target: Endpoint) -> tuple[str, int] | None:
+    """Host and port of the proxy that the exporter goes through, as the machine names it."""
     proxies = getproxies()
     schemes = ["grpc", "https", "http"] if target.protocol == "grpc" else ["https" if target.is_encrypted else "http"]
     proxy = next((proxies[scheme] for scheme in (*schemes, "all") if proxies.get(scheme)), None)
     if proxy is None or proxy_bypass(f"{target.host}:{target.port}"):
         return None
-    return urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    url = urlsplit(proxy if "://" in proxy else f"http://{proxy}")
+    return url.hostname or "", url.port or DEFAULT_PORTS.get(url.scheme, 80)
 
 
-def failure_to_reach(target: Endpoint, signal: str, environment: Environment) -> str | None:
+def failure_to_reach(
+    target: Endpoint, proxy: tuple[str, int] | None, signal: Signal, environment: Environment
+) -> str | None:
     """Why nobody listens there; None if somebody does."""
-    proxy = proxy_of(target)
     try:
-        if proxy:
-            address = proxy.hostname or "", proxy.port or DEFAULT_PORTS.get(proxy.scheme, 80)
-            socket.create_connection(address, CONNECT_TIMEOUT).close()
-            return None
-        with socket.create_connection((target.host, target.port), CONNECT_TIMEOUT) as connection:
-            if target.is_encrypted:
+        with socket.create_connection(proxy or (target.host, target.port), CONNECT_TIMEOUT) as connection:
+            if target.is_encrypted and not proxy:
                 trusted(signal, environment).wrap_socket(connection, server_hostname=target.host).close()
     except ssl.SSLCertVerificationError as failure:
         return f"its certificate is not trusted: {failure.verify_message}"
     except ssl.SSLError as failure:
         return f"no TLS there: {failure.reason}"
     except OSError as failure:
-        return failure.strerror or one_line(failure)
+        return failure.strerror or str(failure)
     return None
 
 
-def trusted(signal: str, environment: Environment) -> ssl.SSLContext:
+def trusted(signal: Signal, environment: Environment) -> ssl.SSLContext:
     """The certificates that the exporters trust and show. Raises OSError for a file that is not there."""
+    for variable in filter(None, (variable_of(name, signal, environment) for name in CERTIFICATES)):
+        if not Path(environment[variable].strip()).is_file():
+            raise OSError(f"{variable} names no file")
     named = value_of("CERTIFICATE", signal, environment) or environment.get("REQUESTS_CA_BUNDLE")
     context = ssl.create_default_context(cafile=named or bundled())
     ours = value_of("CLIENT_CERTIFICATE", signal, environment)
@@ -126,3 +145,35 @@ def bundled() -> str | None:
     except ImportError:
         return None
     return certifi.where()
+
+
+def cure_for_unreached(signal: Signal, target: Endpoint) -> str:
+    """Where nobody said where a collector is, the receiver that streamspan has is one, and speaks HTTP."""
+    is_http = target.protocol == "http/protobuf" and not target.is_encrypted
+    if is_http and (target.host, target.port) in {("localhost", 4318), ("127.0.0.1", 4318)}:
+        return "streamspan watch  # in another terminal; or start your collector"
+    if target.origin is None:
+        return f"export {PREFIX}PROTOCOL=http/protobuf  # then: streamspan watch"
+    return local_address(target.origin, signal, target.protocol)
+
+
+def local_address(variable: str, signal: Signal, protocol: Protocol) -> str:
+    path = "" if variable == f"{PREFIX}ENDPOINT" or protocol == "grpc" else f"/v1/{signal}"
+    return f"export {variable}=http://localhost:{PORTS[protocol]}{path}  # your collector"
+
+
+def doubtful(signal: Signal, target: Endpoint, environment: Environment) -> Iterator[Finding]:
+    """What can be right, and mostly is a mistake."""
+    other = other_protocol(target.protocol)
+    if target.port == PORTS[other]:
+        text = f"{target.port} is the port of OTLP by {other}, and {signal} go there by {target.protocol}"
+        origin = variable_of("PROTOCOL", signal, environment) or f"{PREFIX}PROTOCOL"
+        yield Finding(f"export.{signal}.port", "warning", text, f"export {origin}={other}")
+    path = f"/v1/{signal}"
+    if target.protocol == "http/protobuf" and not (target.shown.endswith(path) and target.shown.count(path) == 1):
+        text = f"{signal} are sent to {target.shown}; the path of OTLP ends in one {path}"
+        yield Finding(f"export.{signal}.path", "warning", text, f"unset {target.origin}")
+    headers = variable_of("HEADERS", signal, environment)
+    if headers and any("=" not in item for item in environment[headers].strip().strip(",").split(",")):
+        text = f"{headers} must be name=value,name=value: what is not is left out"
+        yield Finding(f"export.{signal}.headers", "warning", text)

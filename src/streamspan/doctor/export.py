@@ -7,24 +7,22 @@ code, and the environment holds for the OTLP exporters that it makes without arg
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Literal, cast, get_args
+from typing import cast, get_args
 
 from .endpoint import (
-    PORTS,
     PREFIX,
-    Endpoint,
     Protocol,
+    Signal,
+    doubtful,
     endpoint,
-    failure_to_reach,
-    other_protocol,
-    proxy_of,
+    local_address,
+    reached,
     value_of,
     variable_of,
 )
 from .finding import Environment, Finding, one_line, ours
 from .packages import installed
 
-Signal = Literal["traces", "metrics", "logs"]
 NAMES: dict[Protocol, str] = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
 PACKAGES: dict[str, str] = {
     "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
@@ -185,45 +183,3 @@ def cure_for_missing(one: Exporter, environment: Environment) -> str:
     if one.name in PACKAGES:
         return f"pip install {PACKAGES[one.name]}"
     return f"export OTEL_{one.signal.upper()}_EXPORTER=otlp"
-
-
-def reached(signal: Signal, target: Endpoint, environment: Environment) -> Finding:
-    proxy = proxy_of(target)
-    through = f" through the proxy {proxy.hostname}:{proxy.port}" if proxy else ""
-    where = f"{signal} go by {target.protocol} to {target.shown}{through} ({target.origin or 'the default'})"
-    failure = failure_to_reach(target, signal, environment)
-    if failure is None:
-        return Finding(f"export.{signal}", "ok", f"{where}: can be reached")
-    return Finding(f"export.{signal}", "problem", f"{where}: {failure}", cure_for_unreached(signal, target))
-
-
-def cure_for_unreached(signal: Signal, target: Endpoint) -> str:
-    """Where nobody said where a collector is, the receiver that streamspan has is one, and speaks HTTP."""
-    is_watched = target.protocol == "http/protobuf" and target.port == PORTS[target.protocol]
-    if is_watched and target.host in {"localhost", "127.0.0.1"}:
-        return "streamspan watch  # in another terminal; or start your collector"
-    if target.origin is None:
-        return f"export {PREFIX}PROTOCOL=http/protobuf  # then: streamspan watch"
-    return local_address(target.origin, signal, target.protocol)
-
-
-def local_address(variable: str, signal: Signal, protocol: Protocol) -> str:
-    path = "" if variable == f"{PREFIX}ENDPOINT" or protocol == "grpc" else f"/v1/{signal}"
-    return f"export {variable}=http://localhost:{PORTS[protocol]}{path}  # your collector"
-
-
-def doubtful(signal: Signal, target: Endpoint, environment: Environment) -> Iterator[Finding]:
-    """What can be right, and mostly is a mistake."""
-    other = other_protocol(target.protocol)
-    if target.port == PORTS[other]:
-        text = f"{target.port} is the port of OTLP by {other}, and {signal} go there by {target.protocol}"
-        origin = variable_of("PROTOCOL", signal, environment) or f"{PREFIX}PROTOCOL"
-        yield Finding(f"export.{signal}.port", "warning", text, f"export {origin}={other}")
-    path = f"/v1/{signal}"
-    if target.protocol == "http/protobuf" and not (target.shown.endswith(path) and target.shown.count(path) == 1):
-        text = f"{signal} are sent to {target.shown}; the path of OTLP ends in one {path}"
-        yield Finding(f"export.{signal}.path", "warning", text, f"unset {target.origin}")
-    headers = variable_of("HEADERS", signal, environment)
-    if headers and any("=" not in item for item in environment[headers].strip().strip(",").split(",")):
-        text = f"{headers} must be name=value,name=value: what is not is left out"
-        yield Finding(f"export.{signal}.headers", "warning", text)

@@ -8,35 +8,31 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from streamspan.semconv import SCOPE, TEST_SPAN
+
 from .endpoint import PREFIX, other_protocol, variable_of
-from .export import Exporter, exporters, failure_to_load, is_set_up_by_file
+from .export import Exporter, exporters, is_set_up_by_file
 from .finding import Environment, Finding, one_line
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
     from opentelemetry.sdk.trace.export import SpanExporter
 
-SPAN_NAME = "streamspan doctor"
 CHECK = "export.send"
 
 
 def send(environment: Environment) -> Iterator[Finding]:
-    """For an environment whose exporter of traces has been found to be right."""
+    """For an environment in which nothing is wrong with the exporter of traces."""
     if is_set_up_by_file(environment):
         yield Finding(CHECK, "problem", "no test span is sent: it would go by variables, not by OTEL_CONFIG_FILE")
         return
-    try:
-        named = exporters("traces", environment)
-    except ValueError:
-        named = []
-    sendable = [one for one in named if failure_to_load(one, environment) is None]
-    if not sendable:
-        text = "no test span is sent: the environment sets up no exporter for traces that can be used"
-        yield Finding(CHECK, "problem", text, "export OTEL_TRACES_EXPORTER=otlp")
-    for one in sendable:
-        point = one.entry_point()
+    points = [(one, one.entry_point()) for one in exporters("traces", environment)]
+    for one, point in points:
         if point:
             yield sent(one, point.load(), environment)
+    if not any(point for _, point in points):
+        text = "no test span is sent: the environment sets up no exporter for traces"
+        yield Finding(CHECK, "problem", text, 'pip install "streamspan[zero-code]"')
 
 
 def sent(one: Exporter, exporter_type: "type[SpanExporter]", environment: Environment) -> Finding:
@@ -45,7 +41,7 @@ def sent(one: Exporter, exporter_type: "type[SpanExporter]", environment: Enviro
     from opentelemetry.sdk.trace.sampling import ALWAYS_ON  # noqa: PLC0415
 
     provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
-    span = provider.get_tracer("streamspan", version("streamspan")).start_span(SPAN_NAME)
+    span = provider.get_tracer(SCOPE, version("streamspan")).start_span(TEST_SPAN)
     span.end()
     if not isinstance(span, ReadableSpan):
         return Finding(CHECK, "problem", "no test span is sent: the SDK is switched off", "unset OTEL_SDK_DISABLED")
@@ -54,7 +50,7 @@ def sent(one: Exporter, exporter_type: "type[SpanExporter]", environment: Enviro
     if failure is None:
         service = span.resource.attributes.get("service.name")
         trace_id = f"{span.get_span_context().trace_id:032x}"
-        text = f"a test span was accepted: {SPAN_NAME!r}, service.name {service!r}, trace {trace_id}"
+        text = f"a test span was accepted: {TEST_SPAN!r}, service.name {service!r}, trace {trace_id}"
         return Finding(CHECK, "ok", text)
     reason = without_secrets(" ".join([*told[:1], failure]), environment).partition(", retrying in")[0]
     command = cure_for_refused(reason, one, environment)
@@ -117,5 +113,6 @@ def secrets(environment: Environment) -> set[str]:
         if variable.startswith(PREFIX) and variable.endswith("HEADERS"):
             found |= {item.partition("=")[2].strip() for item in value.split(",")}
         elif variable.upper().endswith(("ENDPOINT", "_PROXY")):
-            found |= {value.rpartition("@")[0].rpartition("//")[2], value.partition("?")[2]}
+            user = value.rpartition("@")[0].rpartition("//")[2]
+            found |= {user, user.partition(":")[2], value.partition("?")[2]}
     return {form for secret in found if secret for form in (secret, unquote(secret))}

@@ -42,14 +42,13 @@ def is_true(environment: Environment, variable: str) -> bool:
 def sampler(environment: Environment) -> Iterator[Finding]:
     name = environment.get(SAMPLER, "").strip()
     kind = name.removeprefix("parentbased_")
-    share = 1.0
+    share: float | None = None
     if kind == "always_off":
         share = 0.0
     elif kind == "traceidratio":
-        try:
-            share = float(environment.get(f"{SAMPLER}_ARG", ""))
-        except ValueError:
-            text = f"{SAMPLER}_ARG is no number, so {name} keeps every trace"
+        share = share_of(environment.get(f"{SAMPLER}_ARG", ""))
+        if share is None:
+            text = f"{SAMPLER}_ARG is no number from 0 to 1, so {name} keeps every trace"
             yield Finding(f"settings.{SAMPLER}", "warning", text, f"export {SAMPLER}_ARG=0.1")
     elif name and not entry_points(group="opentelemetry_traces_sampler", name=name):
         text = f"{SAMPLER}={name}: no sampler of this name is installed, so every trace is kept"
@@ -57,9 +56,17 @@ def sampler(environment: Environment) -> Iterator[Finding]:
     if share == 0:
         text = f"{SAMPLER}={name} drops every trace that begins here; metrics do not depend on it"
         yield Finding(f"settings.{SAMPLER}", "problem", text, f"unset {SAMPLER}")
-    elif share < 1:
+    elif share is not None and share < 1:
         text = f"{SAMPLER}={name} keeps {share:.2%} of the traces that begin here; metrics do not depend on it"
         yield Finding(f"settings.{SAMPLER}", "note", text)
+
+
+def share_of(text: str) -> float | None:
+    try:
+        share = float(text)
+    except ValueError:
+        return None
+    return share if 0 <= share <= 1 else None
 
 
 def limits(environment: Environment) -> Iterator[Finding]:

@@ -16,4 +16,6 @@ from .records import Metric as Metric
 from .stream import *
 
 SCOPE: Final = "streamspan"
+TEST_SPAN: Final = "streamspan doctor"
+"""The span that `streamspan doctor --send` sends. It is of no stream and has no attributes."""
 SCHEMA_URL: Final = "https://opentelemetry.io/schemas/1.41.0"
