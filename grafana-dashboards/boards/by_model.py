@@ -39,6 +39,10 @@ def side_by_side() -> Panel:
     judged = streams(promql.JUDGED, *BEHIND_THE_CALL, by=BY, window=window)
     complete = streams(promql.COMPLETE, *BEHIND_THE_CALL, by=BY, window=window)
     aborted = streams(ABORTED, *BEHIND_THE_CALL, by=BY, window=window)
+
+    def at(of: float, metric: semconv.Metric) -> str:
+        return promql.known(promql.quantile(of, metric, by=BY, window=window))
+
     everything = promql.rate(semconv.STREAMS, *BEHIND_THE_CALL, by=BY, window=window, function="increase")
     return comparison(
         Look(
@@ -50,14 +54,14 @@ def side_by_side() -> Panel:
         ),
         ((MODEL, "Model"), (VERSION, "Version")),
         (
-            Column("Streams", everything, "short"),
+            Column("Streams", promql.some(everything), "short"),
             Column("Completion", share(complete, judged), "percentunit", COMPLETION_STEPS),
-            Column("First chunk p95", promql.quantile(0.95, first, by=BY, window=window), "s", FIRST_CHUNK_STEPS),
-            Column("Per token p50", promql.quantile(0.5, token, by=BY, window=window), "s"),
-            Column("Worst silence p99", promql.quantile(0.99, semconv.GAP_MAX, by=BY, window=window), "s", GAP_STEPS),
+            Column("First chunk p95", at(0.95, first), "s", FIRST_CHUNK_STEPS),
+            Column("Per token p50", at(0.5, token), "s"),
+            Column("Worst silence p99", at(0.99, semconv.GAP_MAX), "s", GAP_STEPS),
             Column(
                 "Tool pause p95",
-                promql.quantile(0.95, semconv.PAUSE_BEFORE_TOOL_CALL, by=BY, window=window),
+                at(0.95, semconv.PAUSE_BEFORE_TOOL_CALL),
                 "s",
             ),
             Column("Aborted", share(aborted, ended), "percentunit"),

@@ -49,7 +49,7 @@ GRAPH_HEIGHT: Final = 8
 STAT_HEIGHT: Final = 5
 TABLE_HEIGHT: Final = 6
 TRACES_HEIGHT: Final = 7
-LABEL_WIDTH: Final = 260
+LABEL_WIDTH: Final = 185
 """Pixels, for the names of models and versions."""
 
 Panel = Builder[models.Panel]

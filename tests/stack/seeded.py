@@ -92,7 +92,7 @@ SEEDS = (
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
 )
-OPEN = Seed([*begun(QUICK[:6]), Pause(120)], LARGE, 1)
+OPEN = Seed(of(LARGE, [*begun(QUICK[:6]), Pause(600)]), LARGE, 1)
 """One that hangs."""
 
 
