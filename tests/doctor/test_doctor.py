@@ -1,8 +1,10 @@
 """`streamspan doctor` in real environments: folders of packages, variables, sockets."""
 
+import os
 import re
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from threading import Thread
@@ -12,7 +14,7 @@ from anthropic import AsyncStream
 from anthropic._base_client import SyncAPIClient
 
 from streamspan.anthropic import patch
-from streamspan.doctor import seam
+from streamspan.doctor import packages, seam
 from tests.doctor.environment import Environment
 from tests.doctor.grpc_receiver import grpc_receiver
 from tests.launch.receiver import OtlpReceiver
@@ -31,7 +33,7 @@ OPENLLMETRY = (
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def linked(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with all that `pip install "streamspan[zero-code]"` brings, but for gRPC."""
     folder = tmp_path_factory.mktemp("packages")
     Environment(folder, *ZERO_CODE)
@@ -39,10 +41,10 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def whole(packages: Path, tmp_path: Path) -> Environment:
+def whole(linked: Path, tmp_path: Path) -> Environment:
     """The same, for what a test adds in front."""
     environment = Environment(tmp_path)
-    for part in packages.iterdir():
+    for part in linked.iterdir():
         environment.link(Path(part.name), part)
     return environment
 
@@ -205,6 +207,7 @@ def test_the_exporter_of_the_default_protocol_is_missing(whole: Environment) -> 
     examined = whole.examined("--json")
 
     assert examined.status == 1
+    assert examined.of("export.service")["command"] == "export OTEL_SERVICE_NAME=chat"
     assert examined.bad == {"export.traces.exporter": "problem", "export.metrics.exporter": "problem"}
     assert examined.report["next_step"]["command"] == "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
 
@@ -336,6 +339,19 @@ def test_an_installation_that_was_left_half_done(bare: Environment) -> None:
     examined = bare.examined("--json")
 
     assert (examined.status, examined.errors) == (1, "")
+
+
+def test_a_launcher_of_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """An opentelemetry-instrument that would start the application elsewhere is a warning."""
+    here = Path(sys.executable).parent
+    other = tmp_path / "opentelemetry-instrument"
+    other.symlink_to(here / "opentelemetry-instrument")
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{here}")
+
+    [found] = packages.launcher({})
+
+    assert found.status == "warning"
+    assert found.command == f'export PATH="{here}:$PATH"'
 
 
 # --- what is printed -------------------------------------------------------------------------------------------------

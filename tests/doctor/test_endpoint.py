@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamspan.doctor.endpoint import Protocol, cure_for_unreached, endpoint
+from streamspan.doctor.endpoint import Protocol, cure_for_unreached, doubtful, endpoint
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OF_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"
@@ -52,3 +52,31 @@ def test_endpoints(protocol: Protocol, environment: dict[str, str], shown: str, 
 def test_what_to_do_where_nobody_listens(protocol: Protocol, environment: dict[str, str], command: str) -> None:
     """By default one starts the receiver that comes with streamspan; an address that was given may be wrong."""
     assert cure_for_unreached("traces", endpoint(protocol, "traces", environment)) == command
+
+
+@pytest.mark.parametrize(
+    ("protocol", "environment", "check", "command"),
+    [
+        ("http/protobuf", {ENDPOINT: "http://otel:4317"}, "port", "export OTEL_EXPORTER_OTLP_PROTOCOL=grpc"),
+        ("grpc", {ENDPOINT: "http://otel:4318"}, "port", "export OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"),
+        ("http/protobuf", {OF_TRACES: "http://otel:4318"}, "path", f"unset {OF_TRACES}"),
+        ("http/protobuf", {ENDPOINT: "http://otel:4318/v1/traces"}, "path", f"unset {ENDPOINT}"),
+        ("grpc", {"OTEL_EXPORTER_OTLP_HEADERS": "a=b,Bearer token"}, "headers", None),
+    ],
+)
+def test_what_mostly_is_a_mistake(
+    protocol: Protocol, environment: dict[str, str], check: str, command: str | None
+) -> None:
+    """The port of the other protocol, a path that OTLP does not have, a header without a name are warnings."""
+    [found] = doubtful("traces", endpoint(protocol, "traces", environment), environment)
+
+    assert (found.check, found.status, found.command) == (f"export.traces.{check}", "warning", command)
+    assert "token" not in found.text
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {OF_TRACES: "https://otel/api/v1/traces"}, {"OTEL_EXPORTER_OTLP_HEADERS": "a=b, c=d,"}]
+)
+def test_what_is_no_mistake(environment: dict[str, str]) -> None:
+    """The defaults, a whole address of one signal and headers with names are no warnings."""
+    assert list(doubtful("traces", endpoint("http/protobuf", "traces", environment), environment)) == []
