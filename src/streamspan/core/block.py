@@ -3,7 +3,7 @@
 Deltas that come together are put aside and taken together, because what one costs is paid for each delta of a stream.
 """
 
-from collections import deque
+from array import array
 
 from .content import Text
 from .facts import ContentBlock, DeltaKind, Loop, ToolCall
@@ -11,7 +11,7 @@ from .repetition import Repetition, RepetitionDetector
 from .tool_input import ToolInput, Verdict
 
 _FOLLOWED_EVERY = 160  # chars
-_MARKS = 96  # as many as the detector's window has looks
+_MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
 
 
 class LoopWatch:
@@ -34,7 +34,7 @@ class LoopWatch:
         self._before = chars_before
         self._detector = RepetitionDetector(drift=drift)
         self._chars = 0
-        self._marks: deque[tuple[int, float]] = deque(maxlen=_MARKS)
+        self._marks = array("d")  # by turns: chars, and when they had come
         self._began_at: float | None = None
         self._until = 0.0
         self._loop_chars = 0
@@ -48,7 +48,8 @@ class LoopWatch:
             if self._chars >= self._follow_from:
                 self._follow(at)
             return None
-        self._marks.append((self._chars, at))
+        self._marks.extend((self._chars, at))
+        del self._marks[: -2 * _MARKS]
         return None if found is None else self._found(found, at)
 
     def finish(self, at: float) -> Loop | None:
@@ -66,8 +67,9 @@ class LoopWatch:
         return None if repetition is None else self._as_of_now(repetition)
 
     def _found(self, repetition: Repetition, at: float) -> Loop:
-        self._began_at = next((came_at for chars, came_at in self._marks if chars > repetition.start), at)
-        self._marks.clear()
+        marks = zip(self._marks[::2], self._marks[1::2], strict=True)
+        self._began_at = next((came_at for chars, came_at in marks if chars > repetition.start), at)
+        del self._marks[:]
         self._until = at
         self._loop_chars = repetition.chars
         return self._as_of_now(repetition)
