@@ -173,15 +173,13 @@ def watcher(observer: Observer) -> Callable[[Any], Any]:
                 if (
                     delta["type"] == type_before
                     and fields["index"] == state.alike
-                    and fields["type"] == "content_block_delta"
-                    and type(text := delta[name]) is str
-                    and len(text) <= ASIDE_CHARS
+                    and len(text := delta[name]) <= ASIDE_CHARS
                     and len(aside := state.aside) < ASIDE_CHUNKS
                 ):
                     state.last_chunk_at = clock()
                     aside.append(text)
                     return event
-            except (AttributeError, KeyError):
+            except (AttributeError, KeyError, TypeError):
                 pass
             if observer.gave_up:
                 type_before = ""
@@ -209,13 +207,12 @@ def recorder(observer: Observer) -> Callable[[Any], Any]:
 
 def _observe(event: Any, observer: Observer, at: float) -> tuple[str, str]:
     """Any event. The type of its delta and where its text is, if it has one: what comes next is often like it."""
-    if getattr(event, "type", None) == "content_block_delta":
-        delta = getattr(event, "delta", None)
+    delta = getattr(event, "delta", None)
+    if delta is not None:
         delta_type = getattr(delta, "type", None)
-        index = getattr(event, "index", None)
         for kind, (its_type, name) in _DELTAS.items():
             if isinstance(text := getattr(delta, name, None), str) and delta_type in {its_type, None}:
-                observer.tell(observer.state.delta(kind, index, text, at), at)
+                observer.tell(observer.state.delta(kind, getattr(event, "index", None), text, at), at)
                 return its_type, name
     _other_event(event, observer, at)
     return "", ""

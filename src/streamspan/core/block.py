@@ -161,12 +161,13 @@ class OpenBlock:
     def so_far(self) -> tuple[int, int]:
         """Its chunks, and its chars of the last kind, with those put aside. May be asked from any thread."""
         pieces, chunk_count, chars, kind_from = [*self.pieces], self.chunk_count, self.chars, self._kind_from
-        return chunk_count + len(pieces), chars - kind_from + len("".join(pieces))
+        pieces, text = _joined(pieces)
+        return chunk_count + len(pieces), chars - kind_from + len(text)
 
     def take(self, at: float) -> Loop | None:
         """Take the pieces; the last came at `at`. The loop, if they make one."""
-        text = "".join(self.pieces)
-        chunk_count, chars = self.chunk_count + len(self.pieces), self.chars + len(text)
+        pieces, text = _joined(self.pieces)
+        chunk_count, chars = self.chunk_count + len(pieces), self.chars + len(text)
         # No call from here to the last, so that no other thread runs in between and counts them twice or not at all.
         del self.pieces[:]
         self.chunk_count, self.chars = chunk_count, chars
@@ -208,3 +209,12 @@ class OpenBlock:
             complete=stopped and valid,
             valid_json=valid,
         )
+
+
+def _joined(pieces: list[str]) -> tuple[list[str], str]:
+    """Those that are text, and their text: to look at each as it comes would cost more than all else."""
+    try:
+        return pieces, "".join(pieces)
+    except TypeError:
+        texts = [piece for piece in pieces if isinstance(piece, str)]  # pyright: ignore[reportUnnecessaryIsInstance]  # as sent
+        return texts, "".join(texts)

@@ -46,8 +46,8 @@ from .tool_input import Verdict
 LoopSearch = Literal["off", "exact", "drift"]
 """Which loops are looked for; `drift` is exact ones too."""
 
-ASIDE_CHUNKS = 31
-ASIDE_CHARS = 256  # so that what waits has 32 KiB at the most
+ASIDE_CHUNKS = 63
+ASIDE_CHARS = 128  # so that what waits has 32 KiB at the most
 _TAKEN_APART = 8  # where the reader waits for each: what they show is not to be told late
 _OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
 _WATCHED_BLOCKS_AT_MOST = 2
@@ -61,7 +61,8 @@ class StreamState:
     `waited` says of each wait for bytes; the wait is over with the next event: a `delta`, or any other behind `heard`.
 
     What a chunk costs is paid for each. So one of the same block and kind as the one before need not be a `delta`: if
-    it has no more than ASIDE_CHARS it may be put `aside`, up to ASIDE_CHUNKS of them. The next `delta` takes them.
+    it has no more than ASIDE_CHARS it may be put `aside`, up to ASIDE_CHUNKS of them. The next `delta` takes them, and
+    leaves out what is no text.
 
     alike  the index of the block whose chunks, of the kind of the last, may be put aside; None: none may
     aside  where to, with the time in `last_chunk_at`
