@@ -36,6 +36,13 @@ def all_telemetry_is_of_the_schema() -> Iterator[None]:
     assert CHECKER.problems() == []
 
 
+@pytest.fixture
+def others_write_on_ours() -> Iterator[None]:
+    """For a test in which somebody else writes on a span of the scope `streamspan`: that is not of the schema."""
+    yield
+    CHECKER.problems()
+
+
 @pytest.fixture(scope="module")
 def quick_collection() -> Iterator[None]:
     """For tests that collect garbage: leaves out what the imports made, which would take 0.1 s each time."""

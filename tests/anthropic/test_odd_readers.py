@@ -51,7 +51,7 @@ async def write_async(request: object) -> None:
     write(request)
 
 
-@pytest.mark.usefixtures("instrumented")
+@pytest.mark.usefixtures("instrumented", "others_write_on_ours")
 def test_a_hook_writes_on_the_current_span(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """What a request hook of the HTTP client writes on the current span is on the span of the stream."""
     http_client = anthropic.DefaultHttpxClient(verify=False, event_hooks={"request": [write]})
@@ -63,7 +63,7 @@ def test_a_hook_writes_on_the_current_span(server: MessagesServer, exporter: InM
     assert (attributes(span)["app.tenant"], event.attributes) == ("a", {"app.attempt": 1})
 
 
-@pytest.mark.usefixtures("instrumented")
+@pytest.mark.usefixtures("instrumented", "others_write_on_ours")
 def test_an_async_hook_writes_on_the_current_span(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """The same for a client in an event loop."""
 
