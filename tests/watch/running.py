@@ -40,6 +40,11 @@ class Running:
         self._listens.set()
         await self._end.wait()
         server.close()
+        answering = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        for task in answering:
+            task.cancel()
+        await asyncio.gather(*answering, return_exceptions=True)
+        await asyncio.sleep(0)  # a transport that was aborted closes its socket in the loop's next turn
 
     async def _accept(self, path: str, media_type: str, body: bytes) -> None:
         self.taken.append(received(path, media_type, body))
