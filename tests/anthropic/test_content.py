@@ -528,15 +528,15 @@ def test_each_text_is_redacted(
 
     def redact(text: str) -> str:
         seen.append(text)
-        return text.replace("4711", "****")
+        return text.replace("rosebud", "****")
 
     instrument(capture_content="SPAN_ONLY", redact=redact)
-    server.scripts.append(list(wire.whole_message(wire.text_block(0, "It is 4711, Sir.", size=4))))
-    list(client.messages.create(stream=True, system="The secret is 4711.", **REQUEST))
+    server.scripts.append(list(wire.whole_message(wire.text_block(0, "It is rosebud, Sir.", size=4))))
+    list(client.messages.create(stream=True, system="The secret is rosebud.", **REQUEST))
     (span,) = ended_spans(exporter)
 
-    assert seen == ["Hello", "The secret is 4711.", "It is 4711, Sir."]
-    assert "4711" not in span.to_json()
+    assert seen == ["Hello", "The secret is rosebud.", "It is rosebud, Sir."]
+    assert "rosebud" not in span.to_json()
     assert json.loads(str(attributes(span)["gen_ai.output.messages"]))[0]["parts"] == [
         {"type": "text", "content": "It is ****, Sir."}
     ]
