@@ -79,3 +79,11 @@ def test_the_content_page_redacts(tmp_path: Path) -> None:
     assert answer == "I am eve@example.com, Ada."
     assert span.count("I am [address]") == 2
     assert "example.com" not in span
+
+
+def test_the_configuration_page_asks_the_doctor(tmp_path: Path) -> None:
+    """Pasted, its command says which variable is wrong, and what is used instead."""
+    code = code_blocks("configuration.md", "sh")[0].replace("\n", " || true\n")  # it finds no exporter, either
+    printed = " ".join(pasted(code, tmp_path).split())
+
+    assert "STREAMSPAN_STALL_SECONDS='soon' must be a number of seconds, more than 0; 5.0 is used" in printed
