@@ -60,11 +60,13 @@ class Events:
         return provider is not None and not type(provider).__module__.startswith(api_logs.__name__)
 
     def add(self, span: Span, told: Told, timestamp_ns: int) -> None:
-        name, maybe_known = _EVENTS[type(told)](told)
-        attributes = known(maybe_known)
         if self.on_span:
+            name, attributes = _event(told)
             span.add_event(name, attributes, timestamp_ns)
+
+    def log(self, span: Span, told: Told, timestamp_ns: int) -> None:
         if self.as_logs:
+            name, attributes = _event(told)
             self._log(span, name, attributes, timestamp_ns)
 
     def add_details(self, span: Span, attributes: Mapping[str, object], timestamp_ns: int) -> None:
@@ -99,6 +101,11 @@ def _emitter(logger: Logger) -> Callable[..., object]:
         logger.emit(record(resource=getattr(logger, "resource", None), **fields))
 
     return emit
+
+
+def _event(told: Told) -> tuple[str, dict[str, AttributeValue]]:
+    name, attributes = _EVENTS[type(told)](told)
+    return name, known(attributes)
 
 
 def known(attributes: Attributes) -> dict[str, AttributeValue]:

@@ -10,6 +10,7 @@ import functools
 import logging
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from typing import ParamSpec, Protocol, TypeVar
 
 _log = logging.getLogger(__name__)
@@ -63,4 +64,5 @@ def _count(where: str, error: Exception) -> None:
     if reraises:
         raise error
     failures[where] += 1
-    _log.debug("streamspan failed in %s with %s; the application is not affected", where, type(error).__name__)
+    with suppress(Exception):  # a handler of the application's
+        _log.debug("streamspan failed in %s with %s; the application is not affected", where, type(error).__name__)

@@ -5,8 +5,9 @@ the garbage collector runs, and from a signal handler; the last two may interrup
 lock is reentrant, and an end that finds the OpenTelemetry SDK or the application's redaction running in its thread,
 whose locks are not, waits until the next stream begins or ends, or until the process exits.
 
-`_lock` is held while events are told, and so while code of others runs: the log processors. `_counting` is held while
-what a block has is added up, and never while anything else runs: who asks for the facts waits for it.
+`_lock` is held while events are added to the span, and never while code of the application's runs, as its log
+processors do. `_counting` is held while what a block has is added up, and never while anything else runs: who asks for
+the facts waits for it.
 
 What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
 refers to the application's stream or to its response, so those are dropped as if it were not there.
@@ -187,6 +188,9 @@ class Observer:
     def noted(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
         at = time.perf_counter()
         chars_delivered = sum(self.facts()[0].chars.values())
+        if _may_hold_a_lock():  # a signal handler has interrupted it
+            self._events_dropped += 1
+            return
         self._add_event(Note(name, attributes, at - self.state.started_at, chars_delivered), at)
 
     def facts(self) -> tuple[Summary, bool]:
@@ -298,11 +302,12 @@ class Observer:
         with self._lock:
             if (self._ended and not ending) or not self._hears_events:
                 return
-            if self._events_left > (0 if reserved else _RESERVED_EVENTS):
-                self._events_left -= 1
-                self._source.events.add(self.span, fact, self._timestamp(at))
-            else:
+            if self._events_left <= (0 if reserved else _RESERVED_EVENTS):
                 self._events_dropped += 1
+                return
+            self._events_left -= 1
+            self._source.events.add(self.span, fact, self._timestamp(at))
+        self._source.events.log(self.span, fact, self._timestamp(at))
 
     def _timestamp(self, at: float) -> int:
         return self._started_ns + int((at - self.state.started_at) * 1e9)
@@ -351,7 +356,7 @@ def _end_at_exit() -> None:
 
 def _forget_in_child() -> None:
     """The streams that are open at a fork go on in the parent, which tells of them."""
-    for observer in open_streams:
+    for observer in tuple(open_streams):
         observer.forget()
     open_streams.clear()
     _waiting_ends.clear()

@@ -5,7 +5,7 @@ current while the application's code runs; only around the HTTP request.
 """
 
 from collections.abc import Mapping
-from contextvars import Token
+from contextvars import ContextVar, Token
 from dataclasses import dataclass
 
 from opentelemetry import context, trace
@@ -22,6 +22,8 @@ from .core.facts import Summary
 from .events import Attributes, Events, known, loop_attributes
 from .guard import contained
 from .metrics import Metrics
+
+_redacting: ContextVar[bool] = ContextVar("streamspan_redacting", default=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,18 @@ class Telemetry:
         in_log = self.events.have_content and self._hears_logs(span)
         if not on_span and not in_log:
             return None
+        if _redacting.get():  # a redaction that streams would have its own streams redacted, without end
+            return None
         return Content(known(call.attributes), config.content_chars, config.redact, on_span=on_span, in_log=in_log)
 
     @contained
     def tell_content(self, span: Span, content: Content, summary: Summary, timestamp_ns: int) -> None:
         """The application's redaction runs in here."""
-        written = content.attributes(summary)
+        token = _redacting.set(True)
+        try:
+            written = content.attributes(summary)
+        finally:
+            _redacting.reset(token)
         if not written:
             return
         if content.on_span:

@@ -520,6 +520,23 @@ def test_the_cap_of_a_stream(
 # --- redaction ---------------------------------------------------------------------------------------------------
 
 
+def test_a_redaction_that_streams_itself(
+    client: Anthropic, server: MessagesServer, instrument: Callable[..., None], exporter: InMemorySpanExporter
+) -> None:
+    """It may ask a model what to leave out: its own streams are observed, and their content is not captured."""
+
+    def redact(text: str) -> str:
+        list(client.messages.create(stream=True, **REQUEST))
+        return text
+
+    instrument(capture_content="SPAN_ONLY", redact=redact)
+    server.scripts += [list(wire.whole_message(wire.text_block(0, "Hello."))) for _ in range(3)]
+    list(client.messages.create(stream=True, **REQUEST))
+    captured = ["gen_ai.output.messages" in attributes(span) for span in ended_spans(exporter)]
+
+    assert captured == [False, False, True]  # one for the question and one for the answer
+
+
 def test_each_text_is_redacted(
     client: Anthropic, server: MessagesServer, instrument: Callable[..., None], exporter: InMemorySpanExporter
 ) -> None:

@@ -1,7 +1,9 @@
 """Events on the span, as log records, on both, or not at all: over a real socket, with a real logs SDK."""
 
 import gc
+import threading
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import anthropic
@@ -297,3 +299,46 @@ def test_a_processor_that_fails(
     assert seen[-1] == "message_stop"
     assert guard.failures == {"Events._log": 4}
     assert (span.attributes or {})["llm_stream.outcome"] == "complete"
+
+
+def test_a_processor_that_waits_for_whoever_closes(
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    tracer_provider: TracerProvider,
+    logger_provider: LoggerProvider,
+) -> None:
+    """Another thread closes the stream while it holds a lock of the application's that a processor needs."""
+    a_lock, emitting = threading.RLock(), threading.Event()
+
+    class Locking(logs_export.SimpleLogRecordProcessor):
+        def on_emit(self, log_record: Any) -> None:
+            emitting.set()
+            assert closing.wait(10)
+            with a_lock:
+                pass
+
+    closing = threading.Event()
+
+    def close() -> None:
+        assert emitting.wait(10)
+        with a_lock:
+            closing.set()
+            stream.close()
+
+    logger_provider.add_log_record_processor(Locking(LogExporter()))
+    server.scripts.append(MESSAGE)
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(
+        config=Config(events="log"), tracer_provider=tracer_provider, logger_provider=logger_provider
+    )
+    stream: Any = client.messages.create(stream=True, **REQUEST)
+    closer = threading.Thread(target=close)
+    closer.start()
+    with suppress(Exception):  # the reader meets what the other thread left
+        list(stream)
+    closer.join(10)
+    instrumentor.uninstrument()
+
+    assert not closer.is_alive()
+    assert [(span.attributes or {})["llm_stream.outcome"] for span in exporter.get_finished_spans()] == ["aborted"]

@@ -390,6 +390,23 @@ def test_our_failures_stay_with_us(
     assert "with content in it" not in caplog.text
 
 
+def test_a_logging_handler_that_fails(
+    client: Anthropic,
+    server: MessagesServer,
+    instrumented: AnthropicStreamInstrumentor,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What the application's own handler raises at the line that tells of a failure of ours stays with us, too."""
+    monkeypatch.setattr(guard, "reraises", False)
+    monkeypatch.setattr(translate, "_other_event", fails)
+    monkeypatch.setattr(caplog.handler, "emit", fails)
+    caplog.set_level(logging.DEBUG, logger="streamspan")
+    events = [event.type for event in opened(client, server)]
+
+    assert events[-1] == "message_stop"
+
+
 def test_a_stream_that_cannot_be_observed(
     client: Anthropic,
     server: MessagesServer,

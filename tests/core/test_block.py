@@ -174,3 +174,18 @@ def test_what_is_no_text_is_left_out() -> None:
 
     assert (so_far.chunk_count, so_far.chars["text"]) == (1, 6)
     assert (summary.chunk_count, summary.chars["text"]) == (2, 12)
+
+
+def test_a_silence_behind_a_loop_is_no_time_of_it() -> None:
+    """The loop lasts to its last chunk, however late its block stops."""
+    state = StreamState(0.0, loops="exact")
+    state.opened(0.0)
+    state.block_started(0, "text", 1.0)
+    for n in range(300):
+        state.delta("text", 0, "and again and again ", 1.0 + n / 100)
+    state.block_stopped(0, 60.0)
+
+    summary = state.ended(Ending("message_stop", 60.0))
+
+    assert summary.loop is not None
+    assert summary.loop.time == pytest.approx(2.99, abs=0.17)

@@ -54,7 +54,7 @@ IN_OTELCOL_CONTRIB = {
     f"{CONTRIB}/processor/tailsamplingprocessor",
     f"{CONTRIB}/processor/transformprocessor",
 }
-ADDED_BEHIND = {semconv.CACHE_HIT, semconv.TOKEN_TYPE, semconv.TOOL_CALL_COMPLETED, semconv.ANOMALY}
+ADDED_BEHIND = {semconv.CACHE_HIT, semconv.CACHE_USE, semconv.TOKEN_TYPE, semconv.TOOL_CALL_COMPLETED, semconv.ANOMALY}
 """What a processor adds behind the connector."""
 WALL = "transform/content_wall"
 SECRET = re.compile(r"(bearer\s+\w|api[-_]?key|password|secret)\s*[:=]?\s*\w{6}", re.IGNORECASE)

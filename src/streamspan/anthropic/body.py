@@ -160,7 +160,7 @@ def end_reading(observer: Observer, error: BaseException) -> None:
 
     The latter is an event loop that ends: it cancels the task in which it closes the generator of a dropped stream.
     """
-    if observer.is_reading:
+    if observer.is_reading or isinstance(error, (KeyboardInterrupt, SystemExit)):  # while we looked at an event
         end_by_error(observer, error)
     else:
         observer.end(LOST)

@@ -420,7 +420,8 @@ class StreamState:
                 return None
 
     def _closed(self, block: OpenBlock, at: float, *, complete: bool) -> tuple[Fact, ...]:
-        facts = self._take(block, self.last_at) + self._watch_ends(block, self.last_at)
+        last_chunk_at = at if self.last_chunk_at is None else self.last_chunk_at
+        facts = self._take(block, last_chunk_at) + self._watch_ends(block, last_chunk_at)
         self._count(block)
         if self._first_chunk_at is None and _PHASE_OF_BLOCK.get(block.type) == "thinking":
             self._thought_unseen = True
