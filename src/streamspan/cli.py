@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from .demo import command as demo
 from .doctor import command as doctor
@@ -41,6 +42,7 @@ COMMANDS = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command. Gives its exit status; for wrong usage raises SystemExit."""
     parser = argparse.ArgumentParser(prog="streamspan", description="See inside streamed LLM calls.")
+    parser.add_argument("--version", action="version", version=version("streamspan"))
     choices = parser.add_subparsers(title="commands", dest="command", metavar="COMMAND")
     parsers = {name: choices.add_parser(name, help=command.help) for name, command in COMMANDS.items()}
     for name, command in COMMANDS.items():

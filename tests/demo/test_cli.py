@@ -10,6 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -104,6 +105,15 @@ def test_no_command_prints_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     """`streamspan` alone says what it can do."""
     assert main([]) == 0
     assert "demo" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    """That of the package that is installed."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == f"{version('streamspan')}\n"
 
 
 def test_list_names_every_story(capsys: pytest.CaptureFixture[str]) -> None:
