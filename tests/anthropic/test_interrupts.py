@@ -16,11 +16,11 @@ from typing import Any
 import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, guard, observer, telemetry
+from streamspan import AnthropicStreamInstrumentor, guard, observer, stream_of, telemetry
 from streamspan.anthropic import native
 from streamspan.demo import wire
 from streamspan.demo.script import Script
@@ -279,3 +279,44 @@ def test_the_sdks_span_cannot_be_taken_over(
     assert spans.keys() == {"streamspan", *native}
     assert attributes(spans["streamspan"])["llm_stream.outcome"] == "complete"
     assert (failures, observer.open_streams) == ({"taken_over": 1}, set())
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_ctrl_c_while_we_look_at_an_event(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes on to the reader, and the stream was cancelled, not dropped."""
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    stream = opened(client, server)
+    read_events(stream, MIDDLE_OF_TEXT)
+    monkeypatch.setattr("streamspan.anthropic.translate._observe", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(stream)
+    (span,) = ended_spans(exporter)
+
+    assert abort_of(span) == ("aborted", "cancelled", "text")
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_an_event_inside_the_opentelemetry_sdk(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, tracer_provider: TracerProvider
+) -> None:
+    """One that a handler of signals says there, where a lock may be held, is left out and counted."""
+    stream = opened(client, server)
+    watched = stream_of(stream)
+
+    class Saying(SpanProcessor):
+        def on_start(self, span: object, parent_context: object = None) -> None:
+            watched.event("said.inside")
+
+    tracer_provider.add_span_processor(Saying())
+    tracer_provider.get_tracer("another").start_span("another").end()
+    watched.event("said.outside")
+    list(stream)
+    span = next(span for span in ended_spans(exporter) if span.name.startswith("chat"))
+
+    assert [event.name for event in span.events if event.name.startswith("said.")] == ["said.outside"]
+    assert attributes(span)["llm_stream.events_dropped"] == 1
