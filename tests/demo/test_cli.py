@@ -221,7 +221,7 @@ def test_missing_package_is_named() -> None:
 
 def test_module_is_the_command() -> None:
     """`python -m streamspan` is the command, and leaves nothing open."""
-    command = [sys.executable, "-X", "dev", "-m", "streamspan", "demo", *FAST, "--story", "clean"]
+    command = [sys.executable, "-W", "default", "-m", "streamspan", "demo", *FAST, "--story", "clean"]
     left = subprocess.run(command, capture_output=True, text=True, check=False, encoding="utf-8")
 
     assert (left.returncode, left.stderr) == (0, "")

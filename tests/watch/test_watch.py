@@ -38,7 +38,7 @@ class Watched:
 
     def __init__(self, *arguments: str, **environment: str) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-X", "dev", "-m", "streamspan", "watch", "--port", "0", *arguments],
+            [sys.executable, "-W", "default", "-m", "streamspan", "watch", "--port", "0", *arguments],
             env={**plain_environment(), "PYTHONUNBUFFERED": "1", **environment},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
