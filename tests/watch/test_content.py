@@ -37,6 +37,24 @@ def test_any_value_has_words(value: str | list[str] | int | bool) -> None:
     assert [who for who, _ in said(replace(STREAM, attributes={INPUT: value}))] == ["user"]
 
 
+NESTED = [
+    "[" * depth + "]" * depth
+    for limit in (900, 1490, 9990)  # near the limits of Python up to 3.11, of 3.12 and of 3.13
+    for depth in range(limit, limit + 110)
+]
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["NESTED", '[{"parts": NESTED}]', '[{"role": NESTED}]', '[{"type": NESTED, "content": "x"}]'],
+)
+def test_value_of_any_depth_has_words(value: str) -> None:
+    """JSON that can be read and not be written is no failure."""
+    told = [list(said(replace(STREAM, attributes={INPUT: value.replace("NESTED", nested)}))) for nested in NESTED]
+
+    assert [len(lines) for lines in told] == [1] * len(NESTED)
+
+
 def test_order() -> None:
     """The system is first, then the request, then the answer, wherever they came; a long text is cut, and says so."""
     lines = json.dumps([{"role": "user", "parts": [{"type": "text", "content": "line\n" * 50}]}])

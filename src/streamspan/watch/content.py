@@ -57,7 +57,7 @@ def _messages(value: AttributeValue, role: str) -> Iterator[tuple[str, str]]:
         fields = _fields(message)
         parts = fields.get("parts", [message])
         for part in cast("list[object]", parts if isinstance(parts, list) else [parts]):
-            yield from ((str(fields.get("role", role)), line) for line in _lines(_words(part)))
+            yield from ((_text(fields.get("role", role)), line) for line in _lines(_words(part)))
 
 
 def _words(part: object) -> str:
@@ -66,12 +66,15 @@ def _words(part: object) -> str:
     held = [fields[name] for name in ("name", "content", "arguments", "response") if name in fields]
     if not held:
         return _text(part)
-    kind = fields.get("type")
-    return " ".join(_text(value) for value in ([] if kind == "text" else [f"({kind})"]) + held)
+    kind = _text(fields.get("type"))
+    return " ".join(([] if kind == "text" else [f"({kind})"]) + [_text(value) for value in held])
 
 
 def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    try:
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    except RecursionError:  # reading goes deeper than writing
+        return "(too deep)"
 
 
 def _fields(value: object) -> Mapping[str, object]:
