@@ -14,7 +14,6 @@ Sources
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
 
 from . import semconv
 from .core.content import Budget, Captured, Output, Text
@@ -22,6 +21,7 @@ from .core.facts import Summary
 from .guard import contained
 
 WITHHELD = "[withheld: its redaction failed]"
+_encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 Redaction = Callable[[str], object]
 """Gives a text for a text; whatever else it gives is a failure."""
@@ -124,20 +124,16 @@ def _encodable(text: str) -> str:
 
 
 def as_json(written: Written) -> str:
-    """For the span, which holds no structures."""
-    return _encodable(json.dumps(_parsed(written), ensure_ascii=False, separators=(",", ":")))
-
-
-def _parsed(written: Written) -> object:
-    if isinstance(written, _Json):
-        try:
-            value = json.loads(written)
-            json.dumps(value, allow_nan=False)
-        except (ValueError, RecursionError):
-            return str(written)
-        return cast("object", value)
+    """For the span, which holds no structures. JSON that is too deep for Python stays text."""
     if isinstance(written, Mapping):
-        return {key: _parsed(value) for key, value in written.items()}
-    if isinstance(written, (str, int)):
-        return written
-    return [_parsed(value) for value in written]
+        return f"{{{','.join(f'{_encoded(key)}:{as_json(value)}' for key, value in written.items())}}}"
+    if not isinstance(written, (str, int)):
+        return f"[{','.join(map(as_json, written))}]"
+    try:
+        return _encoded(json.loads(written) if isinstance(written, _Json) else written)
+    except (ValueError, RecursionError):
+        return _encoded(str(written))
+
+
+def _encoded(value: object) -> str:
+    return _encodable(_encoder.encode(value))

@@ -24,7 +24,7 @@ from streamspan import AnthropicStreamInstrumentor, Config, guard, telemetry
 from streamspan.anthropic import content as anthropic_content
 from streamspan.anthropic.content import capture_request
 from streamspan.config import ContentSignal
-from streamspan.content import WITHHELD, Content
+from streamspan.content import WITHHELD, Content, as_json
 from streamspan.core.facts import Ending
 from streamspan.core.stream import StreamState
 from streamspan.demo import wire
@@ -486,6 +486,63 @@ def captured(body: dict[str, Any], chars: int = 10_000) -> dict[str, Any]:
     content = Content({}, chars, None, on_span=True, in_log=False)
     capture_request(content, Options(body))
     return dict(content.attributes(StreamState(0.0).ended(Ending("reader_left", 1.0))))
+
+
+# --- what is too deep ---------------------------------------------------------------------------------------------
+
+DEPTHS = [
+    depth
+    for limit in (900, 1490, 9990)  # near the limits of Python up to 3.11, of 3.12 and of 3.13
+    for depth in range(limit, limit + 110)
+]
+
+
+def output_of(depth: int) -> str:
+    """The answer that is a tool call with an input as deep as this, as it is on the span."""
+    content = Content({}, 32_768, None, on_span=True, in_log=False)
+    state = StreamState(0.0, content=content.output)
+    state.opened(0.0)
+    state.block_started(0, "tool_use", 0.0, "get", "toolu_1")
+    state.delta("tool_input", 0, "[" * depth + "]" * depth, 0.0)
+    summary = state.ended(Ending("reader_left", 1.0))
+    return as_json(content.attributes(summary)["gen_ai.output.messages"])
+
+
+def test_an_input_of_any_depth() -> None:
+    """A tool input that is deeper than Python's JSON goes is captured all the same, as the text that it is."""
+    messages = [output_of(depth) for depth in DEPTHS]
+
+    assert [message.count("[") - 2 for message in messages] == DEPTHS
+
+
+@pytest.mark.parametrize("depth", [900, 1000, 1100, 20_000])
+def test_a_request_of_any_depth(depth: int) -> None:
+    """A tool's earlier input that cannot be written to its end costs nothing but its own rest."""
+    nested: list[Any] = []
+    for _ in range(depth):
+        nested = [nested]
+    block = {"type": "tool_use", "name": "get", "input": nested}
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": [block]}]
+    hi, earlier = captured({"messages": messages}, chars=100_000)["gen_ai.input.messages"]
+
+    assert hi["parts"] == [{"type": "text", "content": "Hi"}]
+    assert earlier["parts"][0]["arguments"].startswith("[" * 900)
+
+
+def test_a_request_that_holds_itself() -> None:
+    """A tool's earlier input that has no end is cut where it begins again."""
+    endless: dict[str, Any] = {"a": 1}
+    endless["b"] = endless
+    block = {"type": "tool_use", "name": "get", "input": endless}
+
+    assert captured({"messages": [{"role": "assistant", "content": [block]}]}) == {
+        "gen_ai.input.messages": [
+            {
+                "role": "assistant",
+                "parts": [{"type": "tool_call", "name": "get", "arguments": '{"a":1,"b":', "truncated": True}],
+            }
+        ]
+    }
 
 
 # --- the cap -----------------------------------------------------------------------------------------------------

@@ -137,10 +137,13 @@ def _text(text: Any, budget: Budget) -> Text:
 
 
 def _json(value: Any, budget: Budget) -> Text:
-    """Written piece by piece, so that what is beyond the cap costs nothing."""
+    """Written piece by piece, so that what is beyond the cap costs nothing, and what cannot be written is cut."""
     text = Text(budget, is_json=True)
-    for piece in _encoder.iterencode(value):
-        text.add(piece)
-        if text.truncated:
-            break
+    try:
+        for piece in _encoder.iterencode(value):
+            text.add(piece)
+            if text.truncated:
+                break
+    except (ValueError, RecursionError):  # it is too deep, or holds itself
+        text.truncated = True
     return text
