@@ -140,10 +140,9 @@ class Observer:
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
-    def opened(self, attributes: telemetry.Attributes) -> None:
+    def opened(self) -> None:
         """The response headers have come."""
         self.state.opened(time.perf_counter())
-        self.attributes.update(attributes)
 
     @contained
     def waited(self) -> None:

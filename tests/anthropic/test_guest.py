@@ -386,8 +386,30 @@ def test_our_failures_stay_with_us(
     monkeypatch.undo()
 
     assert events[-1] == "message_stop"
-    assert sum(guard.failures.values()) >= (0 if name in {"request_attributes", "error_type"} else 1)
+    assert sum(guard.failures.values()) >= (0 if name == "error_type" else 1)
     assert "with content in it" not in caplog.text
+
+
+@pytest.mark.parametrize("name", ["response_attributes", "request_attributes"])
+def test_a_response_that_cannot_be_described(
+    client: Anthropic,
+    server: MessagesServer,
+    instrumented: AnthropicStreamInstrumentor,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+) -> None:
+    """What we cannot read of the response, as another SDK may have it otherwise, costs its attributes and no more."""
+    monkeypatch.setattr(guard, "reraises", False)
+    monkeypatch.setattr(translate, name, fails)
+    guard.failures.clear()
+    list(opened(client, server))
+    (span,) = ended_spans(exporter)
+
+    assert attributes(span)["llm_stream.outcome"] == "complete"
+    assert attributes(span)["llm_stream.text.chars"] == len("Some text to begin with.")
+    assert "http.response.status_code" not in attributes(span)
+    assert guard.failures == {"_describe_response": 1}
 
 
 def test_a_logging_handler_that_fails(

@@ -39,7 +39,7 @@ def read(observer: Observer, step_count: int) -> None:
     state = observer.state
     at = state.started_at
     steps = [
-        lambda: observer.opened({}),
+        observer.opened,
         lambda: state.message_started("msg_1", "claude-x", Usage(), at + 1),
         lambda: observer.block_started(0, "text", at + 2),
         lambda: observer.tell(state.delta("text", 0, "Hello", at + 3), at + 3),

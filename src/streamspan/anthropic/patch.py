@@ -204,9 +204,14 @@ def _failed(observer: Observer, error: BaseException) -> None:
 def _describe_failure(observer: Observer, error: BaseException) -> None:
     response = getattr(error, "response", None)
     if response is not None:
-        observer.attributes.update(translate.response_attributes(response))
+        _describe_response(observer, response)
     else:
         observer.attributes.update(translate.request_attributes(getattr(error, "request", None)))
+
+
+@contained
+def _describe_response(observer: Observer, response: Any) -> None:
+    observer.attributes.update(translate.response_attributes(response))
 
 
 def _opened(observer: Observer, result: Any) -> None:
@@ -225,7 +230,8 @@ def _watch(observer: Observer, result: Any) -> bool:
     if getattr(response, "is_stream_consumed", False) and not hasattr(response, "_content"):
         return False  # a middleware has begun to read it, and did not keep what it read
     response.stream = Body(body, observer)
-    observer.opened(translate.response_attributes(response))
+    observer.opened()
+    _describe_response(observer, response)
     return True
 
 
