@@ -6,8 +6,12 @@ import threading
 from types import TracebackType
 from typing import TYPE_CHECKING
 
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, InstrumentationScope, KeyValue
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Gauge, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
@@ -123,3 +127,19 @@ def traces(*spans: Span, scope: str = semconv.SCOPE, service: str = "shop") -> b
     return ExportTraceServiceRequest(
         resource_spans=[ResourceSpans(resource=resource, scope_spans=[scope_spans])]
     ).SerializeToString()
+
+
+def logs(count: int) -> bytes:
+    """A body for /v1/logs with so many events of ours."""
+    records = [LogRecord(trace_id=TRACE_ID, span_id=SPAN_ID, event_name="llm_stream.stall")] * count
+    scope_logs = ScopeLogs(scope=InstrumentationScope(name=semconv.SCOPE), log_records=records)
+    return ExportLogsServiceRequest(resource_logs=[ResourceLogs(scope_logs=[scope_logs])]).SerializeToString()
+
+
+def silences(count: int) -> bytes:
+    """A body for /v1/metrics with so many points of ours that are no numbers."""
+    gauge = Gauge(data_points=[NumberDataPoint(as_double=float("nan"))] * count)
+    metrics = [Metric(name=semconv.SILENCE.name, gauge=gauge)]
+    scope_metrics = ScopeMetrics(scope=InstrumentationScope(name=semconv.SCOPE), metrics=metrics)
+    resource_metrics = [ResourceMetrics(scope_metrics=[scope_metrics])]
+    return ExportMetricsServiceRequest(resource_metrics=resource_metrics).SerializeToString()

@@ -22,7 +22,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from streamspan import semconv
 from streamspan.watch import receiver
 from streamspan.watch.body import BODY_AT_MOST
-from tests.watch.running import OTHER_SCOPE, Running, post, stream_span, traces
+from streamspan.watch.otlp import LOGS, METRICS, OBJECTS_AT_MOST, RECORDS_AT_MOST
+from tests.watch.running import OTHER_SCOPE, Running, logs, post, silences, stream_span, traces
 
 BODY = traces(stream_span({semconv.OUTCOME: "complete"}, events=1))
 JSON = "application/json"
@@ -172,6 +173,11 @@ REFUSED = {
     "gzip that is cut": (400, post(gzip.compress(BODY)[:-9], "Content-Encoding: gzip")),
     "more behind gzip": (400, post(gzip.compress(BODY) + b"x", "Content-Encoding: gzip")),
     "a bomb": (413, post(gzip.compress(bytes(BODY_AT_MOST + 1)), "Content-Encoding: gzip")),
+    "many objects": (413, post(b'{"resourceSpans":[%b{}]}' % (b"{}," * OBJECTS_AT_MOST), media_type=JSON)),
+    "many resources": (413, post(b"\n\0" * (RECORDS_AT_MOST + 1))),
+    "many spans": (413, post(traces(*[stream_span({})] * (RECORDS_AT_MOST + 1)))),
+    "many log records": (413, post(logs(RECORDS_AT_MOST + 1), path=LOGS)),
+    "many points": (413, post(silences(RECORDS_AT_MOST + 1), path=METRICS)),
     "a large body": (413, post(bytes(BODY_AT_MOST + 1))),
     "a large length": (413, post(b"", f"Content-Length: {10**30}", length=False)),
     "a very large length": (413, post(b"", f"Content-Length: {'9' * 8000}", length=False)),

@@ -6,8 +6,9 @@ https://opentelemetry.io/docs/specs/otlp/#json-protobuf-encoding says how JSON d
 
 import base64
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from math import isfinite
 from typing import TypeVar, cast
 
@@ -19,25 +20,35 @@ from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsSer
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
-from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint
+from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs
+from opentelemetry.proto.metrics.v1.metrics_pb2 import Metric, NumberDataPoint, ResourceMetrics
 from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1 import trace_pb2
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.drawing.finished import word
 
+from .body import RefusedError
+
 JSON, PROTOBUF = "application/json", "application/x-protobuf"
 MEDIA_TYPES = (PROTOBUF, JSON)
 PATHS = TRACES, METRICS, LOGS = "/v1/traces", "/v1/metrics", "/v1/logs"
+RECORDS_AT_MOST = 10_000
+"""Resources, and spans, log records or points of streamspan's. An exporter sends 512, a collector 8192."""
+OBJECTS_AT_MOST = 250_000
+"""In JSON, of which protobuf's own parser takes 10 us for each, in Python. 8 MiB of telemetry have no more."""
 EVENTS_OF_A_SPAN_AT_MOST = 1000
 _IDS = {"traceId", "spanId", "parentSpanId"}
 _ID_BYTES = 16 + 8
 _RECORD_BYTES = 500
 """What a record takes in memory besides what it says."""
 _NO_SERVICE = "unknown_service"
+_TOO_MANY = "The body has more than {} {}: lower OTEL_BSP_MAX_EXPORT_BATCH_SIZE."
 
 M = TypeVar("M", bound=Message)
+R = TypeVar("R")
 Attributes = Mapping[str, AttributeValue]
 Event = tuple[str, int, Attributes]
 """Name, time in nanoseconds, attributes."""
@@ -93,7 +104,7 @@ class Received:
 
 
 def received(path: str, media_type: str, body: bytes) -> Received:
-    """What a body brings that was posted to one of `PATHS`. Raises BadDataError."""
+    """What a body brings that was posted to one of `PATHS`. Raises BadDataError, and RefusedError if it is too much."""
     return {TRACES: _traces, METRICS: _metrics, LOGS: _logs}[path](media_type, body)
 
 
@@ -124,7 +135,14 @@ def _message(new: Callable[[], M], media_type: str, body: bytes) -> M:
 
 
 def _json_object(body: bytes) -> dict[str, object]:
-    parsed = json.loads(body, object_hook=_with_ids_in_base64)
+    objects = count(1)
+
+    def counted(fields: dict[str, object]) -> dict[str, object]:
+        if next(objects) > OBJECTS_AT_MOST:
+            raise RefusedError(413, _TOO_MANY.format(OBJECTS_AT_MOST, "objects"))
+        return _with_ids_in_base64(fields)
+
+    parsed = json.loads(body, object_hook=counted)
     if not isinstance(parsed, dict):
         raise TypeError("it must be an object")
     return cast("dict[str, object]", parsed)
@@ -140,17 +158,31 @@ def _with_ids_in_base64(fields: dict[str, object]) -> dict[str, object]:
 # --- the signals ---------------------------------------------------------------------------------------------------
 
 
+def _bounded(records: Iterable[R]) -> list[R]:
+    """Raises RefusedError where there are too many; the rest is not looked at."""
+    bounded = list(islice(records, RECORDS_AT_MOST + 1))
+    if len(bounded) > RECORDS_AT_MOST:
+        raise RefusedError(413, _TOO_MANY.format(RECORDS_AT_MOST, "records"))
+    return bounded
+
+
 def _traces(media_type: str, body: bytes) -> Received:
-    spans: list[Span] = []
-    others = 0
-    for resource_spans in _message(ExportTraceServiceRequest, media_type, body).resource_spans:
+    resources = _bounded(_message(ExportTraceServiceRequest, media_type, body).resource_spans)
+    others = sum(
+        len(scope_spans.spans)
+        for resource_spans in resources
+        for scope_spans in resource_spans.scope_spans
+        if scope_spans.scope.name != semconv.SCOPE
+    )
+    return Received(spans=_bounded(_spans(resources)), other_spans=others)
+
+
+def _spans(resources: Iterable[ResourceSpans]) -> Iterator[Span]:
+    for resource_spans in resources:
         service = _service(resource_spans.resource)
         for scope_spans in resource_spans.scope_spans:
             if scope_spans.scope.name == semconv.SCOPE:
-                spans += [_span(span, service) for span in scope_spans.spans]
-            else:
-                others += len(scope_spans.spans)
-    return Received(spans=spans, other_spans=others)
+                yield from (_span(span, service) for span in scope_spans.spans)
 
 
 def _span(span: trace_pb2.Span, service: str) -> Span:
@@ -175,31 +207,35 @@ _STATUSES: Mapping[int, str] = {
 
 
 def _logs(media_type: str, body: bytes) -> Received:
-    events: list[LogEvent] = []
-    for resource_logs in _message(ExportLogsServiceRequest, media_type, body).resource_logs:
+    resources = _bounded(_message(ExportLogsServiceRequest, media_type, body).resource_logs)
+    return Received(log_events=_bounded(_log_events(resources)))
+
+
+def _log_events(resources: Iterable[ResourceLogs]) -> Iterator[LogEvent]:
+    for resource_logs in resources:
         for scope_logs in resource_logs.scope_logs:
-            if scope_logs.scope.name != semconv.SCOPE:
-                continue
-            for log in scope_logs.log_records:
-                at = log.time_unix_nano or log.observed_time_unix_nano
-                event = log.event_name, at, _attributes(log.attributes)
-                events.append(LogEvent(_id(log.trace_id, log.span_id), event, log.ByteSize() + _RECORD_BYTES))
-    return Received(log_events=events)
+            if scope_logs.scope.name == semconv.SCOPE:
+                yield from (_log_event(log) for log in scope_logs.log_records)
+
+
+def _log_event(log: LogRecord) -> LogEvent:
+    at = log.time_unix_nano or log.observed_time_unix_nano
+    event = log.event_name, at, _attributes(log.attributes)
+    return LogEvent(_id(log.trace_id, log.span_id), event, log.ByteSize() + _RECORD_BYTES)
 
 
 def _metrics(media_type: str, body: bytes) -> Received:
-    gauges: list[Gauge] = []
-    for resource_metrics in _message(ExportMetricsServiceRequest, media_type, body).resource_metrics:
-        resource = resource_metrics.resource
+    resources = _bounded(_message(ExportMetricsServiceRequest, media_type, body).resource_metrics)
+    gauges = _bounded(_gauges(resources))
+    return Received(gauges=[gauge for gauge in gauges if isfinite(gauge.value)])
+
+
+def _gauges(resources: Iterable[ResourceMetrics]) -> Iterator[Gauge]:
+    for resource_metrics in resources:
         for scope_metrics in resource_metrics.scope_metrics:
             if scope_metrics.scope.name == semconv.SCOPE:
-                gauges += [
-                    gauge
-                    for metric in scope_metrics.metrics
-                    for point in _points(metric)
-                    if isfinite((gauge := _gauge(metric.name, point, resource)).value)
-                ]
-    return Received(gauges=gauges)
+                for metric in scope_metrics.metrics:
+                    yield from (_gauge(metric.name, point, resource_metrics.resource) for point in _points(metric))
 
 
 def _points(metric: Metric) -> Iterable[NumberDataPoint]:

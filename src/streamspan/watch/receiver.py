@@ -26,7 +26,7 @@ _SPEAKS_TLS = "Somebody speaks TLS here: the endpoint must begin with http://."
 _SPEAKS_GRPC = "Somebody speaks gRPC here: set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf."
 
 Accept = Callable[[str, str, bytes], Awaitable[None]]
-"""Takes a body, with its path and its media type. Raises BadDataError."""
+"""Takes a body, with its path and its media type. Raises BadDataError or RefusedError."""
 
 
 class Receiver:

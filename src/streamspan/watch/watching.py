@@ -1,6 +1,7 @@
 """Watches: what the receiver takes goes through a short queue to the one task that joins, counts and shows it.
 
-Until the queue has room, an exporter waits for its answer.
+Until the queue has room, an exporter waits for its answer. A body that takes long to parse must not stop the view, so
+that is done in a thread; one body at a time, so that the memory it takes is that of one.
 """
 
 import asyncio
@@ -46,6 +47,7 @@ class Watch:
 
     def __init__(self, *, shows_content: bool) -> None:
         self._shows_content = shows_content
+        self._parsing = asyncio.Lock()
         self._queue: asyncio.Queue[Received] = asyncio.Queue(_QUEUED_AT_MOST)
         self._joined = Joined(awaits_content=shows_content)
         self._totals = Totals()
@@ -53,19 +55,23 @@ class Watch:
         self._last_refusal = ""
 
     async def accept(self, path: str, media_type: str, body: bytes) -> None:
-        """Raises BadDataError."""
-        await self._queue.put(received(path, media_type, body))
+        """Raises what `received` raises."""
+        async with self._parsing:
+            batch = await asyncio.to_thread(received, path, media_type, body)
+        await self._queue.put(batch)
 
     def refused(self, why: str) -> None:
         self._counts["requests refused"] += 1
         self._last_refusal = printable(why)
 
     def show(self, view: View) -> None:
-        """What has come since."""
+        """What has come since, as much of it as there is time for until the next refresh."""
         now = time.monotonic()
         while not self._queue.empty():
             self._take(self._queue.get_nowait(), now)
             self._show_ready(view, now)
+            if time.monotonic() - now >= REFRESH_SECONDS:
+                break
         self._show_ready(view, now)
         view.refresh(self._totals, now, self._state())
 
