@@ -42,7 +42,7 @@ def pasted(code: str, folder: Path, *, into: tuple[str | Path, ...] = SHELL, ans
             cwd=folder,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
     assert run.stderr == ""

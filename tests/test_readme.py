@@ -25,7 +25,7 @@ def printed_by(code: str, *answers: str) -> str:
             env={"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "none", "NO_PROXY": "127.0.0.1"},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
     assert run.stderr == ""

@@ -192,7 +192,7 @@ def test_no_lock_is_held(
 
         thread = threading.Thread(target=act, daemon=True)
         thread.start()
-        thread.join(10)
+        thread.join(60)
         assert len(done) == 1
 
     started(Config(on_repetition=lets_another_thread_act))

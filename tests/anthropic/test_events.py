@@ -314,14 +314,14 @@ def test_a_processor_that_waits_for_whoever_closes(
     class Locking(logs_export.SimpleLogRecordProcessor):
         def on_emit(self, log_record: Any) -> None:
             emitting.set()
-            assert closing.wait(10)
+            assert closing.wait(60)
             with a_lock:
                 pass
 
     closing = threading.Event()
 
     def close() -> None:
-        assert emitting.wait(10)
+        assert emitting.wait(60)
         with a_lock:
             closing.set()
             stream.close()
@@ -337,7 +337,7 @@ def test_a_processor_that_waits_for_whoever_closes(
     closer.start()
     with suppress(Exception):  # the reader meets what the other thread left
         list(stream)
-    closer.join(10)
+    closer.join(60)
     instrumentor.uninstrument()
 
     assert not closer.is_alive()

@@ -411,7 +411,7 @@ def test_streams_that_hang_are_told_of_while_they_hang(app: Metered) -> None:
     open_now, silence = app.values("llm_stream.active"), app.values("llm_stream.silence")
     release.set()
     for reader in readers:
-        reader.join(10)
+        reader.join(60)
     app.collect()
 
     assert open_now == [({}, 50)]
@@ -493,7 +493,7 @@ def test_a_fork_does_not_have_its_parents_streams(app: Metered) -> None:
     process = context.Process(target=child)
     process.start()
     in_the_child = ours.recv()
-    process.join(10)
+    process.join(60)
     in_the_parent = app.collect().values("llm_stream.active")
     stream.close()
 
@@ -508,7 +508,7 @@ class Slow(float):
 
     def __radd__(self, other: float) -> float:
         self.added.set()
-        self.go_on.wait(10)
+        self.go_on.wait(60)
         return other + float(self)
 
 
@@ -523,12 +523,12 @@ def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     slow = summary._replace(pace=summary.pace._replace(provider_time=amount))
     thread = threading.Thread(target=metrics.record, args=(slow, {}, INVALID_SPAN, 0))
     thread.start()
-    amount.added.wait(10)
+    amount.added.wait(60)
 
     quick = summary._replace(pace=summary.pace._replace(provider_time=1.0))
     child = multiprocessing.get_context("fork").Process(target=metrics.record, args=(quick, {}, INVALID_SPAN, 0))
     child.start()
-    child.join(5)
+    child.join(60)
     exit_code = child.exitcode
     child.kill()
     amount.go_on.set()
@@ -620,7 +620,7 @@ def test_a_view_that_drops_the_model(tracer_provider: TracerProvider, server: Me
         app.read(WHOLE, model="another")
         app.collect()
         release.set()
-        silent.join(10)
+        silent.join(60)
 
     assert [point.value > 0 for point in app.points["llm_stream.silence"]] == [True]
 

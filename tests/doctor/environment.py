@@ -111,6 +111,6 @@ class Environment:
             capture_output=True,
             encoding="utf-8",
             check=False,
-            timeout=60,
+            timeout=240,
         )
         return Examined(ended.returncode, ended.stdout, ended.stderr)

@@ -12,7 +12,7 @@ class Asked:
     """A question whose answer is on its way."""
 
     def __init__(self, port: int, question: str) -> None:
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=60)
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=240)
         body = json.dumps({"messages": [{"role": "user", "content": question}]})
         self._connection.request("POST", "/chat", body, {"content-type": "application/json"})
         self._response = self._connection.getresponse()
@@ -37,6 +37,6 @@ class Asked:
 
 def press_stop(port: int, answer_id: object) -> int:
     """Gives the status."""
-    with closing(HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+    with closing(HTTPConnection("127.0.0.1", port, timeout=240)) as connection:
         connection.request("POST", f"/stop/{answer_id}")
         return connection.getresponse().status

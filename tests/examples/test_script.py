@@ -40,4 +40,4 @@ def test_interrupted(with_key: dict[str, str], api: MessagesServer, receiver: Ot
         "abort.connection_closed": SDK_CLOSES,
         "text.chars": 5,
     }
-    assert api.exchanges[-1].disconnected.wait(10)
+    assert api.exchanges[-1].disconnected.wait(60)

@@ -24,7 +24,7 @@ from tests.launch.receiver import OtlpReceiver, ReceivedSpan  # needs what may b
 
 PLAIN = (sys.executable,)
 AUTO_LAUNCHED = (Path(sys.executable).parent / "opentelemetry-instrument", sys.executable)
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 240
 SCOPES_OF_THE_SDK = {"com.anthropic.sdk.python"} if importlib.util.find_spec("anthropic._tracing") else set[str]()
 """What the SDK tells of itself, from 1.14 on."""
 

@@ -17,7 +17,7 @@ from streamspan.demo.script import Pause, Script
 from streamspan.demo.server import Exchange, MessagesServer
 
 ROOT = Path(__file__).parents[2]
-TIMEOUT_SECONDS = 60
+TIMEOUT_SECONDS = 240
 MESSAGE = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
 
 

@@ -62,7 +62,7 @@ class Prometheus:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(60)
 
     def query(self, expression: str, at: float) -> list[tuple[dict[str, str], float]]:
         """Labels and value of each series at this time, in seconds."""

@@ -60,7 +60,7 @@ class Watched:
         """Exit status, and the rest of both outputs."""
         self._process.send_signal(how)
         errors = self.errors.read()
-        return self._process.wait(30), self.lines.read(), errors
+        return self._process.wait(60), self.lines.read(), errors
 
     def kill(self) -> None:
         self._process.kill()
@@ -104,7 +104,7 @@ def run_application(url: str, **environment: str) -> None:
                 "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
                 **environment,
             },
-            timeout=60,
+            timeout=240,
             check=True,
         )
 
@@ -118,7 +118,7 @@ def test_demo_is_watched() -> None:
             env=plain_environment(),
             stdout=subprocess.PIPE,
             text=True,
-            timeout=60,
+            timeout=240,
             check=True,
         )
         printed = [json.loads(running.lines.readline()) for _ in range(2)]
@@ -160,7 +160,7 @@ def test_span_of_the_doctor() -> None:
                 "OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf",
             },
             stdout=subprocess.DEVNULL,
-            timeout=60,
+            timeout=240,
             check=True,
         )
         status, rest, _ = running.end()
@@ -233,7 +233,7 @@ def test_port_that_is_taken() -> None:
             [sys.executable, "-m", "streamspan", "watch", "--port", str(port)],
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=240,
             check=False,
         )
 
@@ -286,7 +286,7 @@ def test_terminal(columns: int) -> None:
     send(found[1], traces(stream_span({semconv.OUTCOME: "complete"}, events=1)))
     seen += read_until(ours, "streams: 1")
     process.send_signal(signal.SIGINT)
-    status = process.wait(30)
+    status = process.wait(60)
     seen += read_until(ours, r"\x1b\[\?25h")
     os.close(ours)
 
@@ -306,7 +306,7 @@ def read_until(terminal: int, pattern: str) -> str:
 def test_missing_package_is_named() -> None:
     """Without the extra the command names the package and the pip command, on one line."""
     code = "import sys; sys.modules['google'] = None; from streamspan.cli import main; sys.exit(main(['watch']))"
-    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240, check=False)
 
     assert left.returncode == 1
     assert re.fullmatch(r'streamspan: google\S* is missing; run: pip install "streamspan\[watch\]"\n', left.stderr)
@@ -325,7 +325,7 @@ def test_page_of_the_command(tmp_path: Path) -> None:
             ["/bin/bash", "-ec", f"{demo.rstrip()} --speed 50 --story freezes --repeat 1"],
             env={**plain_environment(), "URL": running.url, "PATH": f"{LAUNCHED[0].parent}:/usr/bin:/bin"},
             stdout=subprocess.DEVNULL,
-            timeout=60,
+            timeout=240,
             check=True,
         )
         lines += running.lines.readline()
