@@ -293,6 +293,14 @@ def test_drift_has_the_period_of_the_text() -> None:
     assert (found.period, found.count) == (84, 8)
 
 
+def test_drift_begins_at_its_char() -> None:
+    """A table in front of the loop has few letters; they do not move its start, nor stretch its period."""
+    found = found_in_one(LEAD + "| 0.00 | 12.5 |\n" * 12 + COUNTING)
+
+    assert found is not None
+    assert (found.start, found.period) == (len(LEAD) + 12 * 16, 84)
+
+
 def test_drift_can_be_off() -> None:
     """Without drift a loop that counts is not looked for."""
     assert found_in_one(LEAD + COUNTING, drift=False) is None

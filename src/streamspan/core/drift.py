@@ -73,7 +73,7 @@ class DriftSearch:
             return None
         self._extend_back()
         said = newest - self.covered_from + hop
-        start = self._char_of(self.covered_from - self.first_hop)
+        start = self._char_of(text, base, self.covered_from - self.first_hop)
         needed = self._cycles_needed(hop)
         missing = needed * hop + 8 - said
         if missing <= 0:
@@ -85,13 +85,13 @@ class DriftSearch:
             first, cycle = self._copies(hop)
             missing = needed * cycle + 8 - (newest - first)
             if missing <= 0:
-                return self._finding(first, cycle, at)
+                return self._finding(text, base, at, first, cycle)
         self.due = at + missing * (at - start) // said + 4
         return None
 
-    def _finding(self, first: int, cycle: int, at: int) -> tuple[int, int]:
+    def _finding(self, text: str, base: int, at: int, first: int, cycle: int) -> tuple[int, int]:
         self.loop = self.letters[-2 * cycle :]
-        start = self._char_of(first)
+        start = self._char_of(text, base, first)
         period = max((at - start) * cycle // (self.base + len(self.letters) - first), 1)
         return start, period
 
@@ -103,12 +103,8 @@ class DriftSearch:
         return at if says_more and self.letters[-PROBE:] in self.loop else loop_end
 
     def _take(self, text: str, base: int, at: int) -> None:
-        """The letters up to `at`. A lone surrogate cannot be encoded."""
-        new = text[self.read_to - base : at - base]
+        self.letters += _letters_of(text[self.read_to - base : at - base])
         self.read_to = at
-        if not new.isascii():
-            new = new.lower()
-        self.letters += new.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
         if len(self.letters) > 3 * FARTHEST_HOP:
             self.base += len(self.letters) - 2 * FARTHEST_HOP
             del self.letters[: -2 * FARTHEST_HOP]
@@ -191,13 +187,21 @@ class DriftSearch:
             cycle = self.last_hop
         return self.base + first, cycle
 
-    def _char_of(self, letter: int) -> int:
+    def _char_of(self, text: str, base: int, letter: int) -> int:
+        """Letters are not spread evenly: in front of a loop there may be blanks or a table."""
         index = bisect_right(self.marks, letter)
         after = self.marked_to - READ * (len(self.marks) - index)
-        if not 0 < index < len(self.marks):
-            return max(after, 0)
-        mark = self.marks[index - 1]
-        return after + (letter - mark) * READ // (self.marks[index] - mark)
+        if not index or after < base:
+            return max(after, base)
+        read = text[after - base : after - base + READ]
+        letters = letter - self.marks[index - 1]
+        return after + bisect_right(range(len(read)), letters, key=lambda chars: len(_letters_of(read[:chars]))) - 1
+
+
+def _letters_of(text: str) -> bytes:
+    """A lone surrogate cannot be encoded."""
+    lower = text if text.isascii() else text.lower()
+    return lower.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
 
 
 def _is_prose(text: str) -> bool:
