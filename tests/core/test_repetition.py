@@ -301,6 +301,17 @@ def test_drift_begins_at_its_char() -> None:
     assert (found.start, found.period) == (len(LEAD) + 12 * 16, 84)
 
 
+@pytest.mark.parametrize("seed", [36, 56, 161])
+def test_drift_begins_with_its_first_cycle(seed: int) -> None:
+    """Wherever its words change, the loop is followed back to its first cycle."""
+    chance = random.Random(seed)
+    words = (PARAGRAPH * 16).split(" ")
+    found = found_in_one(LEAD + " ".join("really" if chance.random() < 0.05 else word for word in words))
+
+    assert found is not None
+    assert (found.kind, abs(found.start - len(LEAD)) < found.period) == ("drift", True)
+
+
 def test_drift_can_be_off() -> None:
     """Without drift a loop that counts is not looked for."""
     assert found_in_one(LEAD + COUNTING, drift=False) is None

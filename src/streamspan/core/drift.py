@@ -172,7 +172,7 @@ class DriftSearch:
         """
         letters, size = self.letters, 2 * PROBE
         first, cycle = len(letters), len(letters)
-        for newest in range(len(letters) - size - hop, len(letters) - size, hop // 4):
+        for newest in range(len(letters) - size - hop, len(letters) - size, hop // 8):
             probe = letters[newest : newest + size]
             copy = second = newest
             copies = 0
