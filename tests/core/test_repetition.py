@@ -256,15 +256,31 @@ def test_loop_begins_before_a_glitch() -> None:
 
 @pytest.mark.parametrize(
     ("first", "between"),
-    [(PARAGRAPH[:250], "\n\n"), (PARAGRAPH, PARAGRAPH.upper()), ("", "")],
-    ids=["cut off", "one cycle apart", "none"],
+    [
+        (PARAGRAPH[:250], "\n\n"),
+        ((PARAGRAPH[:165] + "\n\n") * 2, ""),
+        (PARAGRAPH, OTHER[:250]),
+        (PARAGRAPH.upper() + PARAGRAPH, PARAGRAPH.lower()),
+        (PARAGRAPH.replace("verbose", "quiet"), PARAGRAPH.replace("twice", "again")),
+        ("", ""),
+    ],
+    ids=["cut off", "cut off early", "one cycle apart", "other case", "other words", "none"],
 )
 def test_first_cycle_may_stand_alone(first: str, between: str) -> None:
-    """The loop began with a cycle that was cut off, or that other text as long as a cycle follows."""
+    """The loop began with cycles that were cut off or in other words, or that other text as long as a cycle follows."""
     found = found_in_one(LEAD + first + between + PARAGRAPH * 4, drift=False)
 
     assert found is not None
     assert (found.start, found.period) == (len(LEAD.rstrip()), len(PARAGRAPH))
+
+
+def test_first_cycle_may_have_another_order() -> None:
+    """Two sentences that alternate at last have looped since they first came, in whatever order."""
+    one, two = SENTENCE, OTHER[:92]
+    found = found_in_one(LEAD + two * 2 + one * 2 + (one + two) * 5, drift=False)
+
+    assert found is not None
+    assert (found.start, found.period) == (len(LEAD), len(one + two))
 
 
 @pytest.mark.parametrize("before", [PARAGRAPH + OTHER * 3, PARAGRAPH[:120] + OTHER], ids=["far away", "a few words"])

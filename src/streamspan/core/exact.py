@@ -112,21 +112,30 @@ class ExactSearch:
         start = self.start - base
         # Shorter units come back by chance, and what was said before the window is forgotten.
         if self.period >= NEEDLE and start > low:
-            start = self._first_said(text, start, low)
+            start = low + self._first_said(text[low:end], start - low)
         return base + start, self.period
 
-    def _first_said(self, text: str, start: int, low: int) -> int:
-        """Where the loop began: `start`, or in front of glitches. Half a cycle there is enough: it may be cut off."""
+    def _first_said(self, text: str, run: int) -> int:
+        """Where the loop began: with the run, or in front of glitches.
+
+        Part of a cycle there is enough, in any case: it may be cut off, or have other words.
+        """
         period = self.period
         reach = period + max(period, GLITCH)
+        lower = text.lower()
+        if len(lower) == len(text):
+            text = lower
+        start = run
         for _ in range(GLITCHES):
             # The first chars of the run may belong to the glitch.
-            half = start + period // 8
-            where = text.rfind(text[half : half + period // 2], max(start - reach, low), start)
-            if where < 0:
-                break
-            start = where - common_suffix(text, half, half - where, low)
-            start -= common_suffix(text, start + period, period, low)
+            for part in range(run + period // 8, run + period * 3 // 4, period // 4):
+                where = text.rfind(text[part : part + period * 3 // 8], max(start - reach, 0), start)
+                if where >= 0:
+                    break
+            else:
+                return start
+            start = where - common_suffix(text, part, part - where, 0)
+            start -= common_suffix(text, start + period, period, 0)
         return start
 
 
