@@ -240,6 +240,14 @@ def test_stammer_is_a_loop(drift: bool) -> None:
     assert fed - len(LEAD) < 2 * 320
 
 
+def test_stammer_may_begin_with_glitches() -> None:
+    """The start is that of the stammer, and not that of its first stretch without glitches."""
+    found = found_in_one(LEAD + "_S_SIZE_S" * 3 + STAMMER)
+
+    assert found is not None
+    assert abs(found.start - len(LEAD)) < 30
+
+
 def test_stammer_is_followed_to_its_end() -> None:
     """The stream recovers from a stammer when other text follows."""
     assert not watched(LEAD + STAMMER).recovered

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operator import eq
 
-from .exact import common_suffix, is_blob
+from .exact import is_blob
 
 # A sign is so many chars, and it comes back at the latest after so many.
 SIGN = 3
@@ -20,9 +20,9 @@ GLITCHLESS = 6
 SIGNS = 12
 # The share of the chars that equal those a period earlier.
 ALIKE = 0.86
-# It began where fewer of as many chars do.
-BEGINNING = 24
-BEGUN = 0.5
+# It began with the first of as many chars of which this share is: a stammer has more glitches while it begins.
+BEGINNING = 120
+BEGUN = 0.8
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
@@ -46,9 +46,9 @@ class StammerSearch:
             return None
         # The look before this one came a stretch earlier.
         low = max(start - STRETCH, 0)
-        while start >= low + BEGINNING and _likeness(text, start - BEGINNING, start + period, period) >= BEGUN:
-            start -= BEGINNING
-        return base + start - common_suffix(text, start + period, period, low), period
+        alike = bytes(map(eq, text[low:end], text[low + period : end]))
+        begun = (i for i in range(start - low) if alike.count(1, i, i + BEGINNING) >= BEGUN * BEGINNING)
+        return base + low + next(begun, start - low), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         return at if _comes_back(text, at - base) else loop_end
