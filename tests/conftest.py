@@ -1,6 +1,7 @@
 """What the tests share: a tracer provider that keeps its spans, the instrumentation, the scripted server."""
 
 import gc
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -50,6 +51,15 @@ def quick_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture
+def quick_switches() -> Iterator[None]:
+    """Threads take turns after 10 us instead of 5 ms."""
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(interval)
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,7 @@ from types import FrameType
 
 from . import content, telemetry
 from .config import Config
-from .core.facts import AttributeValue, ContentBlock, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
+from .core.facts import AttributeValue, ContentBlock, DeltaKind, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
 from .core.stream import StreamState
 from .events import Told
 from .guard import contained
@@ -167,6 +167,12 @@ class Observer:
     ) -> None:
         with self._counting:
             facts = self.state.block_started(index, block_type, at, tool_name, tool_id)
+        self.tell(facts, at)
+
+    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> None:
+        """One that is not put aside."""
+        with self._counting:
+            facts = self.state.delta(kind, index, text, at)
         self.tell(facts, at)
 
     def block_stopped(self, index: object, at: float) -> None:

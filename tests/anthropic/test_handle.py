@@ -680,15 +680,6 @@ def read_to_the_end(stream: Any) -> None:
         pass
 
 
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads take turns after 10 us instead of 5 ms."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(interval)
-
-
 @pytest.mark.usefixtures("instrumented", "quick_switches")
 def test_other_threads_ask_while_one_reads(client: Anthropic, server: MessagesServer) -> None:
     """To every thread, chars and chunks only ever grow while the stream is read, up to what was sent."""

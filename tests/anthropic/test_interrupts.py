@@ -139,15 +139,6 @@ def closes(stream: Any, delays: random.Random) -> list[threading.Timer]:
     return [threading.Timer(delays.uniform(0, 0.01), close, (way,)) for way in ways]
 
 
-@pytest.fixture
-def quick_switches() -> Iterator[None]:
-    """Threads take turns after 10 us instead of 5 ms."""
-    interval = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(interval)
-
-
 @pytest.mark.usefixtures("instrumented", "quick_switches")
 def test_four_threads_close_one_stream(
     server: MessagesServer,

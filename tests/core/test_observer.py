@@ -1,8 +1,9 @@
 """One stream, one span: the first end wins, from whichever thread, and the events stay under their cap."""
 
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from threading import Barrier
+from threading import Barrier, Thread
 from typing import Any
 
 import pytest
@@ -42,7 +43,7 @@ def read(observer: Observer, step_count: int) -> None:
         observer.opened,
         lambda: state.message_started("msg_1", "claude-x", Usage(), at + 1),
         lambda: observer.block_started(0, "text", at + 2),
-        lambda: observer.tell(state.delta("text", 0, "Hello", at + 3), at + 3),
+        lambda: observer.delta("text", 0, "Hello", at + 3),
         lambda: observer.block_stopped(0, at + 4),
         lambda: observer.block_started(1, "tool_use", at + 5),
         lambda: observer.block_stopped(1, at + 6),
@@ -112,6 +113,33 @@ def test_the_first_of_many_threads_ends_the_stream(step_count: int) -> None:
     assert event_names(exporter.get_finished_spans()).count("error") == 1
 
 
+def test_no_thread_sees_a_char_twice() -> None:
+    """Another thread that asks in the middle of a delta of another kind is told what was there before it or after."""
+    observer, _ = observed()
+    read(observer, 4)
+    seen: list[int] = []
+
+    def ask() -> None:
+        seen.append(sum(observer.facts()[0].chars.values()))
+
+    threads: list[Thread] = []
+
+    def at_each_call(*_: object) -> None:
+        threads.append(Thread(target=ask))
+        threads[-1].start()
+        threads[-1].join(0.01)
+
+    sys.setprofile(at_each_call)
+    observer.delta("thinking", 0, "to the world", observer.state.started_at + 3)
+    sys.setprofile(None)
+    for thread in threads:
+        thread.join()
+    observer.end(Ending("reader_left"))
+
+    assert set(seen) <= {5, 17}
+    assert len(seen) > 10
+
+
 @pytest.mark.parametrize(
     ("max_events", "expected", "dropped"),
     [
@@ -131,7 +159,7 @@ def test_the_events_stay_under_their_cap(max_events: int, expected: list[str], d
     for index in range(6):
         observer.state.block_started(index, "tool_use", observer.state.started_at)
         at = observer.state.started_at
-        observer.tell(observer.state.delta("tool_input", index, "{}", at), at)
+        observer.delta("tool_input", index, "{}", at)
         observer.block_stopped(index, observer.state.started_at)
 
     observer.end(Ending("reader_left", None, "closed"))

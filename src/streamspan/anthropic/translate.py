@@ -212,7 +212,7 @@ def _observe(event: Any, observer: Observer, at: float) -> tuple[str, str]:
         delta_type = getattr(delta, "type", None)
         for kind, (its_type, name) in _DELTAS.items():
             if isinstance(text := getattr(delta, name, None), str) and delta_type in {its_type, None}:
-                observer.tell(observer.state.delta(kind, getattr(event, "index", None), text, at), at)
+                observer.delta(kind, getattr(event, "index", None), text, at)
                 return its_type, name
     _other_event(event, observer, at)
     return "", ""
@@ -284,7 +284,7 @@ def _completion(event: Any, observer: Observer, at: float) -> None:
     if not state.has_blocks:
         state.message_started(typed(field(event, "id"), str), typed(field(event, "model"), str), Usage(), at)
         observer.block_started(0, "text", at)
-    observer.tell(state.delta("text", 0, typed(field(event, "completion"), str) or "", at), at)
+    observer.delta("text", 0, typed(field(event, "completion"), str) or "", at)
     stop_reason = typed(field(event, "stop_reason"), str)
     if stop_reason is not None:
         observer.block_stopped(0, at)
