@@ -291,6 +291,15 @@ def test_first_cycle_may_have_another_order() -> None:
     assert (found.start, found.period) == (len(LEAD), len(one + two))
 
 
+def test_phrase_is_no_cycle() -> None:
+    """A few words of the unit come in the text before the loop as well."""
+    before = LEAD + "Whoever can should check the configuration file once a day. " + OTHER[:92]
+    found = found_in_one(before + SENTENCE * 8, drift=False)
+
+    assert found is not None
+    assert found.start == len(before)
+
+
 @pytest.mark.parametrize("before", [PARAGRAPH + OTHER * 3, PARAGRAPH[:120] + OTHER], ids=["far away", "a few words"])
 def test_what_was_said_before_is_no_cycle(before: str) -> None:
     """The loop has not begun where its words were said long before it, or only the first of them."""

@@ -26,6 +26,8 @@ SAMPLE = 240
 GLITCH = 200
 # As many are looked back over.
 GLITCHES = 16
+# Less of a cycle is a phrase, which comes back in any text.
+PHRASE = 40
 # The last chars of a loop are enough to see that it goes on.
 TAIL = 20
 
@@ -122,6 +124,7 @@ class ExactSearch:
         """
         period = self.period
         reach = period + max(period, GLITCH)
+        size = max(period * 3 // 8, PHRASE)
         lower = text.lower()
         if len(lower) == len(text):
             text = lower
@@ -129,7 +132,7 @@ class ExactSearch:
         for _ in range(GLITCHES):
             # The first chars of the run may belong to the glitch.
             for part in range(run + period // 8, run + period * 3 // 4, period // 4):
-                where = text.rfind(text[part : part + period * 3 // 8], max(start - reach, 0), start)
+                where = text.rfind(text[part : part + size], max(start - reach, 0), start)
                 if where >= 0:
                     break
             else:
