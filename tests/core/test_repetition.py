@@ -248,6 +248,15 @@ def test_stammer_may_begin_with_glitches() -> None:
     assert abs(found.start - len(LEAD)) < 30
 
 
+def test_stammer_does_not_begin_before_it() -> None:
+    """Where a stammer begins at once, its start is told to about ten chars."""
+    before = OTHER[:277]
+    found = found_in_one(before + "_S" * 16 + STAMMER)
+
+    assert found is not None
+    assert abs(found.start - len(before)) < 12
+
+
 def test_stammer_is_followed_to_its_end() -> None:
     """The stream recovers from a stammer when other text follows."""
     assert not watched(LEAD + STAMMER).recovered

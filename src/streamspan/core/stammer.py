@@ -20,9 +20,10 @@ GLITCHLESS = 6
 SIGNS = 12
 # The share of the chars that equal those a period earlier.
 ALIKE = 0.86
-# It began with the first of as many chars of which this share is: a stammer has more glitches while it begins.
-BEGINNING = 120
-BEGUN = 0.8
+# It has more glitches while it begins: it began with the first of so many chars of which so many are.
+BEGINNING = (120, 96)
+# But other text in front of it is no part of its beginning.
+BEGUN = (16, 8)
 # A char with a larger share makes a rule or a leader.
 COMMONEST = 0.75
 
@@ -47,8 +48,8 @@ class StammerSearch:
         # The look before this one came a stretch earlier.
         low = max(start - STRETCH, 0)
         alike = bytes(map(eq, text[low:end], text[low + period : end]))
-        begun = (i for i in range(start - low) if alike.count(1, i, i + BEGINNING) >= BEGUN * BEGINNING)
-        return base + low + next(begun, start - low), period
+        begin = _first_alike(alike, 0, start - low, *BEGINNING)
+        return base + low + _first_alike(alike, begin, start - low, *BEGUN), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         return at if _comes_back(text, at - base) else loop_end
@@ -74,3 +75,9 @@ def _is_meant(said: str) -> bool:
 def _likeness(text: str, start: int, end: int, period: int) -> float:
     """The share of the chars that equal those a period later."""
     return sum(map(eq, text[start : end - period], text[start + period : end])) / (end - start - period)
+
+
+def _first_alike(alike: bytes, begin: int, end: int, chars: int, least: int) -> int:
+    """The first place where at least so many of so many chars are 1."""
+    places = (place for place in range(begin, end) if alike.count(1, place, place + chars) >= least)
+    return next(places, end)
