@@ -9,7 +9,7 @@ because an exception there would stop every other instrumentation that `opentele
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, TypeVar, get_args
@@ -224,21 +224,28 @@ class Config:
     @classmethod
     def from_file(cls, section: Mapping[str, object]) -> "Config":
         """Of a section of OpenTelemetry's configuration file. What is wrong in it is logged and left out."""
-        return cls(**dict(_right(section)))
+        right, wrong = judged(section)
+        for line in wrong:
+            _log.error("%s", line)
+        return cls(**right)
 
 
 SETTINGS: Mapping[str, Setting[Any]] = {entry.name: entry.metadata["setting"] for entry in fields(Config)}
 """By the name of the argument, which is that in the file."""
 
 
-def _right(section: Mapping[str, object]) -> Iterator[tuple[str, Any]]:
+def judged(section: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
+    """The settings of a section of the configuration file, and what is wrong in it."""
+    right: dict[str, Any] = {}
+    wrong: list[str] = []
     for name, given in section.items():
         setting = SETTINGS.get(name)
         if setting is None or setting.environment is None:
             can_be_set = ", ".join(known for known, setting in SETTINGS.items() if setting.environment)
-            _log.error("%s in the configuration file is no setting of streamspan; there are %s", name, can_be_set)
+            wrong.append(f"{name} in the configuration file is no setting of streamspan; there are {can_be_set}")
         elif given is not None:
             try:
-                yield name, setting.kind.parsed(given)
+                right[name] = setting.kind.parsed(given)
             except ValueError as error:
-                _log.error("%s=%r in the configuration file %s; left out", name, given, error)
+                wrong.append(f"{name}={given!r} in the configuration file {error}; left out")
+    return right, wrong

@@ -135,18 +135,6 @@ def test_settings_of_ours(variable: str, value: str, status: str, text: str) -> 
     assert (found.status, found.text) == (status, text)
 
 
-def test_a_configuration_file_that_is_not_there() -> None:
-    """A file that OpenTelemetry could not read is a problem."""
-    [found] = settings.config_file({"OTEL_CONFIG_FILE": "nowhere.yaml"})
-
-    assert found == Finding(
-        "settings.OTEL_CONFIG_FILE",
-        "problem",
-        "OTEL_CONFIG_FILE names no file: the OpenTelemetry SDK does not start",
-        "unset OTEL_CONFIG_FILE",
-    )
-
-
 def test_a_check_that_fails() -> None:
     """A check that fails itself is a warning with no more than the kind of the failure."""
 

@@ -5,10 +5,11 @@ code, and the environment holds for the OTLP exporters that it makes without arg
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import EntryPoint, entry_points
 from typing import cast, get_args
 
+from . import file
 from .endpoint import (
     PREFIX,
     Protocol,
@@ -20,7 +21,7 @@ from .endpoint import (
     value_of,
     variable_of,
 )
-from .finding import Environment, Finding, one_line, ours
+from .finding import Environment, Finding, one_line
 from .packages import installed
 
 NAMES: dict[Protocol, str] = {"grpc": "otlp_proto_grpc", "http/protobuf": "otlp_proto_http"}
@@ -28,6 +29,8 @@ PACKAGES: dict[str, str] = {
     "otlp_proto_grpc": "opentelemetry-exporter-otlp-proto-grpc",
     "otlp_proto_http": "opentelemetry-exporter-otlp-proto-http",
 }
+IN_FILE: dict[str, Protocol] = {"otlp_http": "http/protobuf", "otlp_grpc": "grpc"}
+"""The names that the configuration file has for the exporters of OTLP."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +50,6 @@ class Exporter:
 
 def is_set_up_by_environment() -> bool:
     return bool(entry_points(group="opentelemetry_configurator"))
-
-
-def is_set_up_by_file(environment: Environment) -> bool:
-    return bool(environment.get("OTEL_CONFIG_FILE"))
 
 
 def exporters(signal: Signal, environment: Environment) -> list[Exporter]:
@@ -83,8 +82,12 @@ def default_protocol() -> str:
 
 
 def setup(environment: Environment) -> Iterator[Finding]:
-    if is_set_up_by_file(environment):
-        yield Finding("export.setup", "note", "OTEL_CONFIG_FILE sets up the exporters; they are not looked at")
+    if file.is_named(environment) and is_set_up_by_environment():
+        text = f"opentelemetry-instrument sets up the SDK and its exporters by {file.VARIABLE}"
+        yield Finding("export.setup", "ok", text)
+    elif file.is_named(environment):
+        text = f"opentelemetry-distro is not installed, so the application has to read {file.VARIABLE} in its code"
+        yield Finding("export.setup", "note", text, 'pip install "streamspan[zero-code]"')
     elif is_set_up_by_environment():
         yield Finding("export.setup", "ok", "opentelemetry-instrument sets up the SDK and its exporters by variables")
     elif variable_of("ENDPOINT", "traces", environment):
@@ -102,7 +105,7 @@ def service(environment: Environment) -> Iterator[Finding]:
     is_named = environment.get("OTEL_SERVICE_NAME") or "service.name=" in environment.get(
         "OTEL_RESOURCE_ATTRIBUTES", ""
     )
-    if is_set_up_by_environment() and not is_set_up_by_file(environment) and not is_named:
+    if is_set_up_by_environment() and not file.is_named(environment) and not is_named:
         text = "OTEL_SERVICE_NAME is not set: the backend shows these streams under unknown_service"
         yield Finding("export.service", "note", text, "export OTEL_SERVICE_NAME=chat")
 
@@ -117,13 +120,16 @@ def metrics(environment: Environment) -> Iterator[Finding]:
 
 def logs(environment: Environment) -> Iterator[Finding]:
     """Only where our events or content go there."""
-    has_content = ours("capture_content", environment) in {"EVENT_ONLY", "SPAN_AND_EVENT"}
-    if has_content or ours("events", environment) in {"log", "both"}:
+    has_content = file.ours("capture_content", environment) in {"EVENT_ONLY", "SPAN_AND_EVENT"}
+    if has_content or file.ours("events", environment) in {"log", "both"}:
         yield from of_signal("logs", environment)
 
 
 def of_signal(signal: Signal, environment: Environment) -> Iterator[Finding]:
-    if is_set_up_by_file(environment) or "opentelemetry-sdk" not in installed():
+    if "opentelemetry-sdk" not in installed():
+        return
+    if file.is_named(environment):
+        yield from of_file(signal, environment)
         return
     check, variable = f"export.{signal}", f"OTEL_{signal.upper()}_EXPORTER"
     try:
@@ -141,6 +147,38 @@ def of_signal(signal: Signal, environment: Environment) -> Iterator[Finding]:
         yield Finding(check, status, text, f"export {variable}=otlp")
     else:
         yield Finding(check, "note", f"the environment names no exporter for {signal}")
+
+
+def of_file(signal: Signal, environment: Environment) -> Iterator[Finding]:
+    """As the configuration file names them. What it says of TLS is not looked at."""
+    configured = file.model(environment)
+    if configured is None or getattr(configured, "disabled", None):
+        return
+    named = file.exporters(signal, environment)
+    for name, address in named:
+        yield in_file(signal, name, address, environment)
+    if not named:
+        status = "problem" if signal == "traces" else "warning"
+        yield Finding(f"export.{signal}", status, f"{file.VARIABLE} names no exporter for {signal}: none are sent")
+
+
+def in_file(signal: Signal, name: str, address: str | None, environment: Environment) -> Finding:
+    """Of one exporter. It asks the variables where the file gives no address."""
+    check, protocol = f"export.{signal}", IN_FILE.get(name)
+    if protocol is None:
+        return Finding(check, "ok", f"{signal} go to the exporter {name} ({file.VARIABLE})")
+    one = Exporter(signal, NAMES[protocol], protocol)
+    failure = failure_to_load(one, environment)
+    if failure:
+        return replace(failure, command=f"pip install {PACKAGES[one.name]}")
+    variable = f"{PREFIX}{signal.upper()}_ENDPOINT"
+    try:
+        target = endpoint(protocol, signal, {**environment, variable: address} if address else environment)
+    except ValueError as error:
+        return Finding(check, "problem", str(error).replace(variable, f"the endpoint in {file.VARIABLE}"))
+    found = reached(signal, replace(target, origin=file.VARIABLE) if address else target, environment)
+    is_cured = found.command and found.command.startswith("streamspan watch")  # no variable would
+    return found if is_cured else replace(found, command=None)
 
 
 def of_exporter(one: Exporter, environment: Environment) -> Iterator[Finding]:

@@ -1,11 +1,14 @@
 """What a check has found."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-from streamspan.config import SETTINGS
+OUR_NAME = "anthropic_stream"
+DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 Environment = Mapping[str, str]
 """The environment variables."""
@@ -53,10 +56,20 @@ def with_(variable: str, word: str, environment: Environment) -> str:
     return f"export {variable}={','.join(filter(None, [environment.get(variable, ''), word]))}"
 
 
-def ours(name: str, environment: Environment) -> object:
-    """The setting of streamspan that this environment makes; a wrong one is the default."""
-    setting = SETTINGS[name]
+@contextmanager
+def heard() -> Generator[list[str]]:
+    """What OpenTelemetry logs meanwhile, in the place of where it would be written."""
+    told: list[str] = []
+
+    class Listener(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            told.append(record.getMessage())
+
+    logger, listener = logging.getLogger("opentelemetry"), Listener()
+    propagated, logger.propagate = logger.propagate, False
+    logger.addHandler(listener)
     try:
-        return setting.kind.parsed(environment.get(setting.environment or "", "").strip() or setting.default)
-    except ValueError:
-        return setting.default
+        yield told
+    finally:
+        logger.removeHandler(listener)
+        logger.propagate = propagated

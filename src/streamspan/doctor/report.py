@@ -5,7 +5,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from . import export, packages, seam, settings
+from . import export, file, packages, seam, settings
 from .finding import Environment, Finding, Status
 from .send import send
 
@@ -17,7 +17,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
     "spans": (seam.native, seam.others),
     "settings": (
         settings.switched_off,
-        settings.config_file,
+        file.findings,
         settings.sampler,
         settings.limits,
         settings.content,
@@ -77,7 +77,7 @@ def next_step(found: Sequence[Finding], *, sends: bool) -> Step:
         for finding in found:
             if finding.status == status and (finding.command or status != "note"):
                 return Step(finding.text, finding.command)
-    if not sends:
+    if not sends and not any(finding.check == file.CHECK for finding in found):
         return Step("see whether a test span is accepted", "streamspan doctor --send")
     command = "opentelemetry-instrument python app.py" if export.is_set_up_by_environment() else "python app.py"
     return Step("start the application, and look for its first stream", command)

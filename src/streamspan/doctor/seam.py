@@ -7,11 +7,10 @@ entry point, which `opentelemetry-instrument` starts, or by its name if the appl
 from collections.abc import Iterator
 from importlib.metadata import entry_points, requires
 
-from .finding import Environment, Finding, import_failure, ours, with_
+from .file import ours
+from .finding import DISABLED, OUR_NAME, Environment, Finding, import_failure, with_
 from .packages import installed
 
-OUR_NAME = "anthropic_stream"
-DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 ESSENTIAL = ("request", "__stream__")
 """Without these functions there is no span, or one with nothing inside."""
 PATCH = "streamspan.anthropic.patch"

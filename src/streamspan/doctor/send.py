@@ -1,9 +1,7 @@
 """One test span, sent through the exporter of traces that the environment sets up, as an application's would be."""
 
-import logging
 import re
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
@@ -11,8 +9,9 @@ from urllib.parse import unquote
 from streamspan.semconv import SCOPE, TEST_SPAN
 
 from .endpoint import PREFIX, other_protocol, variable_of
-from .export import Exporter, exporters, is_set_up_by_file
-from .finding import Environment, Finding, one_line
+from .export import Exporter, exporters
+from .file import VARIABLE, is_named
+from .finding import Environment, Finding, heard, one_line
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -23,8 +22,8 @@ CHECK = "export.send"
 
 def send(environment: Environment) -> Iterator[Finding]:
     """For an environment in which nothing is wrong with the exporter of traces."""
-    if is_set_up_by_file(environment):
-        yield Finding(CHECK, "problem", "no test span is sent: it would go by variables, not by OTEL_CONFIG_FILE")
+    if is_named(environment):
+        yield Finding(CHECK, "problem", f"no test span is sent: it would go by variables, not by {VARIABLE}")
         return
     points = [(one, one.entry_point()) for one in exporters("traces", environment)]
     for one, point in points:
@@ -79,25 +78,6 @@ def failure_to_export(exporter_type: "type[SpanExporter]", span: "ReadableSpan")
     except Exception as error:  # noqa: BLE001  # what is wrong with it is what is asked for
         return one_line(error)
     return None if result is SpanExportResult.SUCCESS else ""
-
-
-@contextmanager
-def heard() -> Generator[list[str]]:
-    """What OpenTelemetry logs meanwhile, in the place of where it would be written."""
-    told: list[str] = []
-
-    class Listener(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage())
-
-    logger, listener = logging.getLogger("opentelemetry"), Listener()
-    propagated, logger.propagate = logger.propagate, False
-    logger.addHandler(listener)
-    try:
-        yield told
-    finally:
-        logger.removeHandler(listener)
-        logger.propagate = propagated
 
 
 def without_secrets(text: str, environment: Environment) -> str:

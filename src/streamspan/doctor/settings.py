@@ -2,15 +2,12 @@
 
 from collections.abc import Iterator
 from difflib import get_close_matches
-from importlib import import_module
 from importlib.metadata import entry_points
-from importlib.util import find_spec
-from pathlib import Path
 
 from streamspan.config import SETTINGS
 
-from .finding import Environment, Finding, import_failure, ours, without
-from .seam import DISABLED, OUR_NAME
+from .file import is_named, ours
+from .finding import DISABLED, OUR_NAME, Environment, Finding, without
 
 OURS = {setting.environment: setting for setting in SETTINGS.values() if setting.environment}
 SAMPLER = "OTEL_TRACES_SAMPLER"
@@ -40,6 +37,8 @@ def is_true(environment: Environment, variable: str) -> bool:
 
 
 def sampler(environment: Environment) -> Iterator[Finding]:
+    if is_named(environment):  # nobody asks the variable
+        return
     name = environment.get(SAMPLER, "").strip()
     kind = name.removeprefix("parentbased_")
     share: float | None = None
@@ -71,6 +70,8 @@ def share_of(text: str) -> float | None:
 
 def limits(environment: Environment) -> Iterator[Finding]:
     """Of the OpenTelemetry SDK. One that is no number lets it fail to start."""
+    if is_named(environment):  # nobody asks the variables
+        return
     for variable, least in least_limits(environment).items():
         text = environment.get(variable, "").strip().lower()
         if variable not in environment or text == "unset":
@@ -122,24 +123,3 @@ def content(environment: Environment) -> Iterator[Finding]:
     if environment.get(mode, "").lower() == "content":
         text = f"{mode}=content: the SDK's own spans hold prompts and answers"
         yield Finding(f"settings.{mode}", "note", text)
-
-
-def config_file(environment: Environment) -> Iterator[Finding]:
-    """OpenTelemetry's configuration file, which takes the place of its other variables."""
-    path = environment.get("OTEL_CONFIG_FILE", "")
-    if not path or import_failure("opentelemetry.sdk._configuration"):
-        return
-    if not hasattr(import_module("opentelemetry.sdk._configuration"), "OTEL_CONFIG_FILE"):
-        text = "this OpenTelemetry SDK does not read OTEL_CONFIG_FILE"
-        yield Finding("settings.OTEL_CONFIG_FILE", "warning", text, "pip install --upgrade opentelemetry-sdk")
-        return
-    check = "settings.OTEL_CONFIG_FILE"
-    if not find_spec("opentelemetry.configuration"):
-        text = "OTEL_CONFIG_FILE is set and the package that reads it is missing: the OpenTelemetry SDK does not start"
-        yield Finding(check, "problem", text, "pip install opentelemetry-configuration")
-    elif not Path(path).is_file():
-        text = "OTEL_CONFIG_FILE names no file: the OpenTelemetry SDK does not start"
-        yield Finding(check, "problem", text, "unset OTEL_CONFIG_FILE")
-    else:
-        text = "OTEL_CONFIG_FILE sets up the SDK in the place of its other variables; what it says is not looked at"
-        yield Finding(check, "note", text)
