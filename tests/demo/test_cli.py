@@ -122,6 +122,18 @@ def test_list_names_every_story(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [story.name for story in STORIES]
 
 
+def test_list_in_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """What does not fit into a line of the terminal goes on below the words, not below the name."""
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    main(["demo", "--list"])
+    lines = capsys.readouterr().out.splitlines()
+
+    assert max(map(len, lines)) <= 80
+    assert [line.split()[0] for line in lines if line[0] != " "] == [story.name for story in STORIES]
+    assert all(line.startswith(" " * 21) for line in lines if line[0] == " ")
+
+
 def test_story_draws_that_story(capsys: pytest.CaptureFixture[str]) -> None:
     """`--story` plays the named stories only, in the given order."""
     assert main(["demo", *FAST, "--story", "cut-off", "--story", "clean"]) == 0
@@ -239,6 +251,7 @@ def test_otlp_sends_the_same_spans(capsys: pytest.CaptureFixture[str]) -> None:
     assert received.outcomes == ["complete", "aborted", "complete", "aborted"]
     printed = capsys.readouterr()
     assert printed.out.count("ABORTED, closed") == 1
+    assert printed.err.count("Playing all again for the metrics") == 1
     assert f"Sent 4 spans and the metrics to {endpoint}." in printed.err
 
 
@@ -267,9 +280,11 @@ def test_otlp_endpoint_that_takes_traces_only(capsys: pytest.CaptureFixture[str]
 
 
 def test_repeat_draws_once(capsys: pytest.CaptureFixture[str]) -> None:
-    """`--repeat` plays again without drawing again."""
+    """`--repeat` plays again without drawing again, and without a word of metrics that nobody gets."""
     assert main(["demo", *FAST, "--story", "clean", "--repeat", "3", "--json"]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 1
+    printed = capsys.readouterr()
+    assert len(printed.out.splitlines()) == 1
+    assert printed.err == ""
 
 
 def test_otlp_endpoint_that_refuses_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,9 @@ Streams go to the standard output, everything else to the standard error.
 import io
 import json
 import re
+import shutil
 import sys
+import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from itertools import product
@@ -25,6 +27,8 @@ from .stories import STORIES, Story
 SVG_WIDTH = 92
 FONT_DOWNLOAD = re.compile(r"@font-face {.*?}\s*", re.DOTALL)
 """What rich has a picture fetch from elsewhere."""
+
+_WHY_AGAIN = "Playing all again for the metrics, which need that for a rate: nothing is drawn until the end."
 
 
 class View(Protocol):
@@ -90,9 +94,11 @@ def save_svg(drawings: Sequence[Waterfall], path: str) -> None:
 
 
 def print_list() -> None:
-    width = max(len(story.name) for story in STORIES)
+    """One line each, but in a terminal that is too narrow for that."""
+    width = max(len(story.name) for story in STORIES) + 2
+    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
     for story in STORIES:
-        print(f"{story.name:<{width}}  {story.about}")
+        print(textwrap.fill(f"{story.name:<{width}}{story.about}", columns, subsequent_indent=" " * width))
 
 
 def chosen(names: Sequence[str]) -> Sequence[Story]:
@@ -113,6 +119,8 @@ def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None,
     failures: list[str] = []
     with Recorder(speed=speed, reader=destination and destination.reader) as recorder:
         for time, story in product(range(times), stories):
+            if destination and time == 1 and story is stories[0]:
+                print(_WHY_AGAIN, file=sys.stderr, flush=True)
             with view.playing(story):
                 streams = recorder.streams_of(story)
             for stream in streams if time == 0 else ():
