@@ -59,6 +59,7 @@ def main(command: list[str]) -> int:
 def status_of(command: list[str], environment: dict[str, str]) -> int:
     running = subprocess.Popen(command, env={**os.environ, **environment})
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the command too, which ends as it likes
+    signal.signal(signal.SIGTERM, lambda _number, _frame: running.terminate())  # kill reaches this process only
     return running.wait()
 
 

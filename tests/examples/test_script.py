@@ -41,3 +41,15 @@ def test_interrupted(with_key: dict[str, str], api: MessagesServer, receiver: Ot
         "text.chars": 5,
     }
     assert api.exchanges[-1].disconnected.wait(60)
+
+
+def test_terminated(with_key: dict[str, str], api: MessagesServer, tmp_path: Path) -> None:
+    """SIGTERM, which reaches `loopback.py` alone, ends the command that it runs, too."""
+    api.scripts.append([*STORY[:4], Pause(math.inf)])
+
+    with running("script.py", with_key, tmp_path) as script:
+        wait_until(lambda: "Grüße" in script.output.read_text(encoding="utf-8"), seconds=60)
+        script.process.terminate()
+
+        assert api.exchanges[-1].disconnected.wait(60)
+        assert script.process.wait(60) != 0
