@@ -53,7 +53,7 @@ class Observer:
     loop           the first that was told
     is_read        the events are being read, or have been
     records_chunks each chunk goes to a metric of its own
-    reads_bytes    the application reads the bytes of the body itself
+    reads_bytes    the application reads the bytes of the body itself, or may have done so unseen
     raised         the id of what a callback of the application raised, which is on its way to the reader
     gave_up        observing has failed too often to go on
     handled_at_start  which exception the application handled when it made the call

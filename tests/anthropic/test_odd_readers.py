@@ -12,6 +12,7 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry import trace
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.demo import wire
@@ -19,7 +20,7 @@ from streamspan.demo.script import Script
 from streamspan.demo.server import MessagesServer
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path
-from tests.anthropic.spans import attributes, ended_spans
+from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
@@ -78,6 +79,56 @@ def test_an_async_hook_writes_on_the_current_span(server: MessagesServer, export
     (event,) = [event for event in span.events if event.name == "app.request"]
 
     assert (attributes(span)["app.tenant"], event.attributes) == ("a", {"app.attempt": 1})
+
+
+def read_whole(response: Any) -> None:
+    response.read()
+
+
+@pytest.fixture
+def reading_client(server: MessagesServer) -> Iterator[Anthropic]:
+    """One whose HTTP client reads each body before the SDK gets it, as hooks that log it do."""
+    http_client = anthropic.DefaultHttpxClient(verify=False, event_hooks={"response": [read_whole]})
+    with Anthropic(base_url=server.url, api_key="none", max_retries=0, http_client=http_client) as client:
+        yield client
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_hook_reads_the_body(
+    reading_client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """The stream is what it would have been; its connection was given back before a reader could leave."""
+    list(opened(reading_client, server))
+    with opened(reading_client, server) as stream:
+        for _ in range(3):
+            next(stream)
+    whole, left = ended_spans(exporter)
+
+    assert attributes(whole)["llm_stream.outcome"] == "complete"
+    assert abort_of(left) == ("aborted", "closed", "text")
+    assert attributes(left)["llm_stream.abort.connection_closed"] is True
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_hook_reads_the_body_and_so_does_the_application(
+    reading_client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
+    """Nobody sees that bytes are read a second time, so nobody says that they were not."""
+    server.scripts.append(MESSAGE)
+    with reading_client.messages.with_streaming_response.create(stream=True, **REQUEST) as response:
+        lines = list(response.iter_lines())
+    del response
+    (span,) = ended_spans(exporter)
+
+    assert "event: message_stop" in lines
+    assert ending_of(span) == {
+        "llm_stream.outcome": None,
+        "error.type": None,
+        "llm_stream.phase": None,
+        "llm_stream.partial": None,
+        "llm_stream.observed": False,
+        "status": StatusCode.UNSET,
+    }
 
 
 # --- what is kept ------------------------------------------------------------------------------------------------

@@ -169,10 +169,10 @@ def end_reading(observer: Observer, error: BaseException) -> None:
 @contained
 def dropped(observer: Observer) -> None:
     """The last reference to the response is gone."""
-    if observer.reads_bytes:
-        observer.end(Ending("unobserved"))
+    if observer.is_read:
+        observer.end(LOST)
     else:
-        observer.end(Ending("reader_left", None, "dropped" if observer.is_read else "never_read"))
+        observer.end(Ending("unobserved") if observer.reads_bytes else Ending("reader_left", None, "never_read"))
 
 
 # No generators, of which each that is dropped is one more for the event loop to close.

@@ -229,6 +229,9 @@ def _watch(observer: Observer, result: Any) -> bool:
         return False
     if getattr(response, "is_stream_consumed", False) and not hasattr(response, "_content"):
         return False  # a middleware has begun to read it, and did not keep what it read
+    if hasattr(response, "_content"):  # somebody has read it whole: what reads it from now on never asks the body
+        observer.reads_bytes = True
+        observer.state.connection_closed()
     response.stream = Body(body, observer)
     observer.opened()
     _describe_response(observer, response)
