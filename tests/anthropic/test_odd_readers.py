@@ -3,9 +3,11 @@
 import asyncio
 import copy
 import inspect
+import logging
 import weakref
 from collections.abc import Iterator
 from typing import Any
+from unittest.mock import MagicMock
 
 import anthropic
 import pytest
@@ -129,6 +131,31 @@ def test_a_hook_reads_the_body_and_so_does_the_application(
         "llm_stream.observed": False,
         "status": StatusCode.UNSET,
     }
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_a_double_of_the_response(
+    client: Anthropic,
+    exporter: InMemorySpanExporter,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """What an application's tests put in place of the response is not kept, nor put on the span for a value."""
+
+    def double_is_kept() -> Any:
+        double: Any = MagicMock(status_code=200, is_success=True, is_error=False)
+        double.headers.raw = []
+        with monkeypatch.context() as patch:
+            patch.setattr(client._client, "send", MagicMock(return_value=double))
+            client.messages.create(stream=True, **REQUEST)
+        return weakref.ref(double)
+
+    kept = double_is_kept()
+    (span,) = ended_spans(exporter)
+
+    assert kept() is None
+    assert attributes(span)["llm_stream.observed"] is False
+    assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
 # --- what is kept ------------------------------------------------------------------------------------------------

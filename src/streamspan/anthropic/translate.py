@@ -114,7 +114,7 @@ def response_attributes(response: Any) -> Attributes:
     """Of an HTTP response of either HTTP library."""
     headers = _headers(response)
     return {
-        semconv.HTTP_RESPONSE_STATUS_CODE: response.status_code,
+        semconv.HTTP_RESPONSE_STATUS_CODE: typed(response.status_code, int),
         semconv.ANTHROPIC_REQUEST_ID: headers.get("request-id"),
         semconv.ANTHROPIC_ORGANIZATION_ID: headers.get("anthropic-organization-id"),
         semconv.ANTHROPIC_WORKSPACE_ID: headers.get("anthropic-workspace-id"),
@@ -124,7 +124,7 @@ def response_attributes(response: Any) -> Attributes:
 
 def request_attributes(request: Any) -> Attributes:
     """Of the HTTP request as it was sent last. The query is left out: it has nothing of ours, and may have a key."""
-    if request is None:
+    if not isinstance(getattr(getattr(request, "url", None), "raw_path", None), bytes):  # none, or a test's double
         return {}
     url, headers = request.url, _headers(request)
     path = url.raw_path.partition(b"?")[0].decode("ascii")
