@@ -452,6 +452,21 @@ def test_a_stream_that_cannot_be_observed(
 # --- other instrumentations -------------------------------------------------------------------------------------
 
 
+def test_another_instrumentation_that_covers_ours_is_told_of(
+    tracer_provider: TracerProvider, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One that has put a function of its own on the SDK's clients may call the SDK's own past ours, unseen."""
+    for client_class in (Anthropic, AsyncAnthropic):
+        monkeypatch.setattr(client_class, "request", client_class.request, raising=False)
+    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor.instrument(tracer_provider=tracer_provider)
+    instrumentor.uninstrument()
+
+    (warning,) = [record.message for record in caplog.records]
+
+    assert "another instrumentation has replaced Anthropic.request, AsyncAnthropic.request;" in warning
+
+
 def test_another_instrumentation_is_told_of_once(
     client: Anthropic,
     server: MessagesServer,

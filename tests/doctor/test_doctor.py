@@ -261,7 +261,9 @@ def test_another_instrumentation_that_the_application_starts(bare: Environment) 
     examined = bare.examined("--json")
 
     assert examined.of("spans.other")["status"] == "note"
-    assert examined.of("spans.other")["text"].endswith("leave out logfire.instrument_anthropic()")
+    assert examined.of("spans.other")["text"].endswith(
+        "leave out logfire.instrument_anthropic(), beside which a streamed call may have no span of ours"
+    )
 
 
 @pytest.mark.parametrize(

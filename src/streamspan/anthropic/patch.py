@@ -79,6 +79,14 @@ def resolved(target: str) -> tuple[Any, str, Any] | None:
         return None
 
 
+def covered_clients() -> list[str]:
+    """Functions that somebody has put on the SDK's client classes: they may call the SDK's own past ours."""
+    base = importlib.import_module("anthropic._base_client")
+    public = vars(importlib.import_module("anthropic")).values()
+    clients = [value for value in public if isinstance(value, type) and issubclass(value, base.BaseClient)]
+    return sorted({f"{client.__name__}.request" for client in clients if "request" in vars(client)})
+
+
 class Patch:
     """The SDK's functions, wrapped from `apply()` to `remove()`."""
 
@@ -104,6 +112,11 @@ class Patch:
         if missing:
             version = importlib.import_module("anthropic").__version__
             _log.warning("anthropic %s has no %s; streamspan goes on without", version, ", ".join(missing))
+        if covered := covered_clients():
+            _log.warning(
+                "another instrumentation has replaced %s; streams may have no span, unless streamspan starts first",
+                ", ".join(covered),
+            )
         self._active = True
 
     def remove(self) -> None:
@@ -186,7 +199,7 @@ def _warn_of_others() -> None:
     if others:
         _log.warning(
             "%s instruments the Anthropic SDK too, so each streamed call has a span of either; "
-            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic switches the other off",
+            "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=anthropic switches off one that opentelemetry-instrument starts",
             ", ".join(sorted(others)),
         )
 

@@ -16,7 +16,7 @@ ESSENTIAL = ("request", "__stream__")
 PATCH = "streamspan.anthropic.patch"
 CURE = 'pip install --upgrade streamspan "anthropic<3"'
 STARTED_BY_THE_APPLICATION = {
-    "logfire": "leave out logfire.instrument_anthropic()",
+    "logfire": "leave out logfire.instrument_anthropic(), beside which a streamed call may have no span of ours",
     "openlit": 'openlit.init(disabled_instrumentors=["anthropic"])',
     "traceloop-sdk": "Traceloop.init(block_instruments={Instruments.ANTHROPIC})",
 }
