@@ -4,13 +4,14 @@ import json
 import re
 from itertools import combinations
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from boards import names, slo
 
 from streamspan import semconv
-from tests.boards.committed import BOARDS, GRAFANA, PANELS, QUERIES, SEARCHES, panels_of
+from streamspan.semconv.records import ATTRIBUTES as DECLARED
+from tests.boards.committed import BOARDS, GRAFANA, PANELS, QUERIES, RUNBOOK, SEARCHES, panels_of
 
 PANEL_IDS = [f"{uid}: {panel['title']}" for uid, panel in PANELS]
 QUERY_IDS = [f"{uid}: {title} {target['refId']}" for uid, title, target in QUERIES]
@@ -148,6 +149,20 @@ def test_a_search_asks_for_attributes_that_there_are(query: str) -> None:
     """Every attribute of a search is one that spans have, and the choice of service and model is applied."""
     assert set(re.findall(r"span\.([\w.]+)", query)) <= ATTRIBUTES
     assert query.startswith('{resource.service.name=~"${job:pipe}" && span.gen_ai.request.model=~"${model:pipe}"')
+
+
+def test_a_search_compares_numbers_of_one_kind() -> None:
+    """Tempo finds no double by an integer, nor the other way round: https://github.com/grafana/tempo/issues/4332."""
+    searches = [
+        RUNBOOK.read_text(),
+        *(target["query"] for *_, target in SEARCHES),
+        *(unquote(url) for *_, url in EXPLORED),
+    ]
+    compared = re.findall(r"span\.([\w.]+?)(?:=|!=|>=|<=|>|<)(\d[\d.]*)", "\n".join(searches))
+    kinds = {(name, DECLARED[name].type, "double" if "." in number else "int") for name, number in compared}
+
+    assert len(kinds) >= 5
+    assert [name for name, declared, written in kinds if declared != written] == []
 
 
 @each_explored
