@@ -40,12 +40,12 @@ def library() -> list[Panel]:
             Look(
                 "Applications that report",
                 "short",
-                "Instances that have told of their streams now. Fewer than run: see the agent, and the export"
-                " settings of the application.",
+                "Instances with streamspan that tell of themselves now, with traffic or without. Fewer than run: see"
+                " the agent, and the export settings of the application.",
                 6,
                 no_value="none",
             ),
-            f"count(count by (job, instance) ({promql.selected(series(semconv.ACTIVE), *promql.CHOSEN_JOB)}))",
+            f"count(count by (job, instance) ({promql.selected(series(failures), *promql.CHOSEN_JOB)}))",
             height=GRAPH_HEIGHT,
         ),
         stat(

@@ -200,14 +200,15 @@ def inside() -> Iterator[Alert]:
 
 
 def telemetry() -> Iterator[Alert]:
-    alive = f"{series(semconv.ACTIVE)}"
+    alive = series(semconv.INSTRUMENTATION_FAILURES)  # there from the start, before any stream
     yield Alert(
         "LLMStreamTelemetryAbsent",
         f"group by (job) (max_over_time({alive}[6h]))\nunless\ngroup by (job) ({alive})",
         "10m",
         "ticket",
         f"{OF} no longer tells of its streams.",
-        "It did within the last 6 hours. Every other alert on it is blind.",
+        "It did within the last 6 hours, as every service does, with traffic or without. Every other alert on it is"
+        " blind.",
     )
     failing = increase(semconv.INSTRUMENTATION_FAILURES, by=JOB, window="15m")
     yield Alert(

@@ -90,7 +90,8 @@ ABSENT = "LLMStreamTelemetryAbsent"
 FAILING = "LLMStreamInstrumentationFailing"
 
 SILENCE = series(semconv.SILENCE)
-ALIVE = series(semconv.ACTIVE)
+ALIVE = series(semconv.INSTRUMENTATION_FAILURES)
+ACTIVE = series(semconv.ACTIVE)
 
 
 def shares(alert: str, part: str) -> list[Case]:
@@ -189,6 +190,12 @@ CASES = [
     Case("reset", TOOLS, [tool_calls("true", "0+9x9 0+9x50"), tool_calls("false", "5+0x59")], {30: SILENT}),
     Case("tells", ABSENT, [Series(ALIVE, {}, "0x60")], {30: SILENT, 60: SILENT}),
     Case("no longer tells", ABSENT, [Series(ALIVE, {}, "0x30 stale _x500")], {30: SILENT, 50: FIRES, 450: SILENT}),
+    Case(
+        "started again, and has had no stream since",
+        ABSENT,
+        [Series(ALIVE, {}, "0x60"), Series(ACTIVE, {}, "0x20 stale _x40")],
+        {30: SILENT, 50: SILENT},
+    ),
     Case("a gap", ABSENT, [Series(ALIVE, {}, "0x30 stale _x5 0x30")], {33: SILENT, 40: SILENT}),
     Case(
         "one of two instances is gone",
