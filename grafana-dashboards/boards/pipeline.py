@@ -34,7 +34,7 @@ def built() -> dashboard.Dashboard:
 
 def library() -> list[Panel]:
     failures, dropped = semconv.INSTRUMENTATION_FAILURES, semconv.INSTRUMENTATION_EVENTS_DROPPED
-    by_function = promql.rate(failures, by=[FAILURE_WHERE], among=promql.CHOSEN_JOB)
+    failed = promql.selected(series(failures), *promql.CHOSEN_JOB)  # a rate misses the first failure of each function
     return [
         stat(
             Look(
@@ -45,33 +45,31 @@ def library() -> list[Panel]:
                 6,
                 no_value="none",
             ),
-            f"count(count by (job, instance) ({promql.selected(series(failures), *promql.CHOSEN_JOB)}))",
+            f"count(count by (job, instance) ({failed}))",
             height=GRAPH_HEIGHT,
         ),
         stat(
             Look(
-                "Failures of streamspan, in this range",
+                "Failures of streamspan",
                 "short",
-                "Failures of our own code, which the application never sees. Not 0: a stream was not observed to its"
-                " end; report it with the function that failed.",
+                "Failures of our own code since the applications started, which they never see. Not 0: a stream was not"
+                " observed to its end; report it with the function that failed.",
                 6,
                 FROM_THE_FIRST,
             ),
-            promql.rate(failures, window=promql.WHOLE_RANGE, function="increase", among=promql.CHOSEN_JOB),
+            promql.summed(failed),
             height=GRAPH_HEIGHT,
         ),
         graph(
             Look(
                 "Failures by function",
-                PER_SECOND,
-                "Which part of streamspan fails. Debug logs of `streamspan` have the traceback.",
+                "short",
+                "Which part of streamspan has failed since the applications started, and when. Debug logs of"
+                " `streamspan` name the type of the error.",
                 6,
                 no_value="none",
             ),
-            Query(
-                promql.some(by_function),
-                f"{{{{{FAILURE_WHERE}}}}}",
-            ),
+            Query(promql.some(promql.summed(failed, [FAILURE_WHERE])), f"{{{{{FAILURE_WHERE}}}}}"),
         ),
         graph(
             Look(

@@ -211,9 +211,10 @@ def telemetry() -> Iterator[Alert]:
         " blind.",
     )
     failing = increase(semconv.INSTRUMENTATION_FAILURES, by=JOB, window="15m")
+    born = promql.summed(f"{alive} unless {alive} offset 15m", JOB)  # with the first failure of its function
     yield Alert(
         "LLMStreamInstrumentationFailing",
-        f"{failing} > 0",
+        f"{failing} > 0\nor\n{born} > 0",
         "5m",
         "ticket",
         f"streamspan fails in {OF}.",

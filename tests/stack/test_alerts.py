@@ -205,8 +205,9 @@ CASES = [
     ),
     Case("fails", FAILING, [failures("0x5 1+1x30")], {20: FIRES}),
     Case("does not fail", FAILING, [failures("0x30")], {20: SILENT}),
-    Case("failed before", FAILING, [failures("7x30")], {20: SILENT}),
-    Case("failed before, reset", FAILING, [failures("7x9 0x30")], {20: SILENT}),
+    Case("born at its first failure", FAILING, [failures("_x20 1x60")], {20: SILENT, 28: FIRES, 60: SILENT}),
+    Case("failed before", FAILING, [failures("7x60")], {30: SILENT, 60: SILENT}),
+    Case("failed before, reset", FAILING, [failures("7x30 0x30")], {30: SILENT, 50: SILENT}),
 ]
 
 
