@@ -24,6 +24,7 @@ IS_SLOW = is_(semconv.RESPONSE_TIME_TO_FIRST_CHUNK, slo.FIRST_CHUNK_SECONDS, ope
 STALLED = is_(semconv.STALL_COUNT, 1, operator=">=")
 LOOPED = is_(semconv.REPETITION_DETECTED, True)
 TOOL_CALL_CUT = is_(semconv.TOOL_CALL_INCOMPLETE, 1, operator=">=")
+TOOL_CALL_LOST = f"({TOOL_CALL_CUT} || {is_(semconv.TOOL_CALL_INVALID_JSON, 1, operator='>=')})"
 SIDE_EFFECTS = is_(semconv.ABORT_TOOL_CALLS_COMPLETED, 1, operator=">=")
 
 
@@ -369,9 +370,9 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls",
                 PER_SECOND,
-                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens or by the end of the"
-                " stream.",
-                traces=(TOOL_CALL_CUT,),
+                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens, by the end of the stream"
+                " or by a reader who left.",
+                traces=(TOOL_CALL_LOST,),
             ),
             Query(promql.rate(calls, whole), "completed"),
             Query(promql.anomalies("incomplete_tool_call"), "incomplete"),
@@ -381,12 +382,15 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls that cannot be used",
                 "percentunit",
-                "Incomplete or invalid, of all tool calls. Red: raise max_tokens, or look for a model that loops in"
-                " tool input.",
+                "Incomplete or invalid, of the tool calls of streams that nobody aborted. Red: raise max_tokens, or"
+                " look for a model that loops in tool input.",
                 steps=up_to(slo.INCOMPLETE_TOOL_CALL_SHARE),
-                traces=(TOOL_CALL_CUT,),
+                traces=(TOOL_CALL_LOST, is_(semconv.OUTCOME, "aborted", operator="!=")),
             ),
-            Query(share(promql.rate(calls, cut, by=[MODEL]), promql.rate(calls, by=[MODEL])), f"{{{{{MODEL}}}}}"),
+            Query(
+                share(promql.rate(calls, JUDGED, cut, by=[MODEL]), promql.rate(calls, JUDGED, by=[MODEL])),
+                f"{{{{{MODEL}}}}}",
+            ),
         ),
         graph(
             Look(

@@ -186,16 +186,17 @@ def inside() -> Iterator[Alert]:
         )
     cut = f'{names.TOOL_CALL_COMPLETED}="false"'
     calls, cut_calls = (
-        promql.rate(semconv.TOOL_CALLS, *which, by=JOB_AND_MODEL, window="30m", among=ALL) for which in ((), (cut,))
+        promql.rate(semconv.TOOL_CALLS, JUDGED, *which, by=JOB_AND_MODEL, window="30m", among=ALL)
+        for which in ((), (cut,))  # a reader who leaves cuts calls, too
     )
     yield Alert(
         "LLMStreamToolCallsIncomplete",
         f"{share(cut_calls, calls)} > {slo.INCOMPLETE_TOOL_CALL_SHARE:g}\nand\n"
-        f"{increase(semconv.TOOL_CALLS, window='30m')} >= {slo.TOOL_CALLS_AT_LEAST}",
+        f"{increase(semconv.TOOL_CALLS, JUDGED, window='30m')} >= {slo.TOOL_CALLS_AT_LEAST}",
         "5m",
         "ticket",
         f"Tool calls of {OF_MODEL} cannot be used.",
-        f"{SHARE} of the tool calls came incomplete or with invalid JSON.",
+        f"{SHARE} of the tool calls, but those of streams that a reader left, came incomplete or with invalid JSON.",
     )
 
 

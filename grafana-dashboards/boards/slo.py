@@ -25,7 +25,7 @@ STALL_SHARE: Final = 0.05
 REPETITION_SHARE: Final = 0.01
 BUFFERED_SHARE: Final = 0.1
 INCOMPLETE_TOOL_CALL_SHARE: Final = 0.02
-"""Of tool calls."""
+"""Of tool calls, in streams that nobody aborted."""
 ABORT_SPIKE_FACTOR: Final = 2.0
 ABORT_SPIKE_POINTS: Final = 0.1
 """More than the factor, and more by these points, than at the same time of the day before."""

@@ -7,7 +7,7 @@ from grafana_foundation_sdk.builders import dashboard
 from streamspan import semconv
 
 from . import slo
-from .overview import HAS_FAILED, IS_SLOW, LOOPED, SIDE_EFFECTS, STALLED, TOOL_CALL_CUT
+from .overview import HAS_FAILED, IS_SLOW, LOOPED, SIDE_EFFECTS, STALLED, TOOL_CALL_LOST
 from .panels import Attribute, Look, Panel, board, trace_table
 from .traceql import TRACES_BOARD, is_
 
@@ -24,7 +24,7 @@ def built() -> dashboard.Dashboard:
             ("The reader left", [aborted_after_a_tool_call()]),
             ("The end is missing", [truncated(), failed()]),
             ("Inside the stream", [looping(), stalled()]),
-            ("Late, and tool calls that cannot be used", [slow(), cut_tool_calls()]),
+            ("Late, and tool calls that cannot be used", [slow(), lost_tool_calls()]),
         ),
     )
 
@@ -104,13 +104,14 @@ def slow() -> Panel:
     )
 
 
-def cut_tool_calls() -> Panel:
+def lost_tool_calls() -> Panel:
     return _table(
-        "Incomplete tool calls",
-        "Cut by max_tokens or by the end. The stop reason tells which.",
-        [TOOL_CALL_CUT],
+        "Tool calls that cannot be used",
+        "Cut by max_tokens, by the end or by the reader (stop reason and outcome tell which), or no valid JSON.",
+        [TOOL_CALL_LOST],
         OUTCOME,
         Attribute(semconv.TOOL_CALL_INCOMPLETE, "Calls cut", "short"),
+        Attribute(semconv.TOOL_CALL_INVALID_JSON, "Invalid JSON", "short"),
         Attribute(semconv.STOP_REASON, "Stop reason"),
         Attribute(semconv.TOOL_INPUT_CHARS, "Input chars", "short"),
     )

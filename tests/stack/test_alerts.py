@@ -53,8 +53,8 @@ def anomaly(kind: str, values: str) -> Series:
     return Series(series(semconv.ANOMALIES), {names.ANOMALY: kind}, values)
 
 
-def tool_calls(completed: str, values: str) -> Series:
-    return Series(series(semconv.TOOL_CALLS), {names.TOOL_CALL_COMPLETED: completed}, values)
+def tool_calls(completed: str, values: str, outcome: str = "complete") -> Series:
+    return Series(series(semconv.TOOL_CALLS), {names.TOOL_CALL_COMPLETED: completed, names.OUTCOME: outcome}, values)
 
 
 def first_chunks(within_5: str, within_10: str, within_15: str) -> list[Series]:
@@ -184,6 +184,12 @@ CASES = [
     *shares(LOOPS, "repetition"),
     *shares(BUFFERED, "buffered"),
     Case("cut", TOOLS, [tool_calls("true", "0+9x60"), tool_calls("false", "0+1x60")], {3: SILENT, 30: FIRES}),
+    Case(
+        "cut by readers who leave",
+        TOOLS,
+        [tool_calls("true", "0+9x60"), tool_calls("false", "0+5x60", "aborted")],
+        {30: SILENT},
+    ),
     Case("few cut", TOOLS, [tool_calls("true", "0+99x60"), tool_calls("false", "0+1x60")], {30: SILENT}),
     Case("low traffic", TOOLS, [tool_calls("true", "0+0x60"), tool_calls("false", "0 0 1 2 3 4x55")], {30: SILENT}),
     Case("cut, reset", TOOLS, [tool_calls("true", "0+9x9 0+9x50"), tool_calls("false", "0+1x9 0+1x50")], {30: FIRES}),

@@ -355,7 +355,7 @@ OVERVIEW: dict[tuple[str, str], Given] = {
     ("Tool calls", "B"): rate(named("incomplete"), every, number(semconv.TOOL_CALL_INCOMPLETE)),
     ("Tool calls", "C"): rate(named("invalid JSON"), every, number(semconv.TOOL_CALL_INVALID_JSON)),
     ("Tool calls that cannot be used", "A"): part(
-        model_of, every, amount=lost_calls, whole=number(semconv.TOOL_CALL_COUNT)
+        model_of, JUDGED, JUDGED, amount=lost_calls, whole=number(semconv.TOOL_CALL_COUNT)
     ),
     ("Tool calls completed before an abort", "A"): rate(model_of, ABORTED, whole_calls),
     ("Tokens", "A"): tokens,
@@ -513,8 +513,8 @@ AT_ANY_TRAFFIC: dict[str, Given] = {
     "LLMStreamBuffered": part(lambda stream: f"{SMALL}, chat", BUFFERED, has(semconv.REQUEST_MODEL, SMALL)),
     "LLMStreamToolCallsIncomplete": part(
         lambda stream: f"{LARGE}, chat",
-        every,
-        has(semconv.REQUEST_MODEL, LARGE),
+        JUDGED,
+        lambda stream: stream.is_judged and model_of(stream) == LARGE,
         lost_calls,
         number(semconv.TOOL_CALL_COUNT),
     ),
@@ -618,7 +618,7 @@ FOUND: dict[str, Chosen] = {
     "Looping": LOOPED,
     "Stalled": lambda stream: (stream[semconv.CHUNK_GAP_MAX] or 0) >= STALL_SECONDS,
     "Slow first chunk": lambda stream: (stream[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] or 0) >= slo.FIRST_CHUNK_SECONDS,
-    "Incomplete tool calls": lambda stream: stream.number(semconv.TOOL_CALL_INCOMPLETE) > 0,
+    "Tool calls that cannot be used": lambda stream: stream.tool_calls_lost > 0,
 }
 
 
