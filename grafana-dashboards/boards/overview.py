@@ -114,7 +114,7 @@ def now() -> list[Panel]:
                 " was 200. Red: error types and phases below say whether provider or network.",
                 3,
                 up_to(slo.MID_STREAM_ERROR_SHARE),
-                (HAS_FAILED,),
+                (HAS_FAILED, is_(semconv.PHASE, "opening", operator="!=")),
             ),
             failing,
         ),
@@ -439,7 +439,7 @@ def tokens() -> list[Panel]:
                 "percentunit",
                 "Of the chars delivered: those of streams that did not complete, and of streams that looped. They are"
                 " billed, too.",
-                traces=(LOOPED,),
+                traces=(f"({is_(semconv.OUTCOME, 'complete', operator='!=')} || {LOOPED})",),
             ),
             Query(share(promql.rate(chars, ABORTED), promql.rate(chars)), "aborted"),
             Query(share(promql.rate(chars, FAILED), promql.rate(chars)), "failed"),

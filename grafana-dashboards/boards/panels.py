@@ -35,7 +35,7 @@ from grafana_foundation_sdk.models.tempo import SearchTableType
 from streamspan import semconv
 
 from .names import MODEL, series
-from .traceql import explored, search, traces_board
+from .traceql import CHOSEN_MODEL, MODEL_OF_SERIES, explored, search, traces_board
 
 METRICS: Final = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
 TRACES: Final = models.DataSourceRef(type_val="tempo", uid="${traces}")
@@ -107,7 +107,8 @@ def graph(look: Look, *queries: Query, stacked: bool = False, bars: bool = False
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))
     for position, query in enumerate(queries):
         panel.with_target(_target(query, position))
-    return _dressed(panel.min(0), look, GRAPH_HEIGHT)
+    by_model = all(f"{{{{{MODEL}}}}}" in query.legend for query in queries)
+    return _dressed(panel.min(0), look, GRAPH_HEIGHT, MODEL_OF_SERIES if by_model else CHOSEN_MODEL)
 
 
 def heatmap(look: Look, query: str) -> Panel:
@@ -232,15 +233,17 @@ def board(uid: str, title: str, description: str, rows: Iterable[tuple[str, Sequ
 VALUE_COLORED: Final = common_models.BigValueColorMode.VALUE
 
 
-def _dressed(panel: AnyPanel, look: Look, height: int) -> AnyPanel:
+def _dressed(panel: AnyPanel, look: Look, height: int, model: str = CHOSEN_MODEL) -> AnyPanel:
+    """`model`: whose traces a click leads to."""
     panel.title(look.title).description(look.when_red).unit(look.unit).datasource(METRICS)
     panel.span(look.width).height(height).no_value(look.no_value).thresholds(_thresholds(look.steps))
     if look.most is not None:
         panel.max(look.most)
     if look.traces is not None:
-        links = [_link("Traces of these streams", explored(search(*look.traces)))]
+        links = [_link("Traces of these streams", explored(search(*look.traces, model=model)))]
         if not isinstance(panel, stats.Panel):
-            links.append(_link("Traces board, this model", traces_board(MODEL)))
+            this = ", this model" if model == MODEL_OF_SERIES else ""
+            links.append(_link(f"Traces board{this}", traces_board(model)))
         panel.data_links(links)
     return panel
 

@@ -9,10 +9,11 @@ from urllib.parse import quote
 
 from streamspan import semconv
 
-CHOSEN: Final = (
-    'resource.service.name=~"${job:pipe}"',
-    f'span.{semconv.REQUEST_MODEL}=~"${{model:pipe}}"',
-)
+from . import names
+
+CHOSEN_MODEL: Final = "${model:pipe}"
+MODEL_OF_SERIES: Final = f"${{__field.labels.{names.MODEL}}}"
+"""Of the series that is clicked; left as it stands where that has no such label."""
 SHOWN: Final = (
     semconv.OUTCOME,
     semconv.PHASE,
@@ -32,10 +33,11 @@ def is_(name: str, value: str | bool | float, *, operator: str = "=") -> str:
     return f"{attribute(name)}{operator}{json.dumps(value)}"
 
 
-def search(*conditions: str, shown: tuple[str, ...] = SHOWN) -> str:
-    """The spans of the chosen service and model that meet all conditions, with the attributes to show."""
+def search(*conditions: str, shown: tuple[str, ...] = SHOWN, model: str = CHOSEN_MODEL) -> str:
+    """The spans of the chosen service and of the model that meet all conditions, with the attributes to show."""
     columns = ", ".join(map(attribute, shown))
-    return f"{{{' && '.join((*CHOSEN, *conditions))}}} | select({columns})"
+    chosen = ('resource.service.name=~"${job:pipe}"', f'{attribute(semconv.REQUEST_MODEL)}=~"{model}"')
+    return f"{{{' && '.join((*chosen, *conditions))}}} | select({columns})"
 
 
 def explored(query: str) -> str:
@@ -58,9 +60,10 @@ def explored(query: str) -> str:
     return f"/explore?schemaVersion=1&orgId=1&panes={panes}"
 
 
-def traces_board(model_label: str) -> str:
-    """The address of the traces board for the model of the series that is clicked."""
+def traces_board(model: str) -> str:
+    """The address of the traces board."""
+    chosen = "${model:queryparam}" if model == CHOSEN_MODEL else f"var-model={model}"
     return (
-        f"/d/{TRACES_BOARD}?${{__url_time_range}}&${{job:queryparam}}"
-        f"&var-model=${{__field.labels.{model_label}}}&var-metrics=${{metrics}}&var-traces=${{traces}}"
+        f"/d/{TRACES_BOARD}?${{__url_time_range}}&${{job:queryparam}}&{chosen}"
+        f"&var-metrics=${{metrics}}&var-traces=${{traces}}"
     )

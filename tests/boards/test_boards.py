@@ -31,6 +31,7 @@ LABELS = {
     *(names.label(attribute) for metric in semconv.METRICS for attribute in metric.attributes),
 }
 ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
+MODEL_LEGEND = f"{{{{{names.MODEL}}}}}"
 VARIABLE_SOURCES = {("prometheus", "${metrics}"), ("tempo", "${traces}")}
 
 
@@ -184,7 +185,18 @@ def test_links_between_boards() -> None:
 
     assert {urlsplit(url).path.removeprefix("/d/") for url in between} == {"streams-traces"}
     assert all("${__url_time_range}" in url and "${job:queryparam}" in url for url in between)
-    assert all("var-model=${__field.labels.gen_ai_request_model}" in url for url in between)
+    assert all("var-model=${__field.labels." in url or "${model:queryparam}" in url for url in between)
+
+
+def test_a_click_leads_to_the_model_of_its_series() -> None:
+    """The model is that of the series where every series of the panel has one, else those that are chosen."""
+    by_model = "${__field.labels.gen_ai_request_model}"
+    linked = [(panel, links_of(panel)) for _, panel in PANELS if panel["type"] == "timeseries" and links_of(panel)]
+    of_one_model = [all(MODEL_LEGEND in target["legendFormat"] for target in panel["targets"]) for panel, _ in linked]
+
+    assert {True, False} == set(of_one_model)
+    assert [all(by_model in url for url in urls) for _, urls in linked] == of_one_model
+    assert [any(by_model in url for url in urls) for _, urls in linked] == of_one_model
 
 
 def test_every_row_of_the_traces_leads_to_its_trace() -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pytest
+from boards.traceql import CHOSEN_MODEL, MODEL_OF_SERIES
 
 from tests.boards.committed import GRAFANA
 
@@ -53,7 +54,7 @@ class Answer:
 
 def chosen(query: str) -> str:
     """With everything chosen at the top of the board."""
-    return query.replace("${job:pipe}", ".*").replace("${model:pipe}", ".*")
+    return query.replace("${job:pipe}", ".*").replace(CHOSEN_MODEL, ".*").replace(MODEL_OF_SERIES, ".*")
 
 
 def answers(queries: Sequence[str], spans: Sequence[SearchedSpan] = ()) -> list[Answer]:
