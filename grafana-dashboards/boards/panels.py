@@ -215,8 +215,11 @@ def board(uid: str, title: str, description: str, rows: Iterable[tuple[str, Sequ
     built.with_variable(_data_source("metrics", "Metrics", "prometheus"))
     built.with_variable(_data_source("traces", "Traces", "tempo"))
     streams = series(semconv.STREAMS)
-    built.with_variable(_choice("job", "Service", f"label_values({streams}, job)"))
-    built.with_variable(_choice("model", "Model", f'label_values({streams}{{job=~"$job"}}, {MODEL})'))
+    of_jobs = f'{streams}{{job=~"$job"}}'
+    built.with_variable(_choice("job", "Service", f"label_values({streams}, job)").all_value(".*"))
+    built.with_variable(_choice("model", "Model", f"label_values({of_jobs}, {MODEL})").all_value(".*"))
+    services = _choice("service", "Service of the traces", f"label_values({of_jobs}, job)").regex(WITHOUT_NAMESPACE)
+    built.with_variable(services.hide(models.VariableHide.HIDE_VARIABLE))  # all that there are is what is chosen
     links = dashboard.DashboardLink("Streams").type(models.DashboardLinkType.DASHBOARDS).tags([TAG])
     built.link(links.as_dropdown(False).include_vars(True).keep_time(True))
     firing = 'ALERTS{alertstate="firing", alertname=~"LLMStream.*", job=~"$job|"}'
@@ -230,6 +233,8 @@ def board(uid: str, title: str, description: str, rows: Iterable[tuple[str, Sequ
     return built
 
 
+WITHOUT_NAMESPACE: Final = r"/^(?:[^\/]*\/)?(.*)$/"
+"""Of a job: what the traces call the service."""
 VALUE_COLORED: Final = common_models.BigValueColorMode.VALUE
 
 
@@ -272,7 +277,8 @@ def _data_source(name: str, title: str, kind: str) -> dashboard.DatasourceVariab
 
 
 def _choice(name: str, title: str, query: str) -> dashboard.QueryVariable:
+    """All that there are, at first."""
     everything = models.VariableOption(selected=True, text="All", value="$__all")
     variable = dashboard.QueryVariable(name).label(title).query(query).datasource(METRICS).multi(True)
-    variable.include_all(True).all_value(".*").current(everything).sort(models.VariableSort.ALPHABETICAL_ASC)
+    variable.include_all(True).current(everything).sort(models.VariableSort.ALPHABETICAL_ASC)
     return variable.refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)

@@ -36,7 +36,7 @@ def is_(name: str, value: str | bool | float, *, operator: str = "=") -> str:
 def search(*conditions: str, shown: tuple[str, ...] = SHOWN, model: str = CHOSEN_MODEL) -> str:
     """The spans of the chosen service and of the model that meet all conditions, with the attributes to show."""
     columns = ", ".join(map(attribute, shown))
-    chosen = ('resource.service.name=~"${job:pipe}"', f'{attribute(semconv.REQUEST_MODEL)}=~"{model}"')
+    chosen = ('resource.service.name=~"${service:pipe}"', f'{attribute(semconv.REQUEST_MODEL)}=~"{model}"')
     return f"{{{' && '.join((*chosen, *conditions))}}} | select({columns})"
 
 

@@ -31,6 +31,7 @@ LABELS = {
     *(names.label(attribute) for metric in semconv.METRICS for attribute in metric.attributes),
 }
 ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
+STREAMS = names.series(semconv.STREAMS)
 MODEL_LEGEND = f"{{{{{names.MODEL}}}}}"
 VARIABLE_SOURCES = {("prometheus", "${metrics}"), ("tempo", "${traces}")}
 
@@ -149,7 +150,7 @@ def test_a_line_has_a_name(target: Any) -> None:
 def test_a_search_asks_for_attributes_that_there_are(query: str) -> None:
     """Every attribute of a search is one that spans have, and the choice of service and model is applied."""
     assert set(re.findall(r"span\.([\w.]+)", query)) <= ATTRIBUTES
-    assert query.startswith('{resource.service.name=~"${job:pipe}" && span.gen_ai.request.model=~"${model:pipe}"')
+    assert query.startswith('{resource.service.name=~"${service:pipe}" && span.gen_ai.request.model=~"${model:pipe}"')
 
 
 def test_a_search_compares_numbers_of_one_kind() -> None:
@@ -212,9 +213,24 @@ def test_boards_have_the_same_choices(uid: str) -> None:
     variables = BOARDS[uid]["templating"]["list"]
     choices = {variable["name"]: variable for variable in variables}
 
-    assert list(choices) == ["metrics", "traces", "job", "model"]
+    assert list(choices) == ["metrics", "traces", "job", "model", "service"]
     assert [choices[name]["query"] for name in ("metrics", "traces")] == ["prometheus", "tempo"]
     assert all(choices[name]["multi"] and choices[name]["includeAll"] for name in ("job", "model"))
     assert all(choices[name]["allValue"] == ".*" for name in ("job", "model"))
+    assert choices["service"]["hide"] == 2
     assert BOARDS[uid]["links"][0]["includeVars"]
     assert BOARDS[uid]["links"][0]["keepTime"]
+
+
+@pytest.mark.parametrize("job", ["chat", "shop/chat"])
+def test_the_service_of_a_job(job: str) -> None:
+    """Traces know a service by its name alone, Prometheus with its namespace in front: what is chosen is found."""
+    [service] = [choice for choice in BOARDS["streams-traces"]["templating"]["list"] if choice["name"] == "service"]
+    [found] = re.findall(service["regex"].strip("/").replace("\\/", "/"), job)
+
+    assert found == "chat"
+    assert "allValue" not in service
+    assert (service["query"], service["current"]["value"]) == (
+        f'label_values({STREAMS}{{job=~"$job"}}, job)',
+        "$__all",
+    )

@@ -74,7 +74,7 @@ SPANS = [
         ('{span.llm_stream.outcome=~"abort|error"}', ["2"]),
         ('{span.llm_stream.outcome!="error"}', ["1"]),
         ("{span.n>=2 || span.b=true}", ["1", "2"]),
-        ('{resource.service.name=~"${job:pipe}" && span.n>=1.5}', ["1", "3"]),
+        ('{resource.service.name=~"${service:pipe}" && span.n>=1.5}', ["1", "3"]),
     ],
 )
 def test_a_search_finds(query: str, found: list[str]) -> None:

@@ -54,7 +54,7 @@ class Answer:
 
 def chosen(query: str) -> str:
     """With everything chosen at the top of the board."""
-    return query.replace("${job:pipe}", ".*").replace(CHOSEN_MODEL, ".*").replace(MODEL_OF_SERIES, ".*")
+    return query.replace("${service:pipe}", ".*").replace(CHOSEN_MODEL, ".*").replace(MODEL_OF_SERIES, ".*")
 
 
 def answers(queries: Sequence[str], spans: Sequence[SearchedSpan] = ()) -> list[Answer]:

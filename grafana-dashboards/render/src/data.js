@@ -62,7 +62,7 @@ export function frameOfTable(panel, answers) {
 // What Grafana makes of Tempo's answer where the table is one of spans, and `organize` of that; the newest first.
 export function frameOfSpans(panel, spans) {
   const [target] = panel.targets;
-  const { columns, meets } = search(parser, target.query.replaceAll(/\$\{(job|model):pipe\}/g, '.*'));
+  const { columns, meets } = search(parser, target.query.replaceAll(/\$\{(service|model):pipe\}/g, '.*'));
   const found = spans.filter(meets).sort((one, other) => other.start - one.start).slice(0, target.limit);
   const roots = new Map(spans.filter(({ isRoot }) => isRoot).map((span) => [span.traceId, span.name]));
   const known = {
