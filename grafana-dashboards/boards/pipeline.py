@@ -45,7 +45,7 @@ def library() -> list[Panel]:
                 6,
                 no_value="none",
             ),
-            f"count(count by (job, instance) ({failed}))",
+            promql.now(failures, "count", (*promql.CHOSEN_JOB, f'{FAILURE_WHERE}=""')),  # one of each instance
             height=GRAPH_HEIGHT,
         ),
         stat(

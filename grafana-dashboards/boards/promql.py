@@ -104,8 +104,10 @@ def some(expression: str) -> str:
     return f"{expression} > 0"
 
 
-def now(metric: Metric, by: Sequence[str] = (), function: str = "sum") -> str:
-    return summed(selected(series(metric), *CHOSEN), by, function)
+def now(metric: Metric, function: str = "sum", among: Sequence[str] = CHOSEN) -> str:
+    """0 once all that told of it are gone: a panel shows the last value that there is, however old."""
+    told = selected(series(metric), *among)
+    return f"{function}({told}) or 0 * {function}(last_over_time({told}[{WHOLE_RANGE}]))"
 
 
 def budget_left() -> str:

@@ -457,6 +457,15 @@ def test_a_query_gives_what_the_spans_say(query: tuple[str, str, dict[str, str]]
     assert values == pytest.approx(expected, rel=0.02, abs=tolerance)
 
 
+@pytest.mark.parametrize("title", ["Active streams", "Longest silence", "Applications that report"])
+def test_what_is_gone_is_not_shown_as_now(title: str, seen: Seen) -> None:
+    """Behind the last word of the last process nothing is open: a stat shows the last value of the whole range."""
+    [expression] = [target["expr"] for _, name, target in OURS if name == title]
+    within_the_range = expression.replace("$__range", "1h").replace("$job", ".*").replace("$model", ".*")
+
+    assert seen.prometheus.query(within_the_range, seen.end + 900) == [({}, 0)]
+
+
 TRACES_COUNTED = "otelcol_processor_tail_sampling_global_count_traces_sampled"
 HARDLY_ANY = 0.001  # of a queue, what passes through it
 FLOWING = {("Accepted", "A"), ("Accepted", "B"), ("Traces by decision", "A"), ("Memory", "A")}
