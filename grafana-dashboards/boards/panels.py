@@ -40,6 +40,9 @@ from .traceql import CHOSEN_MODEL, MODEL_OF_SERIES, explored, search, traces_boa
 METRICS: Final = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
 TRACES: Final = models.DataSourceRef(type_val="tempo", uid="${traces}")
 TAG: Final = "streamspan"
+POINT_EVERY: Final = "1m"
+"""The default of OTEL_METRIC_EXPORT_INTERVAL: what Grafana makes `$__rate_interval` of. It takes a data source that
+says nothing else for one with a point every 15 s, and a rate over a minute then finds no two points."""
 GREEN, ORANGE, RED = "green", "orange", "red"
 Steps = Sequence[tuple[float | None, str]]
 """From which value on which color; None: from the least on."""
@@ -78,8 +81,9 @@ class Look:
 
 
 def stat(look: Look, query: str, *, graph: bool = True, height: int = STAT_HEIGHT) -> Panel:
-    """One number: the last one of the range."""
-    panel = stats.Panel().with_target(_target(Query(query, look.title), 0))
+    """One number: the last one of the range. Without a graph, only that one is asked for."""
+    target = _target(Query(query, look.title), 0)
+    panel = stats.Panel().with_target(target if graph else target.instant())
     panel.graph_mode(common_models.BigValueGraphMode.AREA if graph else common_models.BigValueGraphMode.NONE)
     panel.color_mode(common_models.BigValueColorMode.BACKGROUND if look.steps is not NEUTRAL else VALUE_COLORED)
     panel.reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]))
@@ -264,7 +268,7 @@ def _thresholds(steps: Steps) -> dashboard.ThresholdsConfig:
 
 def _target(query: Query, position: int) -> prometheus.Dataquery:
     target = prometheus.Dataquery().ref_id(_ref(position)).datasource(METRICS).expr(query.expression).range()
-    target.legend_format(query.legend or "__auto")
+    target.legend_format(query.legend or "__auto").interval(POINT_EVERY)
     return target.exemplar(True) if query.exemplars else target
 
 

@@ -123,6 +123,13 @@ def test_a_query_fits_the_resolution(target: Any) -> None:
     windows = set(re.findall(r"\[([^\]]+)\]", target["expr"]))
 
     assert windows <= {"$__rate_interval", "$__range", f"{slo.BUDGET_DAYS}d"}
+    assert target["instant"] or f"{slo.BUDGET_DAYS}d" not in windows
+
+
+@each_query
+def test_a_rate_has_points(target: Any) -> None:
+    """A rate spans several exports of the SDK, whose default is one a minute, where the source is taken for quicker."""
+    assert target["interval"] == "1m"
 
 
 @each_query

@@ -24,7 +24,8 @@ export function legendOf(target, labels) {
 }
 
 export function framesOf(target, series) {
-  return series.filter(({ values }) => values.some(([, value]) => value !== 'NaN')).map(({ metric, values }) => {
+  const lines = series.map(({ metric, value, values = [value] }) => ({ metric, values })); // one point if it is instant
+  return lines.filter(({ values }) => values.some(([, value]) => value !== 'NaN')).map(({ metric, values }) => {
     const name = legendOf(target, metric);
     return toDataFrame({
       name,
