@@ -94,7 +94,7 @@ def completion() -> Iterator[Alert]:
             f"and\n{judged_count(burn.long)} >= {slo.STREAMS_AT_LEAST}",
             burn.pending,
             burn.severity,
-            f"Streams of {OF} fail: the error budget burns {burn.factor:g} times too fast.",
+            f"Streams of {OF} fail: the error budget burns {burn.factor:g} times as fast as it may.",
             f"{SHARE} of the streams of the last {burn.long} that nobody aborted were truncated or failed;"
             f" {slo.BUDGET:.0%} may.",
             {"slo": "completion", "long": burn.long, "short": burn.short},
