@@ -2,6 +2,7 @@
 
 Rules
     Every threshold is in slo.py; every alert on a share waits for a minimum of traffic.
+    None fires for one or two bad streams, however few there are.
     Aborted streams are nobody's failure: they stay out of the completion ratio.
     Each alert has a heading of its name in runbooks/streams.md.
     Sums keep `job`, and `model` where an alert is about one model; never `instance`: restarts would split them.
@@ -90,8 +91,9 @@ def completion() -> Iterator[Alert]:
         most = f"{burn.factor} * {slo.BUDGET:g}"
         yield Alert(
             "LLMStreamCompletionBudgetBurn",
-            f"{failed_ratio(burn.long)} > {most}\nand\n{failed_ratio(burn.short)} > {most}\n"
-            f"and\n{judged_count(burn.long)} >= {slo.STREAMS_AT_LEAST}",
+            f"{failed_ratio(burn.long)} > {most}\nand\n{failed_ratio(burn.short)} > {most}\nand\n"
+            f"{failed_ratio(burn.long)} * {judged_count(burn.long)} >= {slo.BAD_AT_LEAST}\nand\n"
+            f"{judged_count(burn.long)} >= {slo.STREAMS_AT_LEAST}",
             burn.pending,
             burn.severity,
             f"Streams of {OF} fail: the error budget burns {burn.factor:g} times as fast as it may.",
@@ -132,6 +134,7 @@ def endings() -> Iterator[Alert]:
     yield Alert(
         "LLMStreamMidStreamErrors",
         f"{share(mid_stream, judged)} > {slo.MID_STREAM_ERROR_SHARE:g}\nand\n"
+        f"{increase(semconv.STREAMS, *MID_STREAM, window='10m')} >= {slo.BAD_AT_LEAST}\nand\n"
         f"{increase(semconv.STREAMS, JUDGED, window='10m')} >= {slo.STREAMS_AT_LEAST}",
         "5m",
         "page",
@@ -175,9 +178,11 @@ def inside() -> Iterator[Alert]:
         ),
     ):
         ended = streams(by=JOB_AND_MODEL, window="30m", among=ALL)
+        is_anomaly = f'{names.ANOMALY}="{kind}"'
         yield Alert(
             name,
             f"{share(promql.anomalies(kind, JOB_AND_MODEL, '30m', ALL), ended)} > {limit:g}\nand\n"
+            f"{increase(semconv.ANOMALIES, is_anomaly, window='30m')} >= {slo.BAD_AT_LEAST}\nand\n"
             f"{increase(semconv.STREAMS, window='30m')} >= {slo.STREAMS_AT_LEAST}",
             "5m",
             "ticket",
@@ -192,11 +197,12 @@ def inside() -> Iterator[Alert]:
     yield Alert(
         "LLMStreamToolCallsIncomplete",
         f"{share(cut_calls, calls)} > {slo.INCOMPLETE_TOOL_CALL_SHARE:g}\nand\n"
+        f"{increase(semconv.TOOL_CALLS, JUDGED, cut, window='30m')} >= {slo.BAD_AT_LEAST}\nand\n"
         f"{increase(semconv.TOOL_CALLS, JUDGED, window='30m')} >= {slo.TOOL_CALLS_AT_LEAST}",
         "5m",
         "ticket",
         f"Tool calls of {OF_MODEL} cannot be used.",
-        f"{SHARE} of the tool calls, but those of streams that a reader left, came incomplete or with invalid JSON.",
+        f"{SHARE} of the tool calls in streams that nobody aborted came incomplete or with invalid JSON.",
     )
 
 
@@ -208,8 +214,7 @@ def telemetry() -> Iterator[Alert]:
         "10m",
         "ticket",
         f"{OF} no longer tells of its streams.",
-        "It did within the last 6 hours, as every service does, with traffic or without. Every other alert on it is"
-        " blind.",
+        "It did within the last 6 hours. Every other alert on it is blind.",
     )
     failing = increase(semconv.INSTRUMENTATION_FAILURES, by=JOB, window="15m")
     born = promql.summed(f"{alive} unless {alive} offset 15m", JOB)  # with the first failure of its function

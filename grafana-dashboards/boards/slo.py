@@ -31,8 +31,10 @@ ABORT_SPIKE_POINTS: Final = 0.1
 """More than the factor, and more by these points, than at the same time of the day before."""
 
 STREAMS_AT_LEAST: Final = 30
-"""Fewer in an alert's window say nothing: one bad stream would be several per cent."""
+"""Fewer in an alert's window say nothing: a few bad streams would be tens of per cent."""
 TOOL_CALLS_AT_LEAST: Final = 30
+BAD_AT_LEAST: Final = 3
+"""Of streams, anomalies or tool calls: one of forty is above most limits here, and wakes nobody."""
 
 Severity = Literal["page", "ticket"]
 

@@ -559,7 +559,7 @@ def test_an_alert_at_any_traffic(alert: rules.Alert, seen: Seen) -> None:
     assert limit is not None
     expected = AT_ANY_TRAFFIC[alert.name](seen)
 
-    found = seen.asked(re.sub(r">= 30$", ">= 1", alert.expression))
+    found = seen.asked(re.sub(r"(?m)>= (30|3)$", ">= 1", alert.expression))
 
     values = {", ".join(labels.values()): value for labels, value in found}
     own = {legend: value for legend, value in expected.items() if value > float(limit[0].removeprefix("> "))}
