@@ -187,6 +187,18 @@ def test_a_link_to_explore_can_be_read(url: str) -> None:
     assert set(re.findall(r"span\.([\w.]+)", query["query"])) <= ATTRIBUTES
 
 
+def test_the_page_for_the_person_on_call_names_what_there_is() -> None:
+    """Each board, row, panel, column and link that docs/on-call.md names has that very title."""
+    page = " ".join((GRAFANA.parent / "docs" / "on-call.md").read_text().split())
+    panels = [panel for board in BOARDS.values() for panel in board["panels"]]
+    overrides = [override for _, panel in PANELS for override in panel["fieldConfig"]["overrides"]]
+    links = [link for _, panel in PANELS for link in panel["fieldConfig"]["defaults"].get("links", [])]
+    titles = {one["title"] for one in (*BOARDS.values(), *panels, *links)}
+    columns = {override["matcher"]["options"] for override in overrides}
+
+    assert set(re.findall(r"\*([^*]+)\*", page)) - titles - columns == set()
+
+
 def test_links_between_boards() -> None:
     """A link to a board names one that there is, and takes service, model and time with it."""
     between = [url for *_, url in LINKS if not url.startswith("/explore")]
