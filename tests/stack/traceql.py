@@ -4,12 +4,12 @@ What a search means is said by grafana-dashboards/traceql.mjs, and asked of span
 """
 
 import json
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 import pytest
-from boards.traceql import CHOSEN_MODEL, MODEL_OF_SERIES
 
 from tests.boards.committed import GRAFANA
 
@@ -53,8 +53,8 @@ class Answer:
 
 
 def chosen(query: str) -> str:
-    """With everything chosen at the top of the board."""
-    return query.replace("${service:pipe}", ".*").replace(CHOSEN_MODEL, ".*").replace(MODEL_OF_SERIES, ".*")
+    """With everything chosen at the top of the board, and a series of any model clicked."""
+    return re.sub(r"\$\{(service:pipe|model:pipe|__field\.labels\.\w+)\}", ".*", query)
 
 
 def answers(queries: Sequence[str], spans: Sequence[SearchedSpan] = ()) -> list[Answer]:
