@@ -48,6 +48,10 @@ class Seed:
     events: int | None = None
     pause: float = 0.0
 
+    @property
+    def is_held_back(self) -> bool:
+        return any(isinstance(step, bytes) for step in self.script)
+
     def play(self, url: str) -> None:
         reads(self.model, events=self.events, pause=self.pause)(url)
 
@@ -97,11 +101,16 @@ OPEN = Seed(of(LARGE, [*begun(QUICK[:6]), Pause(600)]), LARGE, 1)
 
 
 def play(seeds: Iterable[tuple[Seed, str]]) -> None:
-    """Each at its server, some at once."""
+    """Each at its server, some at once. A burst is told by its speed, so those that are held back come alone."""
+    served = list(seeds)
+    at_once = [(seed, url) for seed, url in served if not seed.is_held_back]
+    alone = [(seed, url) for seed, url in served if seed.is_held_back]
     with ThreadPoolExecutor(WORKERS) as workers:
-        streams = [workers.submit(seed.play, url) for seed, url in seeds]
+        streams = [workers.submit(seed.play, url) for seed, url in at_once]
         for stream in streams:
             stream.result()
+    for seed, url in alone:
+        seed.play(url)
 
 
 # --- what the spans say ------------------------------------------------------------------------------------------
