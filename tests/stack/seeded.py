@@ -90,9 +90,9 @@ SEEDS = (
     Seed(of(LARGE, answer([Pause(3), *CALL])), LARGE, 1, events=1),
     Seed(of(LARGE, answer(CALL)), LARGE, 2, events=28),
     Seed(of(SMALL, answer(QUICK, output_tokens=40)), SMALL, 9),
-    Seed(of(SMALL, answer([*QUICK[:10], Pause(0.9), *QUICK[10:]])), SMALL, 3),
+    Seed(of(SMALL, answer([*QUICK[:10], Pause(2), *QUICK[10:]])), SMALL, 3),
     Seed(of(SMALL, answer(text(0, LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="max_tokens")), SMALL, 2),
-    Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4))), 1.4), SMALL, 2),
+    Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4, size=1))), 1.4), SMALL, 2),
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
 )
