@@ -20,8 +20,8 @@ from tests.stack.collector import free_ports, wait_until
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "examples" / "README.md"
-SECONDS_TO_START = 60
-SECONDS_TO_END = 30
+SECONDS_TO_START = 240
+SECONDS_TO_END = 60
 SCOPE = "streamspan"
 STREAM: type[Stream[object]] = Stream
 SDK_CLOSES = "finally" in inspect.getsource(STREAM.__stream__)
