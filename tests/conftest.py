@@ -1,6 +1,7 @@
 """What the tests share: a tracer provider that keeps its spans, the instrumentation, the scripted server."""
 
 import gc
+import signal
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -19,6 +20,8 @@ from tests.anthropic.logs import LogExporter
 from tests.schema.checker import CHECKER, WHOLE_RUN, listen
 
 listen(CHECKER)
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(trylast=True)
