@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from functools import partial
 from types import FrameType
 
@@ -265,6 +266,11 @@ class Observer:
             _waiting_ends.append(partial(self._finish, ending))
             return
         open_streams.discard(self)
+        # In a copy of the context, because span processors set variables. Up to Python 3.11 a finalizer may run in the
+        # middle of a `ContextVar.set`, which crashes if a variable of the same context is set meanwhile.
+        copy_context().run(self._write, ending)
+
+    def _write(self, ending: Ending) -> None:
         end_ns = self._timestamp(self.state.last_at if ending.at is None else ending.at)
         try:
             self._tell(Ending("unobserved", ending.at) if self.gave_up else ending)

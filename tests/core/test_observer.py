@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from threading import Barrier, Thread
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -111,6 +112,31 @@ def test_the_first_of_many_threads_ends_the_stream(step_count: int) -> None:
 
     assert outcomes(exporter.get_finished_spans()) == ["error"]
     assert event_names(exporter.get_finished_spans()).count("error") == 1
+
+
+SET_BY_A_PROCESSOR: ContextVar[str] = ContextVar("set_by_a_processor", default="nothing")
+
+
+class SetsAVariable(SpanProcessor):
+    """As the OpenTelemetry SDK's own do around an export."""
+
+    def on_end(self, span: ReadableSpan) -> None:
+        SET_BY_A_PROCESSOR.set("something")
+
+
+def test_an_end_leaves_the_context_alone() -> None:
+    """Whoever is interrupted by a finalizer that ends a stream finds the context as it was.
+
+    Up to Python 3.11 that may be in the middle of a `ContextVar.set`, which crashes the process otherwise.
+    """
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SetsAVariable())
+
+    source = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events(Config(), None, "0"), "0")
+    observer = Observer(Call("chat", "claude-x", {}), source, Config())
+    observer.end(Ending("reader_left"))
+
+    assert SET_BY_A_PROCESSOR.get() == "nothing"
 
 
 def test_no_thread_sees_a_char_twice() -> None:
