@@ -79,6 +79,7 @@ def resolved(target: str) -> tuple[Any, str, Any] | None:
         return None
 
 
+@contained
 def covered_clients() -> list[str]:
     """Functions that somebody has put on the SDK's client classes: they may call the SDK's own past ours."""
     base = importlib.import_module("anthropic._base_client")
