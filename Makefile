@@ -3,7 +3,7 @@
 #
 #   PYTHON   the interpreter to build on                   make test PYTHON=python3.13
 #   ARGS     handed to the command of the target           make demo ARGS="--speed 4"
-#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.11.0-newest"
+#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-newest"
 
 PYTHON ?= python3
 ARGS ?=

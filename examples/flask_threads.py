@@ -20,7 +20,7 @@ WRITERS = {
     "lawyer": "You write for lawyers.",
     "poet": "You write in verse.",
 }
-MODEL = "claude-sonnet-4-5"
+MODEL = "claude-sonnet-5-5"
 
 app = Flask(__name__)
 client = Anthropic()  # may be used by many threads at once

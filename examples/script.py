@@ -4,7 +4,7 @@ from anthropic import Anthropic
 
 question = "Tell me a story of a lighthouse."
 with Anthropic().messages.stream(
-    model="claude-sonnet-4-5", max_tokens=1000, messages=[{"role": "user", "content": question}]
+    model="claude-sonnet-5-5", max_tokens=1000, messages=[{"role": "user", "content": question}]
 ) as stream:
     for text in stream.text_stream:
         print(text, end="", flush=True)

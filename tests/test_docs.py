@@ -17,7 +17,7 @@ AN_APP = """
 from anthropic import Anthropic
 
 question = {"role": "user", "content": "Tell me a story."}
-with Anthropic().messages.stream(model="claude-sonnet-4-5", max_tokens=500, messages=[question]) as stream:
+with Anthropic().messages.stream(model="claude-sonnet-5-5", max_tokens=500, messages=[question]) as stream:
     for text in stream.text_stream:
         print(text, end="", flush=True)
 """

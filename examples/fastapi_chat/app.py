@@ -30,7 +30,7 @@ from pydantic import BaseModel, Field
 
 from streamspan import stream_of
 
-MODEL = os.environ.get("CHAT_MODEL", "claude-sonnet-4-5")
+MODEL = os.environ.get("CHAT_MODEL", "claude-sonnet-5-5")
 CARD_NUMBER = re.compile(r"\b\d(?:[ -]?\d){12}")
 PAGE = Path(__file__).with_name("page.html")
 

@@ -14,7 +14,7 @@ import anthropic
 from anthropic import Anthropic, AsyncAnthropic
 
 REQUEST: dict[str, Any] = {
-    "model": "claude-sonnet-4-6",
+    "model": "claude-sonnet-5-5",
     "max_tokens": 100,
     "messages": [{"role": "user", "content": "Hello"}],
 }

@@ -47,7 +47,7 @@ def mark(name: str) -> str:
 
 
 REQUEST_WITH_MARKERS: dict[str, Any] = {
-    "model": "claude-sonnet-4-6",
+    "model": "claude-sonnet-5-5",
     "max_tokens": 100,
     "metadata": {"user_id": mark("user-id")},
     "system": [{"type": "text", "text": mark("system")}],
@@ -363,7 +363,7 @@ def test_the_form_in_the_log(
     assert {
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "anthropic",
-        "gen_ai.request.model": "claude-sonnet-4-6",
+        "gen_ai.request.model": "claude-sonnet-5-5",
         "gen_ai.response.finish_reasons": ("end_turn",),
         "gen_ai.usage.output_tokens": 20,
         "llm_stream.outcome": "complete",

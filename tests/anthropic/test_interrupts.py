@@ -235,7 +235,7 @@ def test_a_failing_end_is_an_end(
     monkeypatch.setattr(f"streamspan.{name}", fails)
     stream.close()
 
-    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-4-6"]
+    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-5-5"]
     assert observer.open_streams == set()
     assert failures == {"Observer._finish": 1}
 

@@ -74,8 +74,8 @@ EVERYTHING = [
 BASE = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "anthropic",
-    "gen_ai.request.model": "claude-sonnet-4-6",
-    "gen_ai.response.model": "claude-sonnet-4-6",
+    "gen_ai.request.model": "claude-sonnet-5-5",
+    "gen_ai.response.model": "claude-sonnet-5-5",
     "server.address": "127.0.0.1",
 }
 
@@ -680,7 +680,7 @@ def test_a_server_that_names_another_model_each_time(app: Metered) -> None:
 
 
 class Model(str, Enum):
-    SONNET = "claude-sonnet-4-6"
+    SONNET = "claude-sonnet-5-5"
 
 
 def test_a_model_from_an_enum(app: Metered, exporter: InMemorySpanExporter) -> None:
@@ -690,8 +690,8 @@ def test_a_model_from_an_enum(app: Metered, exporter: InMemorySpanExporter) -> N
     app.collect()
 
     models = {str(point.attributes["gen_ai.request.model"]) for point in app.points["llm_stream.streams"]}
-    assert models == {"claude-sonnet-4-6"}
-    assert [span.name for span in exporter.get_finished_spans()] == ["chat claude-sonnet-4-6"]
+    assert models == {"claude-sonnet-5-5"}
+    assert [span.name for span in exporter.get_finished_spans()] == ["chat claude-sonnet-5-5"]
 
 
 def test_no_content_and_no_identity(app: Metered) -> None:

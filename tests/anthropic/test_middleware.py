@@ -250,7 +250,7 @@ def test_one_span_whatever_middleware_does(
 
 # --- the SDK's own middleware ------------------------------------------------------------------------------------
 
-FALLBACK_MODEL = "claude-opus-4-8"
+FALLBACK_MODEL = "claude-opus-5-5"
 READS = [Path("sync", paths.beta_create), Path("async", paths.beta_create_async, is_async=True)]
 LEAVES = [Path("sync", leave), Path("async", leave_async, is_async=True)]
 

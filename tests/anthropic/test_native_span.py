@@ -211,7 +211,7 @@ def test_no_traceparent_where_the_sdk_sends_none(
     read(client.with_options(open_telemetry=open_telemetry), server, [rich_message()], REQUEST)
 
     assert sent_traceparent(server) is None
-    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-4-6"]
+    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-5-5"]
 
 
 def test_no_traceparent_of_a_bare_post(
@@ -229,7 +229,7 @@ def test_no_traceparent_of_a_bare_post(
     list(stream)
 
     assert sent_traceparent(server) is None
-    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-4-6"]
+    assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-5-5"]
 
 
 def test_a_tracer_that_makes_no_spans_leaves_the_native_one(

@@ -192,12 +192,12 @@ def test_error_types_are_words(
 
 def test_another_model_goes_on(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """Behind a `fallback` block the model of the message is the one that it names."""
-    fallback = {"type": "fallback", "from": {"model": wire.MODEL}, "to": {"model": "claude-opus-4-8"}}
+    fallback = {"type": "fallback", "from": {"model": wire.MODEL}, "to": {"model": "claude-opus-5-5"}}
     block = [wire.block_start(0, fallback), wire.block_stop(0)]
     span = span_of(client, server, exporter, list(wire.whole_message(block, wire.text_block(1, "Hello"))))
 
     assert {
-        "gen_ai.request.model": "claude-sonnet-4-6",
-        "gen_ai.response.model": "claude-opus-4-8",
+        "gen_ai.request.model": "claude-sonnet-5-5",
+        "gen_ai.response.model": "claude-opus-5-5",
         "llm_stream.outcome": "complete",
     }.items() <= attributes(span).items()

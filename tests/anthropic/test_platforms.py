@@ -29,7 +29,7 @@ traces_itself = pytest.mark.skipif(not TRACES_ITSELF, reason="this SDK makes no 
 EXCEPTION_FRAME_ERROR_TYPE = "throttlingException" if SDK >= (1, 0) else "client_error"
 
 AWS_KEYS = {"aws_access_key": "AKIDEXAMPLE", "aws_secret_key": "none", "aws_region": "us-east-1"}
-MODEL_PATH = "/v1/projects/a-project/locations/a-region/publishers/anthropic/models/claude-sonnet-4-6"
+MODEL_PATH = "/v1/projects/a-project/locations/a-region/publishers/anthropic/models/claude-sonnet-5-5"
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ PLAIN = Platform("Anthropic", "anthropic", "/v1/messages", {"api_key": "none"})
 BEDROCK = Platform(
     "AnthropicBedrock",
     "aws.bedrock",
-    "/model/claude-sonnet-4-6/invoke-with-response-stream",
+    "/model/claude-sonnet-5-5/invoke-with-response-stream",
     AWS_KEYS,
     steps=event_stream,
     signed=True,
@@ -206,7 +206,7 @@ def test_a_platform_tells_what_the_plain_client_tells(
     plainly_seen, plain_span = read(PLAIN.client(server, is_async=path.is_async), path), one_span(exporter)
 
     assert seen == plainly_seen
-    assert span.name == "chat claude-sonnet-4-6"
+    assert span.name == "chat claude-sonnet-5-5"
     assert attributes(span)["llm_stream.outcome"] == "complete"
     assert facts(span) == {**facts(plain_span), **at_platform(platform, server)}
 

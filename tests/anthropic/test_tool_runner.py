@@ -38,7 +38,7 @@ ASKS: list[Step] = list(
 )
 ASKS_AND_GOES_ON: list[Step] = [*ASKS[:-2], *wire.text_block(2, "Just a moment."), *ASKS[-2:]]
 ANSWERS: list[Step] = list(wire.whole_message(wire.text_block(0, "It is sunny."), output_tokens=5))
-CHAT = "chat claude-sonnet-4-6"
+CHAT = "chat claude-sonnet-5-5"
 
 
 @pytest.fixture(autouse=True)

@@ -33,7 +33,7 @@ def tool_call(name: str, at: float, *, complete: bool) -> StreamEvent:
 
 
 STOPPED = FinishedStream(
-    name="chat claude-sonnet-4-6",
+    name="chat claude-sonnet-5-5",
     duration=2.0,
     status="UNSET",
     attributes={
@@ -62,7 +62,7 @@ STOPPED = FinishedStream(
     ],
 )
 LOOPED = FinishedStream(
-    name="chat claude-sonnet-4-6",
+    name="chat claude-sonnet-5-5",
     duration=2.0,
     status="UNSET",
     attributes={
@@ -90,7 +90,7 @@ LOOPED = FinishedStream(
     ],
 )
 FROZEN = FinishedStream(
-    name="chat claude-sonnet-4-6",
+    name="chat claude-sonnet-5-5",
     duration=4.0,
     status="UNSET",
     attributes={semconv.OUTCOME: "complete", semconv.STALL_COUNT: 2, semconv.STALL_TIME: 2.0},
@@ -102,7 +102,7 @@ FROZEN = FinishedStream(
     ],
 )
 REFUSED = FinishedStream(
-    name="chat claude-sonnet-4-6",
+    name="chat claude-sonnet-5-5",
     duration=0.2,
     status="ERROR",
     attributes={

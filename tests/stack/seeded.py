@@ -19,7 +19,7 @@ from streamspan.demo.wire import Event, error, message_start
 from tests.stack.traceql import SearchedSpan
 
 STALL_SECONDS = 0.4
-LARGE, SMALL = "claude-opus-4-1", "claude-haiku-4-5"
+LARGE, SMALL = "claude-opus-5-5", "claude-haiku-5-5"
 WORKERS = 10
 
 

@@ -94,7 +94,7 @@ def test_what_leaves_is_printed(application: Application, gateway: Collector) ->
     """The debugging layer prints the spans of the traces that are kept."""
     printed = gateway.log.read_text()
 
-    assert "chat claude-sonnet-4-6" in printed
+    assert "chat claude-sonnet-5-5" in printed
     assert "llm_stream.outcome=aborted" in printed
 
 
@@ -114,7 +114,7 @@ def test_prometheus_gets_the_metrics(start: Start) -> None:
         gateway = start(*files, **endpoints)
         with Application(gateway.http) as application:
             attributes = {semconv.OPERATION_NAME: "chat", semconv.OUTCOME: "aborted"}
-            application.tracer.start_span("chat claude-sonnet-4-6", attributes=attributes).end()
+            application.tracer.start_span("chat claude-sonnet-5-5", attributes=attributes).end()
         wait_until(lambda: REMOTE_WRITE_PATH in prometheus.bodies)
         written = b"".join(map(decompressed, prometheus.bodies[REMOTE_WRITE_PATH]))
 

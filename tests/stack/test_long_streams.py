@@ -30,7 +30,7 @@ def application(gateway: Collector) -> Iterator[Application]:
 def open_stream(application: Application) -> Span:
     """A stream whose root and siblings have ended, and have been sent."""
     with application.request():
-        return application.tracer.start_span("chat claude-sonnet-4-6")
+        return application.tracer.start_span("chat claude-sonnet-5-5")
 
 
 def end(stream: Span, outcome: str) -> None:

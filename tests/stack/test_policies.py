@@ -98,7 +98,7 @@ def send(
 ) -> None:
     with application.request() as root:
         root.update_name(name)
-        stream = application.tracer.start_span("chat claude-sonnet-4-6", attributes=attributes)
+        stream = application.tracer.start_span("chat claude-sonnet-5-5", attributes=attributes)
         mark(root, stream)
         stream.end()
 

@@ -132,7 +132,7 @@ def test_demo_is_watched() -> None:
     assert printed == told
     assert (status, rest) == (0, "")
     assert re.search(
-        r"streamspan-demo claude-sonnet-4-6  1 incomplete tool call\n +0 +1 +0 +0 +1 .*\nstreams: 2\n$", errors
+        r"streamspan-demo claude-sonnet-5-5  1 incomplete tool call\n +0 +1 +0 +0 +1 .*\nstreams: 2\n$", errors
     )
 
 
@@ -331,5 +331,5 @@ def test_page_of_the_command(tmp_path: Path) -> None:
         lines += running.lines.readline()
         running.end()
 
-    assert "unknown_service:python chat claude-sonnet-4-5: COMPLETE, end_turn" in lines
-    assert "streamspan-demo chat claude-sonnet-4-6: COMPLETE, end_turn, stalled 1x" in lines
+    assert "unknown_service:python chat claude-sonnet-5-5: COMPLETE, end_turn" in lines
+    assert "streamspan-demo chat claude-sonnet-5-5: COMPLETE, end_turn, stalled 1x" in lines

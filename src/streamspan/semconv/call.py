@@ -19,7 +19,7 @@ PROVIDER_NAME: Final = span_attribute(
     "gen_ai.provider.name", "string", "anthropic", "whose API it is, as the SDK's client says", AT_START
 )
 REQUEST_MODEL: Final = span_attribute(
-    "gen_ai.request.model", "string", "claude-sonnet-4-5", "the model asked for", _GIVEN
+    "gen_ai.request.model", "string", "claude-sonnet-5-5", "the model asked for", _GIVEN
 )
 REQUEST_STREAM: Final = span_attribute("gen_ai.request.stream", "boolean", True, "true", AT_START)
 SERVER_ADDRESS: Final = span_attribute("server.address", "string", "api.anthropic.com", "the host of the API", AT_START)
@@ -82,7 +82,7 @@ ANTHROPIC_WORKSPACE_ID: Final = span_attribute("anthropic.workspace.id", "string
 
 RESPONSE_ID: Final = span_attribute("gen_ai.response.id", "string", "msg_01", "of the message", _REPORTED)
 RESPONSE_MODEL: Final = span_attribute(
-    "gen_ai.response.model", "string", "claude-sonnet-4-5-20250929", "the model that answered", _REPORTED
+    "gen_ai.response.model", "string", "claude-sonnet-5-5", "the model that answered", _REPORTED
 )
 RESPONSE_FINISH_REASONS: Final = span_attribute(
     "gen_ai.response.finish_reasons",
