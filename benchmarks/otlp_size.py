@@ -19,7 +19,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo.stories import STORIES, play
+from streamspan.cli.demo.stories import STORIES, play
 
 BATCH = 512
 SPEED = 20

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from streamspan.core.repetition import Repetition, RepetitionDetector
+from streamspan.core.loops.detector import Repetition, RepetitionDetector
 
 Family = Literal["exact", "degenerate", "drift", "meant", "two copies"]
 Cut = Callable[[str, random.Random], list[str]]

@@ -16,9 +16,9 @@ from functools import cache
 from multiprocessing.connection import Connection
 from typing import Any, cast
 
-from streamspan.demo import wire
-from streamspan.demo.script import Script
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script
+from streamspan.cli.demo.server import Exchange, MessagesServer
 
 CHARS_PER_DELTA = 15
 PAUSE = 0.0003  # seconds after each write: longer than a reader needs for a delta, 0.2 ms with the slowest client

@@ -11,9 +11,9 @@ import subprocess
 import sys
 from threading import Thread
 
-from streamspan.demo import wire
-from streamspan.demo.script import Pause, Script, paced
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause, Script, paced
+from streamspan.cli.demo.server import Exchange, MessagesServer
 
 STORY = (
     "The keeper of the lighthouse had not spoken to anyone since the spring, and when the fog came in that evening he "

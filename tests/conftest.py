@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor, guard
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.logs import LogExporter
 from tests.schema.checker import CHECKER, WHOLE_RUN, listen

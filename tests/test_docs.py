@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from streamspan.demo import wire
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.server import MessagesServer
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHELL = ("/bin/bash", "-ec")

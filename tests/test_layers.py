@@ -12,39 +12,37 @@ MODULES = [PurePosixPath(path.relative_to(PACKAGE).as_posix()) for path in sorte
 
 CORE = [module for module in MODULES if module.parts[0] == "core"]
 
-WRITES_TELEMETRY = ["telemetry.py", "events.py", "metrics.py", "anthropic/instrumentor.py", "demo/*"]
+WRITES_TELEMETRY = ["telemetry/*", "anthropic/instrumentor.py", "cli/demo/*"]
 """The instrumentor names the types of the providers that it is given."""
 
 MAY_IMPORT = {
-    "anthropic": ["anthropic/*", "demo/*"],
+    "anthropic": ["anthropic/*", "cli/demo/*"],
     "wrapt": ["anthropic/*"],
     "opentelemetry": [
-        "telemetry.py",
-        "events.py",
-        "metrics.py",
+        "telemetry/*",
         "anthropic/*",
-        "drawing/finished.py",
-        "demo/*",
-        "doctor/send.py",
-        "watch/*",
+        "cli/drawing/finished.py",
+        "cli/demo/*",
+        "cli/doctor/send.py",
+        "cli/watch/*",
     ],
     "opentelemetry.trace": WRITES_TELEMETRY,
     "opentelemetry.metrics": WRITES_TELEMETRY,
     "opentelemetry._logs": WRITES_TELEMETRY,
     "opentelemetry.context": WRITES_TELEMETRY,
     "opentelemetry.propagate": WRITES_TELEMETRY,
-    "opentelemetry.sdk": ["demo/*", "doctor/send.py"],
+    "opentelemetry.sdk": ["cli/demo/*", "cli/doctor/send.py"],
     "httpx": [],
     "httpx2": [],
-    "rich": ["drawing/*", "demo/*", "watch/table.py", "watch/view.py", "watch/watching.py"],
-    "google": ["watch/otlp.py"],
-    "opentelemetry.proto": ["watch/otlp.py"],
-    "streamspan.anthropic": ["__init__.py", "anthropic/*", "demo/*", "doctor/seam.py"],
-    "streamspan.drawing": ["drawing/*", "demo/*", "watch/*"],
-    "streamspan.watch": ["cli.py", "watch/*"],
-    "streamspan.demo": ["cli.py", "demo/*"],
-    "streamspan.doctor": ["cli.py", "doctor/*"],
-    "streamspan.cli": ["__main__.py"],
+    "rich": ["cli/drawing/*", "cli/demo/*", "cli/watch/table.py", "cli/watch/view.py", "cli/watch/watching.py"],
+    "google": ["cli/watch/otlp.py"],
+    "opentelemetry.proto": ["cli/watch/otlp.py"],
+    "streamspan.anthropic": ["__init__.py", "anthropic/*", "cli/demo/*", "cli/doctor/seam.py"],
+    "streamspan.cli.drawing": ["cli/drawing/*", "cli/demo/*", "cli/watch/*"],
+    "streamspan.cli.watch": ["cli/__init__.py", "cli/watch/*"],
+    "streamspan.cli.demo": ["cli/__init__.py", "cli/demo/*"],
+    "streamspan.cli.doctor": ["cli/__init__.py", "cli/doctor/*"],
+    "streamspan.cli": ["__main__.py", "cli/*", "cli/*/*"],
 }
 
 
@@ -136,7 +134,7 @@ def test_a_package_is_imported_only_where_its_layer_is(package: str, allowed: li
 @pytest.mark.parametrize(
     ("module", "not_imported"),
     [
-        ("streamspan", {"streamspan.cli", "streamspan.demo", "streamspan.anthropic"}),
+        ("streamspan", {"streamspan.cli", "streamspan.cli.demo", "streamspan.anthropic"}),
         ("streamspan.cli", {"opentelemetry.sdk", "streamspan.anthropic"}),
     ],
 )

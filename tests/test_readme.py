@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from streamspan.demo import wire
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.server import MessagesServer
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"

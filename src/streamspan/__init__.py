@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from .config import Config
-from .core.facts import Loop, Stall
+from .core.model import Loop, Stall
 from .handle import Snapshot, StreamHandle, stream_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, fields
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from .core.facts import Loop, Stall
+from .core.model import Loop, Stall
 from .core.stream import LoopSearch
 from .handle import StreamHandle
 

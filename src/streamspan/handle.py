@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, cast
 
-from .core.facts import AttributeValue, DeltaKind, Loop, Outcome, Phase, Summary
+from .core.model import AttributeValue, DeltaKind, Loop, Outcome, Phase, Summary
 from .guard import contained
 
 _log = logging.getLogger(__name__)

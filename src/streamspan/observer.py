@@ -25,14 +25,15 @@ from contextvars import copy_context
 from functools import partial
 from types import FrameType
 
-from . import content, telemetry
 from .config import Config
-from .core.facts import AttributeValue, ContentBlock, DeltaKind, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
+from .core.model import AttributeValue, ContentBlock, DeltaKind, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
 from .core.stream import StreamState
-from .events import Told
 from .guard import contained
 from .handle import StreamHandle
-from .metrics import Metrics
+from .telemetry import content
+from .telemetry import spans as telemetry
+from .telemetry.events import Told
+from .telemetry.metrics import Metrics
 
 open_streams: set["Observer"] = set()
 """Every stream of this process that has not ended."""

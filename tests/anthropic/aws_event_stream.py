@@ -14,8 +14,8 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from zlib import crc32
 
-from streamspan.demo.script import Head, Step
-from streamspan.demo.wire import Event, compact_json
+from streamspan.cli.demo.script import Head, Step
+from streamspan.cli.demo.wire import Event, compact_json
 
 CONTENT_TYPE = "application/vnd.amazon.eventstream"
 _STRING = 7

@@ -19,10 +19,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from streamspan import AnthropicStreamInstrumentor, Config, Loop, Stall, StreamHandle, guard, stream_of
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Script
-from streamspan.demo.server import MessagesServer
-from streamspan.demo.stories import ITEM, LOOPING_ADVICE, STORIES
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Script
+from streamspan.cli.demo.server import MessagesServer
+from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES
 from streamspan.observer import open_streams
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
 from tests.anthropic.spans import abort_of, attributes, ended_spans

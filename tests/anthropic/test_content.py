@@ -20,16 +20,17 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from streamspan import AnthropicStreamInstrumentor, Config, guard, telemetry
+from streamspan import AnthropicStreamInstrumentor, Config, guard
 from streamspan.anthropic import content as anthropic_content
 from streamspan.anthropic.content import capture_request
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script, error_response
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import ContentSignal
-from streamspan.content import WITHHELD, Content, as_json
-from streamspan.core.facts import Ending
+from streamspan.core.model import Ending
 from streamspan.core.stream import StreamState
-from streamspan.demo import wire
-from streamspan.demo.script import Script, error_response
-from streamspan.demo.server import MessagesServer
+from streamspan.telemetry import spans as telemetry
+from streamspan.telemetry.content import WITHHELD, Content, as_json
 from tests.anthropic.logs import records
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import attributes, ended_spans

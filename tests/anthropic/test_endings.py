@@ -14,9 +14,9 @@ import pytest
 from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Step, error_response, overloaded
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Step, error_response, overloaded
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 

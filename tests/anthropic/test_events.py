@@ -21,10 +21,10 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
 from streamspan import AnthropicStreamInstrumentor, Config, guard, stream_of
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import EventSignal
-from streamspan.demo import wire
-from streamspan.demo.script import Script
-from streamspan.demo.server import MessagesServer
 from tests.anthropic.logs import LogExporter, records
 from tests.anthropic.paths import REQUEST
 

@@ -10,9 +10,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor, Config
-from streamspan.demo import wire
-from streamspan.demo.script import Head, Script
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Head, Script
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.logs import records
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import attributes, ended_spans

@@ -19,12 +19,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from wrapt import FunctionWrapper
 
-from streamspan import AnthropicStreamInstrumentor, events, guard
+from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.anthropic import body, patch, translate
-from streamspan.demo import wire
-from streamspan.demo.script import Pause, Script
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause, Script
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
+from streamspan.telemetry import events
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 

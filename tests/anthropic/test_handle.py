@@ -22,9 +22,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from streamspan import AnthropicStreamInstrumentor, Config, Loop, Snapshot, guard, handle, stream_of
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Step
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Step
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 

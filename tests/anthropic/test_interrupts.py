@@ -20,11 +20,12 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, guard, observer, stream_of, telemetry
+from streamspan import AnthropicStreamInstrumentor, guard, observer, stream_of
 from streamspan.anthropic import native
-from streamspan.demo import wire
-from streamspan.demo.script import Script
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script
+from streamspan.cli.demo.server import MessagesServer
+from streamspan.telemetry import spans as telemetry
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 

@@ -35,13 +35,13 @@ from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.core.facts import Ending as StreamEnding
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Script, Wait
+from streamspan.cli.demo.server import MessagesServer
+from streamspan.core.model import Ending as StreamEnding
 from streamspan.core.stream import StreamState
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Script, Wait
-from streamspan.demo.server import MessagesServer
-from streamspan.metrics import Metrics
 from streamspan.observer import open_streams
+from streamspan.telemetry.metrics import Metrics
 from tests.anthropic.paths import REQUEST
 
 pytestmark = pytest.mark.usefixtures("quick_collection")

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Script, Step, error_response
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script, Step, error_response
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path, Seen, plain

@@ -17,9 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Script
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path
 from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of

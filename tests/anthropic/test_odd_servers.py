@@ -11,9 +11,9 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import guard
-from streamspan.demo import wire
-from streamspan.demo.script import Script, error_response
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script, error_response
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import attributes, ended_spans
 

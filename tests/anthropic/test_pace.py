@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor, Config
-from streamspan.demo import wire
-from streamspan.demo.script import Head, Pause, Script, Step
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Head, Pause, Script, Step
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
 from tests.anthropic.spans import attributes, ended_spans
 

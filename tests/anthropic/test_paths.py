@@ -9,9 +9,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Script, Step
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Script, Step
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path
 from tests.anthropic.spans import ended_spans, ending_of
 

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Step, error_response
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Step, error_response
+from streamspan.cli.demo.server import Exchange, MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic import paths
 from tests.anthropic.aws_event_stream import event_stream, exception

@@ -14,9 +14,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Script
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Script
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
 from tests.anthropic.spans import attributes

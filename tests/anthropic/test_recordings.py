@@ -17,7 +17,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import sse
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -12,9 +12,9 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.demo import wire
-from streamspan.demo.script import Step
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Step
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.paths import REQUEST, Path, Seen
 from tests.anthropic.spans import attributes, ended_spans

@@ -1,6 +1,6 @@
 """Reads chunks as an adapter does."""
 
-from streamspan.core.facts import DeltaKind, Fact
+from streamspan.core.model import DeltaKind, Fact
 from streamspan.core.stream import ASIDE_CHARS, ASIDE_CHUNKS, StreamState
 
 

@@ -16,11 +16,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.config import Config
-from streamspan.core.facts import Ending, Usage
-from streamspan.events import Events
-from streamspan.metrics import Metrics
+from streamspan.core.model import Ending, Usage
 from streamspan.observer import Observer, finish_waiting_ends, open_streams
-from streamspan.telemetry import Call, Telemetry
+from streamspan.telemetry.events import Events
+from streamspan.telemetry.metrics import Metrics
+from streamspan.telemetry.spans import Call, Telemetry
 
 THREADS = 8
 STEPS_OF_A_MESSAGE = 9

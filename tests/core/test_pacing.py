@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.facts import Ending, Fact, Pace, Stall, Summary, Usage
+from streamspan.core.model import Ending, Fact, Pace, Stall, Summary, Usage
 from streamspan.core.stream import StreamState
 from tests.core.reading import Reader
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streamspan.core.repetition import Repetition, RepetitionDetector
+from streamspan.core.loops.detector import Repetition, RepetitionDetector
 
 LEAD = "The tests were green yesterday evening, and nobody has touched the parser since then.\n"
 SENTENCE = "Let me check the configuration file once more before I change anything in it. "

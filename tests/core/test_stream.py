@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.facts import (
+from streamspan.core.model import (
     AbortReason,
     ContentBlock,
     Ending,

@@ -19,8 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from streamspan import semconv
 from streamspan.cli import main
-from streamspan.demo.show import JsonLines, run
-from streamspan.demo.stories import STORIES
+from streamspan.cli.demo.show import JsonLines, run
+from streamspan.cli.demo.stories import STORIES
 
 FAST = ["--speed", "50"]
 

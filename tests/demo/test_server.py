@@ -11,10 +11,10 @@ from collections.abc import Generator, Iterator
 import anthropic
 import pytest
 
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Head, Pause, Script, Wait, error_response, overloaded, paced
-from streamspan.demo.server import Exchange, MessagesServer
-from streamspan.demo.wire import Event
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Head, Pause, Script, Wait, error_response, overloaded, paced
+from streamspan.cli.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo.wire import Event
 
 TIMEOUT = 10.0
 REQUEST = b'POST /v1/messages HTTP/1.1\r\nhost: loopback\r\ncontent-length: 15\r\n\r\n{"stream":true}'

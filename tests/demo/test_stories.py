@@ -6,10 +6,10 @@ from typing import get_args
 import pytest
 
 from streamspan import semconv
-from streamspan.demo.record import Recorder
-from streamspan.demo.script import Pause
-from streamspan.demo.stories import ITEM, LOOPING_ADVICE, STORIES, TENT_ADVICE, Story
-from streamspan.drawing.finished import Finding, findings, number
+from streamspan.cli.demo.record import Recorder
+from streamspan.cli.demo.script import Pause
+from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES, TENT_ADVICE, Story
+from streamspan.cli.drawing.finished import Finding, findings, number
 
 SPEED = 50.0
 LOOPS = {

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.demo import wire
-from streamspan.demo.wire import Event
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.wire import Event
 
 
 def deltas(events: Iterable[Event], key: str) -> list[str]:

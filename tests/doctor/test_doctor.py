@@ -14,7 +14,7 @@ from anthropic import AsyncStream
 from anthropic._base_client import SyncAPIClient
 
 from streamspan.anthropic import patch
-from streamspan.doctor import packages, seam
+from streamspan.cli.doctor import packages, seam
 from tests.doctor.environment import Environment
 from tests.doctor.grpc_receiver import grpc_receiver
 from tests.launch.receiver import OtlpReceiver

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streamspan.doctor.endpoint import Protocol, cure_for_unreached, doubtful, endpoint
+from streamspan.cli.doctor.endpoint import Protocol, cure_for_unreached, doubtful, endpoint
 
 ENDPOINT = "OTEL_EXPORTER_OTLP_ENDPOINT"
 OF_TRACES = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from streamspan.cli import main
-from streamspan.doctor import export, file, settings
-from streamspan.doctor.finding import Finding
-from streamspan.doctor.report import Step, findings, next_step
+from streamspan.cli.doctor import export, file, settings
+from streamspan.cli.doctor.finding import Finding
+from streamspan.cli.doctor.report import Step, findings, next_step
 from tests.launch.receiver import OtlpReceiver
 
 pytest.importorskip("opentelemetry.configuration", reason="needs opentelemetry-sdk[file-configuration]")

@@ -2,9 +2,9 @@
 
 import pytest
 
-from streamspan.doctor import settings
-from streamspan.doctor.finding import Finding
-from streamspan.doctor.report import Check, examined
+from streamspan.cli.doctor import settings
+from streamspan.cli.doctor.finding import Finding
+from streamspan.cli.doctor.report import Check, examined
 
 CONTENT = "OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT"
 SDK_CONTENT = "ANTHROPIC_OPEN_TELEMETRY_TRACES_CONTENT_MODE"

@@ -11,8 +11,8 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream, StreamEvent, facts, finished_stream, headline, printable
-from streamspan.drawing.waterfall import Waterfall, axis, summary
+from streamspan.cli.drawing.finished import FinishedStream, StreamEvent, facts, finished_stream, headline, printable
+from streamspan.cli.drawing.waterfall import Waterfall, axis, summary
 
 
 def block(index: int, block_type: str, start: float, duration: float, chars: int, *, complete: bool) -> StreamEvent:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo.server import MessagesServer
 from tests.launch.environment import calls, environment
 from tests.launch.receiver import OtlpReceiver
 

@@ -7,9 +7,9 @@ from threading import Event as Flag
 
 import pytest
 
-from streamspan.demo import wire
-from streamspan.demo.script import Pause, Script, Step, Wait
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause, Script, Step, Wait
+from streamspan.cli.demo.server import MessagesServer
 from tests.examples.browser import Asked, press_stop
 from tests.examples.launched import SDK_CLOSES, answer_text, parent, serving, streams, told
 from tests.launch.environment import environment

@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from threading import Event
 
-from streamspan.demo import wire
-from streamspan.demo.script import Script, Wait, paced
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Script, Wait, paced
+from streamspan.cli.demo.server import Exchange, MessagesServer
 from tests.examples.launched import parent, serving, streams, told
 from tests.launch.environment import calls, environment
 from tests.launch.receiver import OtlpReceiver

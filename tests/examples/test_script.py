@@ -3,9 +3,9 @@
 import math
 from pathlib import Path
 
-from streamspan.demo import wire
-from streamspan.demo.script import Pause
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause
+from streamspan.cli.demo.server import MessagesServer
 from tests.examples.launched import SDK_CLOSES, running, streams, told
 from tests.launch.receiver import OtlpReceiver
 from tests.stack.collector import wait_until

@@ -2,7 +2,7 @@
 
 import os
 
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo.server import MessagesServer
 from tests.launch.receiver import OtlpReceiver
 
 READ_BY_OTHERS = ("OTEL_", "STREAMSPAN_", "ANTHROPIC_", "PYTEST_", "PYTHON")

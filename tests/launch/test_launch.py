@@ -11,10 +11,10 @@ from typing import NamedTuple
 
 import pytest
 
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import SETTINGS
-from streamspan.demo import wire
-from streamspan.demo.script import Pause
-from streamspan.demo.server import MessagesServer
 
 pytest.importorskip("opentelemetry.distro", reason="opentelemetry-instrument needs opentelemetry-distro")
 pytest.importorskip("opentelemetry.exporter.otlp.proto.http", reason="needs opentelemetry-exporter-otlp-proto-http")

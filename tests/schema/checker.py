@@ -20,8 +20,9 @@ from opentelemetry.sdk.metrics._internal.instrument import (
 from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricReaderStorage
 from opentelemetry.sdk.trace import Span
 
-from streamspan import semconv, telemetry
+from streamspan import semconv
 from streamspan.semconv.records import Attribute, Metric
+from streamspan.telemetry import spans as telemetry
 
 INSTRUMENTS: Mapping[str, type] = {
     "histogram": Histogram,

@@ -12,9 +12,9 @@ from http.client import HTTPConnection
 from multiprocessing.connection import Connection
 from typing import Any, Literal, cast, get_args
 
-from streamspan.demo import wire
-from streamspan.demo.script import Ending, Pause, Script, error_response, overloaded
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Ending, Pause, Script, error_response, overloaded
+from streamspan.cli.demo.server import Exchange, MessagesServer
 
 from . import descriptors
 

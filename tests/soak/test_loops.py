@@ -11,9 +11,9 @@ import pytest
 from anthropic import AsyncAnthropic
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan.demo import wire
-from streamspan.demo.script import Pause, Step
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause, Step
+from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.spans import abort_of, ended_spans
 from tests.soak.readers import Call, breaks_async, drops_async, reads_events_async, to_the_first_delta_async
 

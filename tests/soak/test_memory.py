@@ -20,10 +20,10 @@ from anthropic import Anthropic
 from opentelemetry.trace import Span
 
 from streamspan import observer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.server import MessagesServer
 from streamspan.core.tool_input import ToolInput
-from streamspan.demo import wire
-from streamspan.demo.server import MessagesServer
-from streamspan.telemetry import Telemetry
+from streamspan.telemetry.spans import Telemetry
 from tests.anthropic.paths import REQUEST
 
 STATE_BYTES_AT_MOST = 64 * 1024

@@ -12,9 +12,9 @@ from typing import Any, cast
 
 import pytest
 
-from streamspan.demo import wire
-from streamspan.demo.script import Pause, Script
-from streamspan.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.script import Pause, Script
+from streamspan.cli.demo.server import Exchange, MessagesServer
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 240

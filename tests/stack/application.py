@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Span
 
 from streamspan import AnthropicStreamInstrumentor, Config
-from streamspan.demo.applications import MAX_TOKENS, QUESTION, with_client
-from streamspan.demo.stories import STALL_SECONDS, STORIES, Story, play
-from streamspan.demo.wire import MODEL
+from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, with_client
+from streamspan.cli.demo.stories import STALL_SECONDS, STORIES, Story, play
+from streamspan.cli.demo.wire import MODEL
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -11,11 +11,11 @@ import anthropic
 from opentelemetry.sdk.trace import ReadableSpan
 
 from streamspan import semconv
-from streamspan.demo.applications import MAX_TOKENS, QUESTION, Application, with_client
-from streamspan.demo.script import Head, Pause, Script, error_response
-from streamspan.demo.server import MessagesServer
-from streamspan.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
-from streamspan.demo.wire import Event, error, message_start
+from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, Application, with_client
+from streamspan.cli.demo.script import Head, Pause, Script, error_response
+from streamspan.cli.demo.server import MessagesServer
+from streamspan.cli.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
+from streamspan.cli.demo.wire import Event, error, message_start
 from tests.stack.traceql import SearchedSpan
 
 STALL_SECONDS = 0.4

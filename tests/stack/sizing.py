@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from streamspan.demo.stories import STORIES
+from streamspan.cli.demo.stories import STORIES
 from tests.stack.application import Application
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, wait_until

@@ -16,8 +16,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.trace import Status, StatusCode
 
 from streamspan import AnthropicStreamInstrumentor, Config
-from streamspan.demo import wire
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.server import MessagesServer
 from tests.stack.application import Application
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, Start, wait_until

@@ -12,7 +12,7 @@ import pytest
 from boards import names
 
 from streamspan import semconv
-from streamspan.demo.stories import STORIES
+from streamspan.cli.demo.stories import STORIES
 from tests.boards.committed import QUERIES
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, wait_until

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from streamspan import semconv
-from streamspan.demo.stories import STORIES
+from streamspan.cli.demo.stories import STORIES
 from tests.stack.application import Application, chosen_stories
 from tests.stack.backend import Backend, Point, points_of
 from tests.stack.collector import Collector, Start, wait_until

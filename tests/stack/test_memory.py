@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from streamspan.demo.stories import STORIES
+from streamspan.cli.demo.stories import STORIES
 from tests.stack.application import Application, span_ids
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, Start, wait_until

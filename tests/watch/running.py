@@ -16,8 +16,8 @@ from opentelemetry.proto.resource.v1.resource_pb2 import Resource
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span
 
 from streamspan import semconv
-from streamspan.watch.otlp import Received, received
-from streamspan.watch.receiver import Receiver
+from streamspan.cli.watch.otlp import Received, received
+from streamspan.cli.watch.receiver import Receiver
 
 if TYPE_CHECKING:
     from typing_extensions import Self

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 
-from streamspan.drawing.finished import FinishedStream, StreamEvent
-from streamspan.watch.content import INPUT, OUTPUT, SYSTEM, said, without_content
+from streamspan.cli.drawing.finished import FinishedStream, StreamEvent
+from streamspan.cli.watch.content import INPUT, OUTPUT, SYSTEM, said, without_content
 
 STREAM = FinishedStream("chat", 2.0, "UNSET", {}, [])
 

@@ -13,7 +13,7 @@ from opentelemetry.proto.logs.v1.logs_pb2 import LogRecord, ResourceLogs, ScopeL
 from opentelemetry.proto.metrics.v1 import metrics_pb2 as pb
 
 from streamspan import semconv
-from streamspan.watch.otlp import (
+from streamspan.cli.watch.otlp import (
     JSON,
     LOGS,
     METRICS,

@@ -20,9 +20,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 
 from streamspan import semconv
-from streamspan.watch import receiver
-from streamspan.watch.body import BODY_AT_MOST
-from streamspan.watch.otlp import LOGS, METRICS, OBJECTS_AT_MOST, RECORDS_AT_MOST
+from streamspan.cli.watch import receiver
+from streamspan.cli.watch.body import BODY_AT_MOST
+from streamspan.cli.watch.otlp import LOGS, METRICS, OBJECTS_AT_MOST, RECORDS_AT_MOST
 from tests.watch.running import OTHER_SCOPE, Running, logs, post, silences, stream_span, traces
 
 BODY = traces(stream_span({semconv.OUTCOME: "complete"}, events=1))

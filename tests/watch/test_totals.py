@@ -8,11 +8,11 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream
-from streamspan.watch.joined import HELD_AT_MOST, HELD_SECONDS, SEEN_AT_MOST, Joined
-from streamspan.watch.otlp import Event, Gauge, LogEvent, Span
-from streamspan.watch.table import table
-from streamspan.watch.totals import GAUGE_SECONDS, GROUPS_AT_MOST, OTHERS, Totals
+from streamspan.cli.drawing.finished import FinishedStream
+from streamspan.cli.watch.joined import HELD_AT_MOST, HELD_SECONDS, SEEN_AT_MOST, Joined
+from streamspan.cli.watch.otlp import Event, Gauge, LogEvent, Span
+from streamspan.cli.watch.table import table
+from streamspan.cli.watch.totals import GAUGE_SECONDS, GROUPS_AT_MOST, OTHERS, Totals
 
 BLOCK: Event = (semconv.EVENT_CONTENT_BLOCK, 2, {})
 ABORT: Event = (semconv.EVENT_ABORT, 3, {semconv.ABORT_REASON: "closed"})

@@ -7,9 +7,9 @@ from dataclasses import replace
 from rich.console import Console
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream
-from streamspan.watch.totals import Totals
-from streamspan.watch.view import QUEUED_AT_MOST, QUEUED_BYTES_AT_MOST, Drawings, EndedStream
+from streamspan.cli.drawing.finished import FinishedStream
+from streamspan.cli.watch.totals import Totals
+from streamspan.cli.watch.view import QUEUED_AT_MOST, QUEUED_BYTES_AT_MOST, Drawings, EndedStream
 
 WELL = EndedStream(
     "shop", "0a" * 16, "0b" * 8, 0.0, FinishedStream("chat", 2.0, "UNSET", {semconv.OUTCOME: "complete"}, []), 10

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from streamspan import semconv
-from streamspan.demo import wire
-from streamspan.demo.server import MessagesServer
+from streamspan.cli.demo import wire
+from streamspan.cli.demo.server import MessagesServer
 from tests.test_docs import code_blocks, pasted
 from tests.watch.running import stream_span, traces
 

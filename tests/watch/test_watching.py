@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import pytest
 
-from streamspan.watch import watching
-from streamspan.watch.otlp import PROTOBUF, TRACES, Received
-from streamspan.watch.totals import Totals
-from streamspan.watch.view import EndedStream
-from streamspan.watch.watching import Watch
+from streamspan.cli.watch import watching
+from streamspan.cli.watch.otlp import PROTOBUF, TRACES, Received
+from streamspan.cli.watch.totals import Totals
+from streamspan.cli.watch.view import EndedStream
+from streamspan.cli.watch.watching import Watch
 from tests.watch.running import stream_span, traces
 
 

@@ -18,7 +18,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, cast
 
-from streamspan.core.facts import Ending
+from streamspan.core.model import Ending
 from streamspan.guard import contained
 from streamspan.handle import finders
 from streamspan.observer import Observer

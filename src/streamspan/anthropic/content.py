@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from streamspan import semconv
-from streamspan.content import Content
-from streamspan.core.content import Budget, Captured, Text, part_of
+from streamspan.core.captured import Budget, Captured, Text, part_of
 from streamspan.guard import contained
+from streamspan.telemetry.content import Content
 
 from .translate import body_of
 from .values import field, items, typed

@@ -7,10 +7,10 @@ from typing import Any
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.config import Config
-from streamspan.events import Events
-from streamspan.metrics import Metrics
 from streamspan.observer import open_streams
-from streamspan.telemetry import Telemetry
+from streamspan.telemetry.events import Events
+from streamspan.telemetry.metrics import Metrics
+from streamspan.telemetry.spans import Telemetry
 
 from .patch import Patch
 

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from copy import copy
 from typing import Any
 
-from streamspan import telemetry
 from streamspan.guard import contained
 from streamspan.observer import Observer
+from streamspan.telemetry import spans as telemetry
 
 
 class SpanName(str):

@@ -19,11 +19,11 @@ from typing import Any
 
 from wrapt import FunctionWrapper, resolve_path
 
-from streamspan import telemetry
 from streamspan.config import Config, NativeSpan
-from streamspan.core.facts import Ending
+from streamspan.core.model import Ending
 from streamspan.guard import contained
 from streamspan.observer import Observer
+from streamspan.telemetry import spans as telemetry
 
 from . import translate
 from .body import (

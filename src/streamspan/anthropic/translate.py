@@ -13,11 +13,11 @@ from typing import Any
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.core.facts import AbortReason, DeltaKind, Ending, Usage
+from streamspan.core.model import AbortReason, DeltaKind, Ending, Usage
 from streamspan.core.stream import ASIDE_CHARS, ASIDE_CHUNKS
 from streamspan.guard import observing_failed
 from streamspan.observer import Observer
-from streamspan.telemetry import Attributes, Call
+from streamspan.telemetry.spans import Attributes, Call
 
 from .values import field, fields, items, mapping, number, strings, typed
 

@@ -21,7 +21,7 @@ from bisect import bisect_left, bisect_right
 from itertools import accumulate
 from math import ceil, sqrt
 
-from .facts import Pace
+from .model import Pace
 
 SHORTEST_GAP = 0.0005
 _RATIO = 1.2

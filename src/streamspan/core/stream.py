@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from math import inf
 from typing import Literal
 
-from .block import LoopWatch, OpenBlock
-from .content import Output
-from .facts import (
+from .blocks import LoopWatch, OpenBlock
+from .captured import Output
+from .model import (
     DeltaKind,
     Ending,
     EndKind,

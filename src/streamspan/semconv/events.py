@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from streamspan.core.facts import DeltaKind
+from streamspan.core.model import DeltaKind
 
 from . import call, stream
 from .records import attribute, event

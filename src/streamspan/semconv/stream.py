@@ -5,7 +5,7 @@ Everything of our own is under `llm_stream.`. A point in the stream is an offset
 
 from typing import Final
 
-from streamspan.core.facts import AbortReason, DeltaKind, LoopKind, Outcome, Phase
+from streamspan.core.model import AbortReason, DeltaKind, LoopKind, Outcome, Phase
 
 from .records import span_attribute
 

@@ -14,8 +14,8 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from streamspan.drawing.finished import FinishedStream, as_data, facts, findings, headline, printable, seconds
-from streamspan.drawing.waterfall import Waterfall
+from streamspan.cli.drawing.finished import FinishedStream, as_data, facts, findings, headline, printable, seconds
+from streamspan.cli.drawing.waterfall import Waterfall
 
 from .content import said
 from .table import table

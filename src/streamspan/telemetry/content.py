@@ -15,10 +15,10 @@ Sources
 import json
 from collections.abc import Callable, Mapping, Sequence
 
-from . import semconv
-from .core.content import Budget, Captured, Output, Text
-from .core.facts import Summary
-from .guard import contained
+from streamspan import semconv
+from streamspan.core.captured import Budget, Captured, Output, Text
+from streamspan.core.model import Summary
+from streamspan.guard import contained
 
 WITHHELD = "[withheld: its redaction failed]"
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))

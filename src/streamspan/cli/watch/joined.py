@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from streamspan import semconv
-from streamspan.drawing.finished import number
+from streamspan.cli.drawing.finished import number
 
 from .content import has_content
 from .otlp import Event, LogEvent, Span

@@ -30,7 +30,7 @@ COMMONEST = 0.75
 _COLUMNS = frozenset("\t,0123456789")
 
 
-class StammerSearch:
+class ShortUnitSearch:
     """Remembers nothing: a stammer is seen from its last chars."""
 
     __slots__ = ()

@@ -12,7 +12,7 @@ from typing import cast
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream, printable
+from streamspan.cli.drawing.finished import FinishedStream, printable
 
 SYSTEM, INPUT, OUTPUT = semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES
 CONTENT = {SYSTEM, INPUT, OUTPUT, semconv.TOOL_DEFINITIONS}

@@ -15,7 +15,7 @@ from typing import cast
 
 from rich.console import Console
 
-from streamspan.drawing.finished import NANOSECONDS, finished_stream, printable
+from streamspan.cli.drawing.finished import NANOSECONDS, finished_stream, printable
 from streamspan.semconv import TEST_SPAN
 
 from .content import without_content

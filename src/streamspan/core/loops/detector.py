@@ -20,7 +20,7 @@ Its rules:
 3.  `drift.py`: at every second step, and at every one while it suspects a loop, the text is looked at again
     without its case, digits, punctuation and blanks. So a loop that counts or that wavers in its spelling is
     exact again.
-4.  `stammer.py`: at every second step the last chars may be a few signs that come back and back, with glitches.
+4.  `short_units.py`: at every second step the last chars may be a few signs that come back and back, with glitches.
     Nothing else would see them, because they have neither words nor a long run.
 5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
     two cycles is a glitch while it is short.
@@ -36,7 +36,7 @@ from typing import Literal
 
 from .drift import DriftSearch
 from .exact import FARTHEST, GLITCH, SHORTEST_LOOP, STEP, WINDOW, ExactSearch
-from .stammer import StammerSearch
+from .short_units import ShortUnitSearch
 
 Kind = Literal["exact", "drift"]
 
@@ -45,7 +45,7 @@ NEAREST = 256
 DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(1, 64)))
 # To cut the window back at every step would copy it a second time.
 SLACK = 512
-STAMMER = StammerSearch()
+SHORT_UNITS = ShortUnitSearch()
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class RepetitionDetector:
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
-        self._found_by: ExactSearch | DriftSearch | StammerSearch = self._exact
+        self._found_by: ExactSearch | DriftSearch | ShortUnitSearch = self._exact
         self._loop_end = 0
 
     def feed(self, text: str) -> Repetition | None:
@@ -180,11 +180,11 @@ class RepetitionDetector:
             if at < drift.due < next_look:
                 next_look = drift.due
         # A run that is longer than a step is no stammer.
-        if depth > NEAREST and exact.chars(at) < STEP and (run := STAMMER.look(text, base, at)):
-            self._set_found(run, STAMMER, at)
+        if depth > NEAREST and exact.chars(at) < STEP and (run := SHORT_UNITS.look(text, base, at)):
+            self._set_found(run, SHORT_UNITS, at)
         return next_look
 
-    def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | StammerSearch, at: int) -> None:
+    def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | ShortUnitSearch, at: int) -> None:
         start, period = run
         kind: Kind = "drift" if search is self._drift else "exact"
         self._found = Repetition(start, period, (at - start) // period, at - start, kind)

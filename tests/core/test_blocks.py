@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.facts import DeltaKind, Ending, Loop, Summary
+from streamspan.core.model import DeltaKind, Ending, Loop, Summary
 from streamspan.core.stream import LoopSearch, StreamState
 from tests.core.reading import Reader
 
@@ -154,7 +154,7 @@ def test_a_take_inside_a_take_does_nothing(monkeypatch: pytest.MonkeyPatch) -> N
     state.delta("text", 0, "first ", 1.0)
     block = state._open_blocks[0]
     assert block._watch is not None
-    monkeypatch.setattr("streamspan.core.block.RepetitionDetector.feed", interrupted)
+    monkeypatch.setattr("streamspan.core.blocks.RepetitionDetector.feed", interrupted)
     state.delta("text", 0, "second", 1.6)
 
     assert [summary.chars["text"] for summary in summaries] == [12]

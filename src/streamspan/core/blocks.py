@@ -5,9 +5,9 @@ Deltas that come together are put aside and taken together, because what one cos
 
 from array import array
 
-from .content import Text
-from .facts import ContentBlock, DeltaKind, Loop, ToolCall
-from .repetition import Repetition, RepetitionDetector
+from .captured import Text
+from .loops.detector import Repetition, RepetitionDetector
+from .model import ContentBlock, DeltaKind, Loop, ToolCall
 from .tool_input import ToolInput, Verdict
 
 _FOLLOWED_EVERY = 160  # chars

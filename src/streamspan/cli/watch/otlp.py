@@ -28,7 +28,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.drawing.finished import word
+from streamspan.cli.drawing.finished import word
 
 from .body import RefusedError
 

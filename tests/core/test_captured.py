@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.content import Budget, Output, Text, part_of
-from streamspan.core.facts import Ending
+from streamspan.core.captured import Budget, Output, Text, part_of
+from streamspan.core.model import Ending
 from streamspan.core.stream import StreamState
 
 CAP = 200

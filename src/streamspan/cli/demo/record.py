@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.drawing.finished import FinishedStream, finished_stream
+from streamspan.cli.drawing.finished import FinishedStream, finished_stream
 
 from .server import MessagesServer
 from .stories import STALL_SECONDS, Story, play_at

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from streamspan.drawing.finished import seconds
-from streamspan.drawing.waterfall import OUTCOME_STYLES
+from streamspan.cli.drawing.finished import seconds
+from streamspan.cli.drawing.waterfall import OUTCOME_STYLES
 
 from .totals import Group, Total, Totals
 

@@ -21,9 +21,9 @@ from opentelemetry.context import Context
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
-from . import guard, semconv
-from .core.facts import AbortReason, Summary
-from .semconv import Metric
+from streamspan import guard, semconv
+from streamspan.core.model import AbortReason, Summary
+from streamspan.semconv import Metric
 
 Labels = dict[str, str | bool | int]
 

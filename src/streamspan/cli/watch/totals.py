@@ -11,7 +11,7 @@ from math import ceil
 from typing import Literal
 
 from streamspan import semconv
-from streamspan.drawing.finished import FinishedStream, number, word
+from streamspan.cli.drawing.finished import FinishedStream, number, word
 
 from .otlp import Gauge
 

@@ -6,8 +6,8 @@ A new story is one more `Story` in `STORIES`. Each plays for a second or two.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from streamspan.core.facts import AbortReason, Outcome
-from streamspan.drawing.finished import Finding
+from streamspan.cli.drawing.finished import Finding
+from streamspan.core.model import AbortReason, Outcome
 
 from . import wire
 from .applications import (

@@ -17,8 +17,8 @@ from typing import Protocol
 
 from rich.console import Console
 
-from streamspan.drawing.finished import FinishedStream, as_data, findings
-from streamspan.drawing.waterfall import Waterfall, summary
+from streamspan.cli.drawing.finished import FinishedStream, as_data, findings
+from streamspan.cli.drawing.waterfall import Waterfall, summary
 
 from . import otlp as otlp_endpoint
 from .record import Recorder

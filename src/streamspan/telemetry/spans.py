@@ -15,12 +15,13 @@ from opentelemetry.instrumentation.utils import is_instrumentation_enabled
 from opentelemetry.trace import NonRecordingSpan, Span, SpanKind, Status, StatusCode, TracerProvider
 from opentelemetry.util.types import AttributeValue
 
-from . import semconv
-from .config import Config
+from streamspan import semconv
+from streamspan.config import Config
+from streamspan.core.model import Summary
+from streamspan.guard import contained
+
 from .content import Content, as_json
-from .core.facts import Summary
 from .events import Attributes, Events, known, loop_attributes
-from .guard import contained
 from .metrics import Metrics
 
 _redacting: ContextVar[bool] = ContextVar("streamspan_redacting", default=False)

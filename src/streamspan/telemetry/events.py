@@ -20,10 +20,10 @@ from opentelemetry.context import Context
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
-from . import semconv
-from .config import Config
-from .core.facts import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
-from .guard import contained
+from streamspan import semconv
+from streamspan.config import Config
+from streamspan.core.model import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
+from streamspan.guard import contained
 
 Attributes = Mapping[str, AttributeValue | None]
 """None: not known, and so not written."""

@@ -1,0 +1,1 @@
+"""Finds loops in streamed text."""
