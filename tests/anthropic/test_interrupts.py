@@ -221,7 +221,7 @@ def fails(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.usefixtures("instrumented")
-@pytest.mark.parametrize("name", ["events.Events.add", "telemetry.set_summary", "telemetry._response_attributes"])
+@pytest.mark.parametrize("name", ["telemetry.events.Events.add", "telemetry.spans.set_summary", "telemetry.spans._response_attributes"])
 def test_a_failing_end_is_an_end(
     name: str,
     client: Anthropic,
