@@ -609,6 +609,7 @@ def test_never_read_in_a_task(server: MessagesServer, exporter: InMemorySpanExpo
 
     async def main(client: AsyncAnthropic) -> None:
         await opened(client, server)
+        await client.close()  # its connection would be left to the next test
 
     with async_client(server) as client:
         asyncio.run(main(client))
@@ -631,6 +632,5 @@ def test_the_loop_is_closed_with_a_stream_open(server: MessagesServer, exporter:
         del stream, client
     with pytest.warns(ResourceWarning):
         spans = ended_spans(exporter)
-        gc.collect()  # the connection goes after what the first collection has finalized, not in the next test
 
     assert [abort_of(span) for span in spans] == [("aborted", "dropped", "text")]
