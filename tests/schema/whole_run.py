@@ -39,7 +39,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    never_emitted = config.stash.get(NEVER_EMITTED, [])
+    never_emitted = config.stash.get(NEVER_EMITTED, None)
     if never_emitted:
         terminalreporter.section("no test has made streamspan emit", red=True)
         for where, name in never_emitted:
