@@ -69,7 +69,7 @@ def read_events(stream: Any, count: int) -> None:
 
 # --- signals -----------------------------------------------------------------------------------------------------
 
-ROUNDS = 300
+ROUNDS = 100
 
 
 def report_streams_closed_by_signals() -> None:
