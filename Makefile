@@ -22,10 +22,12 @@ INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins" $(ARGS)
 COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
+COVERAGE := .venv-test/bin/coverage
+COVERED := core telemetry $(notdir $(wildcard src/streamspan/stainless))
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
+.PHONY: help demo test coverage lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
 	screenshots wheel environments pins clean
 .DELETE_ON_ERROR:
 
@@ -37,6 +39,13 @@ demo: .venv/demo.stamp ## play every story of a stream against a loopback server
 
 test: .venv-test/wheel.stamp ## run the tests against the built wheel
 	STREAMSPAN_TEST_WHEEL=1 .venv-test/bin/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+coverage: .venv-test/wheel.stamp ## the same, with the branches of the wheel that they cover, and their floors
+	rm -rf .coverage
+	STREAMSPAN_TEST_WHEEL=1 $(COVERAGE) run -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report
+	for folder in $(COVERED); do $(COVERAGE) report --include="*/streamspan/$$folder/*" --fail-under=95 || exit 1; done
 
 lint: .venv/dev.stamp ## ruff: rules and format
 	$(BIN)/ruff check
@@ -101,7 +110,7 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # Grafana's own types, to check the boards' JSON against.
 .schema/node_modules: tests/stack/schema/package.json
