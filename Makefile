@@ -4,10 +4,12 @@
 #   PYTHON   the interpreter to build on                   make test PYTHON=python3.13
 #   ARGS     handed to the command of the target           make demo ARGS="--speed 4"
 #   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-newest"
+#   WORKERS  how many tests run at once; 0: no workers     make test WORKERS=0 ARGS="-k NAME --pdb"
 
 PYTHON ?= python3
 ARGS ?=
 ONLY ?=
+export WORKERS ?= 2
 
 unexport PYTHONPATH
 export UV_PYTHON_DOWNLOADS := never
@@ -20,20 +22,30 @@ INSTALL_PROJECT := $(BIN)/uv pip install --quiet --no-deps --no-build-isolation 
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --generate-hashes --no-emit-index-url \
 	--custom-compile-command "make pins" $(ARGS)
 COMPILE_WITH_DEMO := $(COMPILE) pyproject.toml --extra demo
+COVERAGE := .venv-test/bin/coverage
+COVERED := core telemetry $(notdir $(wildcard src/streamspan/stainless))
 PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
-.PHONY: help demo test lint types fix bench soak picture matrix collector dashboards docs stack-test screenshots wheel pins clean
+.PHONY: help demo test coverage lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
+	screenshots wheel environments pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: .venv/demo.stamp ## play every story of a stream against a loopback server and draw it
 	@$(BIN)/streamspan demo $(ARGS)
 
 test: .venv-test/wheel.stamp ## run the tests against the built wheel
-	STREAMSPAN_TEST_WHEEL=1 .venv-test/bin/pytest $(ARGS)
+	STREAMSPAN_TEST_WHEEL=1 .venv-test/bin/pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+
+coverage: .venv-test/wheel.stamp ## the same, with the branches of the wheel that they cover, and their floors
+	rm -rf .coverage
+	STREAMSPAN_TEST_WHEEL=1 $(COVERAGE) run -m pytest -n $(WORKERS) --dist loadgroup $(ARGS)
+	$(COVERAGE) combine --quiet
+	$(COVERAGE) report
+	for folder in $(COVERED); do $(COVERAGE) report --include="*/streamspan/$$folder/*" --fail-under=95 || exit 1; done
 
 lint: .venv/dev.stamp ## ruff: rules and format
 	$(BIN)/ruff check
@@ -56,7 +68,7 @@ soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then
 picture: .venv/demo.stamp ## draw the waterfalls of the README again
 	$(BIN)/streamspan demo $(PICTURED:%=--story %) --svg docs/images/waterfall.svg
 
-matrix: dist/wheel.stamp ## run the tests on every generation of the SDK, oldest and newest Python
+matrix: dist/wheel.stamp ## run the tests of the SDK on every generation of it, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
 
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
@@ -67,6 +79,11 @@ dashboards: .venv/dashboards.stamp ## build the boards and alerts of grafana-das
 
 docs: .venv/dev.stamp ## write the generated parts of docs/; ARGS=--check only compares
 	@$(BIN)/python tools/docs.py $(ARGS)
+
+stack: .schema/node_modules ## fetch and build what stack-test runs: a collector, Prometheus, Chromium, Grafana's types
+	$(PYTHON) tools/collector.py
+	$(PYTHON) tools/prometheus.py
+	$(PYTHON) tools/chromium.py
 
 stack-test: .venv-test/wheel.stamp .schema/node_modules ## demo traffic through real collectors and Prometheus, boards and alerts on it; the chat in Chromium
 	@STREAMSPAN_COLLECTOR="$$($(PYTHON) tools/collector.py)" && export STREAMSPAN_COLLECTOR && \
@@ -80,6 +97,8 @@ screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## dr
 	STREAMSPAN_CHROMIUM="$$($(PYTHON) tools/chromium.py)" && export STREAMSPAN_CHROMIUM && \
 	set -x && .venv-test/bin/python -m tests.stack.chat_picture && .venv-test/bin/python -m tests.stack.pictures
 
+environments: .venv/dev.stamp .venv/demo.stamp .venv/dashboards.stamp .venv-test/wheel.stamp ## make them all, so that other targets can run side by side
+
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 
 pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer versions
@@ -91,7 +110,7 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # Grafana's own types, to check the boards' JSON against.
 .schema/node_modules: tests/stack/schema/package.json

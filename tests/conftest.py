@@ -17,20 +17,13 @@ from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from tests.anthropic.logs import LogExporter
-from tests.schema.checker import CHECKER, WHOLE_RUN, listen
+from tests.schema.checker import CHECKER, listen
+
+pytest_plugins = ["tests.schema.whole_run"]
 
 listen(CHECKER)
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """What is asked of the whole run runs last."""
-    options = config.option
-    chosen = (options.keyword, options.markexpr, options.deselect, options.ignore, getattr(options, "lf", False))
-    config.stash[WHOLE_RUN] = config.args_source is pytest.Config.ArgsSource.TESTPATHS and not any(chosen)
-    items.sort(key=lambda item: item.path.name == "test_whole_run.py")
 
 
 @pytest.fixture(autouse=True)

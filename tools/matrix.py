@@ -1,9 +1,9 @@
-"""Runs the test suite on every generation of the SDK, on the oldest and the newest Python there is: `make matrix`.
+"""Runs the tests on every generation of the SDK, on the oldest and the newest Python there is: `make matrix`.
 
+The newest SDK gets all tests, so that every Python has seen them; the others get those that depend on the SDK.
 Each entry, `<anthropic>-<python>`, also named `<anthropic>-oldest` or `<anthropic>-newest`, has an environment of its
 own under `.matrix/`, kept until its pins change: the built wheel, the SDK of that version, and everything else as
 `requirements/matrix.txt` pins it.
-Knows nothing of the tests.
 """
 
 import hashlib
@@ -35,8 +35,19 @@ SDKS = (
     "1.17.0",  # traces itself
     NEWEST_SDK,
 )
+TESTS_OF_THE_SDK = (
+    "tests/anthropic",
+    "tests/launch",
+    "tests/soak/test_loops.py",
+    "tests/soak/test_processes.py",
+    "tests/demo/test_stories.py",
+    "tests/packaging/test_installed.py",
+    "tests/doctor/test_doctor.py::test_everything_right",
+    "tests/doctor/test_doctor.py::test_an_sdk_without_what_is_patched",
+)
+WORKERS = os.environ.get("WORKERS", "2")
 CLOSING_LINE = re.compile(r" in \d+\.\d+s")
-PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 OWN_PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 ENTRY_TIMEOUT_SECONDS = 1200
 
@@ -88,13 +99,14 @@ def prepared_environment(entry: str, sdk: str, python: str) -> Path:
 
 
 def tested(entry: str, sdk: str, python: str) -> Result:
-    """The result of the whole suite on one entry; its output is in `.matrix/<entry>.log`."""
+    """The result of the tests on one entry; their output is in `.matrix/<entry>.log`."""
     started_at = time.monotonic()
     environment = prepared_environment(entry, sdk, python)
+    chosen = () if sdk == NEWEST_SDK else TESTS_OF_THE_SDK
     log = MATRIX / f"{entry}.log"
     with log.open("w") as output:
         ended = subprocess.run(
-            [environment / "bin" / "pytest", "-p", "no:cacheprovider"],
+            [environment / "bin" / "pytest", "-n", WORKERS, "--dist", "loadgroup", "-p", "no:cacheprovider", *chosen],
             cwd=ROOT,
             env=os.environ | {"STREAMSPAN_TEST_WHEEL": "1"},
             stdout=output,
@@ -104,7 +116,7 @@ def tested(entry: str, sdk: str, python: str) -> Result:
         )
     lines = log.read_text().splitlines()
     if ended.returncode != 0:
-        print(*lines, sep="\n")
+        print(*lines, sep="\n", flush=True)
     closing_lines = [line.strip("= ") for line in lines if CLOSING_LINE.search(line)]
     closing_line = closing_lines[-1] if closing_lines else "pytest did not finish"
     return Result(entry, ended.returncode == 0, closing_line, time.monotonic() - started_at)

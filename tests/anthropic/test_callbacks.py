@@ -428,7 +428,7 @@ async def a_coroutine_function(stream: StreamHandle, loop: Loop) -> None:
 
 
 @pytest.mark.parametrize("name", ["on_repetition", "on_stall"])
-@pytest.mark.parametrize("given", ["print", 1, a_coroutine_function], ids=repr)
+@pytest.mark.parametrize("given", ["print", 1, a_coroutine_function])
 def test_a_wrong_callback(name: str, given: object) -> None:
     """What cannot be called, or would never be awaited, is an error at once."""
     settings: dict[str, Any] = {name: given}

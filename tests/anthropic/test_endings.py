@@ -609,6 +609,7 @@ def test_never_read_in_a_task(server: MessagesServer, exporter: InMemorySpanExpo
 
     async def main(client: AsyncAnthropic) -> None:
         await opened(client, server)
+        await client.close()  # its connection would be left to the next test
 
     with async_client(server) as client:
         asyncio.run(main(client))

@@ -22,7 +22,7 @@ from wrapt import FunctionWrapper
 from streamspan import AnthropicStreamInstrumentor, guard
 from streamspan.anthropic import body, patch, translate
 from streamspan.cli.demo import wire
-from streamspan.cli.demo.script import Pause, Script
+from streamspan.cli.demo.script import Script, Wait
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
 from streamspan.telemetry import events
@@ -105,10 +105,11 @@ def test_a_copy_of_the_body_does_not_end_the_stream(
 @pytest.mark.usefixtures("instrumented")
 def test_the_stream_is_lazy(client: Anthropic, server: MessagesServer) -> None:
     """The call returns with the headers; nothing is read ahead of the reader."""
-    hold = threading.Event()
-    stream = opened(client, server, [*MESSAGE[:1], Pause(0.2), *MESSAGE[1:]])
+    has_read_the_first = threading.Event()
+    script = [*MESSAGE[:1], Wait(has_read_the_first), *MESSAGE[1:]]
+    stream = opened(client.with_options(timeout=20), server, script)
     first = next(stream)
-    hold.set()
+    has_read_the_first.set()
 
     assert first.type == "message_start"
     assert [event.type for event in stream][-1] == "message_stop"

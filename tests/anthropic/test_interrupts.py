@@ -69,7 +69,7 @@ def read_events(stream: Any, count: int) -> None:
 
 # --- signals -----------------------------------------------------------------------------------------------------
 
-ROUNDS = 300
+ROUNDS = 100
 
 
 def report_streams_closed_by_signals() -> None:
@@ -168,7 +168,7 @@ def test_four_threads_close_one_stream(
     ]
 
     assert (len(spans), len({span.context.span_id for span in spans if span.context})) == (100, 100)
-    assert {abort_of(span)[0] for span in spans} <= {"aborted", "complete"}
+    assert {abort_of(span)[0] for span in spans} - {"complete"} == {"aborted"}
     assert (complaints, failures, observer.open_streams) == ([], {}, set())
 
 
@@ -221,7 +221,9 @@ def fails(*_: object, **__: object) -> Any:
 
 
 @pytest.mark.usefixtures("instrumented")
-@pytest.mark.parametrize("name", ["events.Events.add", "telemetry.set_summary", "telemetry._response_attributes"])
+@pytest.mark.parametrize(
+    "name", ["telemetry.events.Events.add", "telemetry.spans.set_summary", "telemetry.spans._response_attributes"]
+)
 def test_a_failing_end_is_an_end(
     name: str,
     client: Anthropic,

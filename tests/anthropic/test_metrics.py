@@ -704,5 +704,6 @@ def test_no_content_and_no_identity(app: Metered) -> None:
     assert data is not None
     told = data.to_json()
 
+    assert "overloaded_error" in told
     for secret in (MARKER, wire.MESSAGE_ID, "toolu_", "req_"):
         assert secret not in told

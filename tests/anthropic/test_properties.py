@@ -21,7 +21,7 @@ from streamspan.observer import open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
 from tests.anthropic.spans import attributes
 
-EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "300"))  # `.ci/run` asks for thousands
+EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "100"))  # `.ci/run` asks for thousands
 OUTCOMES = {"complete", "truncated", "error", "aborted"}
 
 

@@ -187,19 +187,11 @@ def test_the_log_where_events_go_there(whole: Environment, receiver: OtlpReceive
     assert examined.of("export.logs")["status"] == "ok"
 
 
-@pytest.mark.parametrize(
-    ("endpoint", "text"),
-    [
-        ("localhost:4318", "OTEL_EXPORTER_OTLP_ENDPOINT must begin with http:// or https://"),
-        ("http://", "OTEL_EXPORTER_OTLP_ENDPOINT names no host"),
-        ("http://localhost:port", "OTEL_EXPORTER_OTLP_ENDPOINT is no address: its host or its port is malformed"),
-    ],
-)
-def test_an_endpoint_that_is_no_address(whole: Environment, endpoint: str, text: str) -> None:
+def test_an_endpoint_that_is_no_address(whole: Environment) -> None:
     """What the exporter could not send to is told as what is wrong with it."""
-    examined = whole.examined("--json", OTEL_EXPORTER_OTLP_ENDPOINT=endpoint, **HTTP)
+    examined = whole.examined("--json", OTEL_EXPORTER_OTLP_ENDPOINT="http://", **HTTP)
 
-    assert (examined.status, examined.of("export.traces")["text"]) == (1, text)
+    assert (examined.status, examined.of("export.traces")["text"]) == (1, "OTEL_EXPORTER_OTLP_ENDPOINT names no host")
 
 
 def test_the_exporter_of_the_default_protocol_is_missing(whole: Environment) -> None:
@@ -359,9 +351,8 @@ def test_a_launcher_of_another_environment(monkeypatch: pytest.MonkeyPatch, tmp_
 # --- what is printed -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("arguments", [("--send",), ("--send", "--json")], ids=["text", "json"])
-@pytest.mark.parametrize("port", ["open", "closed"])
-def test_secrets(whole: Environment, closed_port: int, port: str, arguments: tuple[str, ...]) -> None:
+@pytest.mark.parametrize(("port", "arguments"), [("open", ["--send", "--json"]), ("closed", ["--send"])])
+def test_secrets(whole: Environment, closed_port: int, port: str, arguments: list[str]) -> None:
     """No header, user, password or query of an address is printed, even where the exporter tells the whole address."""
     with OtlpReceiver(status=503) as receiver:
         address = receiver.endpoint.removeprefix("http://") if port == "open" else f"127.0.0.1:{closed_port}"

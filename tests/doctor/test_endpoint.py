@@ -32,6 +32,20 @@ def test_endpoints(protocol: Protocol, environment: dict[str, str], shown: str, 
 
 
 @pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        ("localhost:4318", f"{ENDPOINT} must begin with http:// or https://"),
+        ("http://", f"{ENDPOINT} names no host"),
+        ("http://localhost:port", f"{ENDPOINT} is no address: its host or its port is malformed"),
+    ],
+)
+def test_what_is_no_address(address: str, reason: str) -> None:
+    """What the exporter could not send to is refused, with what is wrong with it."""
+    with pytest.raises(ValueError, match=f"^{reason}$"):
+        endpoint("http/protobuf", "traces", {ENDPOINT: address})
+
+
+@pytest.mark.parametrize(
     ("protocol", "environment", "command"),
     [
         ("http/protobuf", {}, "streamspan watch  # in another terminal; or start your collector"),

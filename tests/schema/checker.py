@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from typing import Any, cast
 
-import pytest
 from opentelemetry.sdk._logs._internal import SynchronousMultiLogRecordProcessor
 from opentelemetry.sdk.metrics._internal.instrument import (
     Counter,
@@ -45,9 +44,6 @@ OF_ITS_OWN = (semconv.OFFSET, semconv.CHARS_DELIVERED)
 """What an event of the application's own has, beside what the application gives it."""
 METRICS: Mapping[str, Metric] = {metric.name: metric for metric in semconv.METRICS}
 TEMPLATES = tuple(name for name, entry in semconv.ATTRIBUTES.items() if entry.type.startswith("template"))
-
-WHOLE_RUN = pytest.StashKey[bool]()
-"""Whether this session runs every test there is: then it must show all of the schema."""
 
 Entry = tuple[str, str]
 """What has it, and its name: `("span", "llm_stream.outcome")`."""
