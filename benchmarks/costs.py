@@ -1,24 +1,39 @@
 """What is measured, a row each, and what the measured times say.
 
-A delta's cost is the difference between a stream with many deltas and one with few, over the deltas that it has more:
-what a stream costs once is in both. Times are in seconds.
+A delta's cost comes from segments of 50 deltas in the middle of a stream, so nothing of it is what a stream costs once.
+Every variant reads the same segments, and a segment takes about a millisecond: of a few rounds one is undisturbed, also
+where others use the machine. Times are in seconds.
 """
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby
 from math import ceil, sqrt
 from operator import itemgetter
-from statistics import median, quantiles
+from statistics import median
 from typing import Literal
 
 from environments import BARE, Ask
 
-FEW = 100  # deltas of the short stream, whose end is as far from its beginning for the caches as that of the long one
+SKIPPED = 100  # deltas of a stream before its first segment
+SEGMENT = 50  # deltas
 SHORT = 5  # deltas of the stream whose own cost is measured
 ONCE_A_STREAM = frozenset({"streamspan, sampled out"})
 """Variants that differ in what a stream costs, not in what a delta does."""
+
+
+@dataclass(frozen=True, slots=True)
+class Amount:
+    """`segments`: of a stream whose deltas are measured; `streams`: that are measured one after the other."""
+
+    segments: int
+    streams: int
+
+    @property
+    def deltas(self) -> int:
+        """Of a stream whose deltas are measured."""
+        return SKIPPED + SEGMENT * self.segments
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +45,14 @@ class Row:
     model: str
     per: Literal["delta", "stream"] = "delta"
 
-    def sizes(self, deltas: int, streams: int) -> list[tuple[int, int]]:
-        """(deltas, streams that are timed together) of each measurement."""
-        return [(SHORT, streams)] if self.per == "stream" else [(FEW, 1), (FEW + deltas, 1)]
-
     def has(self, variant: str) -> bool:
         return self.per == "stream" or variant not in ONCE_A_STREAM
+
+    def measure(self, ask: Ask, variant: str, amount: Amount) -> list[float]:
+        """The time of each segment, or of each stream."""
+        if self.per == "stream":
+            return ask("stream_cost", variant, self.path, self.model, SHORT, amount.streams)
+        return ask("delta_cost", variant, self.path, self.model, (SKIPPED, SEGMENT, amount.segments))
 
     @property
     def digits(self) -> int:
@@ -57,56 +74,63 @@ ROWS = (
 class Figures:
     """A cost, and what it is above the bare SDK's.
 
-    added       the median of the differences to the bare SDK in the same round
-    plus_minus  half of the interval that has the true median in 95 of 100 runs
-    quartiles   of the differences
-    least       the cost by the least times of a sitting, the median over the sittings
-    at_least    the same of the differences of that to the bare SDK's
-    ratio       the median of the ratios to the bare SDK
+    least        by the least time of each segment, or of a stream
+    added_least  the same above the bare SDK's
+    spread       half of the range that `added_least` has when one sitting or another is left out
+    cost         the median over the rounds
+    added        the median of the differences to the bare SDK in the same round
+    plus_minus   half of the interval that has the true median in 95 of 100 runs
+    ratio        the median of the ratios to the bare SDK
     """
 
+    least: float
+    added_least: float
+    spread: float
     cost: float
     added: float
     plus_minus: float
-    quartiles: tuple[float, float]
-    least: float
-    at_least: float
     ratio: float
 
 
 @dataclass(slots=True)
 class Times:
-    """One variant's times in one row: by sitting, for each round a value for each size."""
+    """One variant's times in one row: by sitting, for each round those of its segments or streams."""
 
     row: Row
     title: str
     spans: int
-    deltas: int
     sittings: list[list[list[float]]] = field(default_factory=list[list[list[float]]])
 
     def costs(self) -> list[float]:
-        return [self._cost(times) for rounds in self.sittings for times in rounds]
+        """By round."""
+        each = median if self.row.per == "stream" else _per_delta
+        return [each(times) for rounds in self.sittings for times in rounds]
 
-    def least(self) -> list[float]:
-        """By sitting, from the least time of each size."""
-        return [self._cost([min(times) for times in zip(*rounds, strict=True)]) for rounds in self.sittings]
-
-    def _cost(self, times: Sequence[float]) -> float:
-        return times[0] if len(times) == 1 else (times[1] - times[0]) / self.deltas
+    def least(self, *, without: int | None = None) -> float:
+        """Of all sittings, or without one of them."""
+        rounds = [times for number, rounds in enumerate(self.sittings) if number != without for times in rounds]
+        if self.row.per == "stream":
+            return min(map(min, rounds))
+        return _per_delta([min(segment) for segment in zip(*rounds, strict=True)])
 
     def figures(self, bare: "Times") -> Figures:
         costs, others = self.costs(), bare.costs()
         added = sorted(cost - other for cost, other in zip(costs, others, strict=True))
-        low, _, high = quantiles(added, method="inclusive") if len(added) > 1 else added * 3
+        left_out = range(len(self.sittings)) if len(self.sittings) > 1 else [None]
+        added_least = [self.least(without=number) - bare.least(without=number) for number in left_out]
         return Figures(
+            least=self.least(),
+            added_least=self.least() - bare.least(),
+            spread=(max(added_least) - min(added_least)) / 2,
             cost=median(costs),
             added=median(added),
             plus_minus=half_interval(added),
-            quartiles=(low, high),
-            least=median(self.least()),
-            at_least=median(mine - other for mine, other in zip(self.least(), bare.least(), strict=True)),
             ratio=median(cost / other for cost, other in zip(costs, others, strict=True)),
         )
+
+
+def _per_delta(segments: Sequence[float]) -> float:
+    return sum(segments) / len(segments) / SEGMENT
 
 
 def half_interval(ordered: Sequence[float]) -> float:
@@ -126,19 +150,18 @@ def figures_of(times: Mapping[tuple[Row, str], Times]) -> dict[Row, dict[str, Fi
 
 
 def measured(
-    ask: Ask, sizes: Mapping[tuple[Row, str], list[tuple[int, int]]], rounds: int
+    ask: Ask, keys: Iterable[tuple[Row, str]], amount: Amount, rounds: int
 ) -> dict[tuple[Row, str], list[list[float]]]:
     """One sitting: the times of each row and variant, round by round.
 
     The variants of a row are measured one right after the other, so what disturbs the machine for a while disturbs all
     of them; their order turns from round to round.
     """
-    times: dict[tuple[Row, str], list[list[float]]] = {key: [] for key in sizes}
-    by_row = groupby(sizes, key=itemgetter(0))
-    variants = [list(keys) for _, keys in by_row]
+    times: dict[tuple[Row, str], list[list[float]]] = {key: [] for key in keys}
+    variants = [list(keys_of_row) for _, keys_of_row in groupby(times, key=itemgetter(0))]
     for turn in range(rounds):
-        for keys in variants:
-            first = turn % len(keys)
-            for row, variant in keys[first:] + keys[:first]:
-                times[row, variant].append(ask("cost", variant, row.path, row.model, sizes[row, variant]))
+        for keys_of_row in variants:
+            first = turn % len(keys_of_row)
+            for row, variant in keys_of_row[first:] + keys_of_row[:first]:
+                times[row, variant].append(row.measure(ask, variant, amount))
     return times

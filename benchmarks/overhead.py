@@ -10,13 +10,15 @@ it does for a model: its wake-ups cost, too, and blur what is seen.
 Each round measures all variants, one right after the other, in an order that turns from round to round; a few sittings,
 each with a process of its own, share the rounds. In microseconds, a row has two lines:
 
-    first     the bare SDK's median; what each variant adds, the median of the differences in the same round, and the
-              half of its 95 % interval
-    second    the same from the least times of each sitting. What disturbs a machine adds to a time and never takes away
+    least    by the least times: what disturbs a machine adds to a time and never takes away; with half of the range
+             that it has when one sitting or another is left out
+    median   over the rounds, of the differences in the same round; with half of its 95 % interval
 
-What "bare SDK, once more" adds is the noise of the run. The SDK's own tracing, which it has from 1.14 on, is off except
-where a column says so: its own span, and streamspan's in place of it, as an application has it that changes nothing.
-Spans are recorded and dropped at their end, metrics aggregated and never collected: exporting is not part of it.
+What "bare SDK, once more" adds is the noise of the run. "bare SDK" has its own tracing off, which it has from 1.14 on;
+"the SDK's own span" has it on; so has "streamspan", whose span then takes the place of the SDK's own, as in an
+application that changes no option. `--variant` can name "streamspan, the SDK's tracing off", too, and "a generator that
+does nothing", which is the least that anything that sees each event can cost. Spans are recorded and dropped at their
+end, metrics aggregated and never collected: exporting is not part of it.
 
 A peer has an environment of its own and is compared with the bare SDK there; see `environments.py`. `costs.py` says how
 a cost comes from the times, `reader.py` how these are taken. `--profile` counts the calls of Python functions in a
@@ -34,7 +36,8 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
-from costs import FEW, ROWS, SHORT, Row, Times, figures_of, measured
+from calls import Calls, difference
+from costs import ROWS, SHORT, Amount, Row, Times, figures_of, measured
 from environments import BARE, PEERS, Ask, Environment, peer_environment
 from server import served
 from streams import pieces
@@ -43,22 +46,20 @@ from tables import print_calls, print_costs, print_memory, print_starts
 HELD = 50_000  # deltas of the stream whose memory is measured
 STARTS = 7
 MANY = 1_000  # deltas more, when calls are counted
-SLOWER = 10  # with sockets, so many times fewer deltas
 
 TRACES_ITSELF = importlib.util.find_spec("anthropic._tracing") is not None
 
-OWN = Environment(
-    Path(sys.executable),
-    (
-        BARE,
-        "bare SDK, once more",
-        *(("the SDK's own span", "streamspan in its place") if TRACES_ITSELF else ()),
-        "streamspan",
-        "streamspan, spans only",
-        "streamspan, sampled out",
-        "streamspan, no OpenTelemetry SDK",
-    ),
+DEFAULT = (
+    BARE,
+    "bare SDK, once more",
+    *(("the SDK's own span",) if TRACES_ITSELF else ()),
+    "streamspan",
+    "streamspan, spans only",
+    "streamspan, sampled out",
+    "streamspan, no OpenTelemetry SDK",
 )
+ON_REQUEST = ("streamspan, the SDK's tracing off", "a generator that does nothing")
+OWN = Environment(Path(sys.executable), DEFAULT + ON_REQUEST)
 INSTRUMENTATION = "opentelemetry.instrumentation itself"
 PROFILED = (BARE, "streamspan")
 STARTED = frozenset({"streamspan, no OpenTelemetry SDK", "peer", "logfire"})
@@ -76,29 +77,30 @@ def prepare(ask: Ask, model: str, *sizes: int) -> None:
 def costs(
     environment: Environment, rows: Sequence[Row], url: str | None, options: argparse.Namespace
 ) -> dict[tuple[Row, str], Times]:
-    deltas = options.deltas // SLOWER if url else options.deltas
+    amount = Amount(options.segments, options.streams)
     times: dict[tuple[Row, str], Times] = {}
-    for _ in range(options.sittings):
+    for sitting in range(options.sittings):
         with environment.reader(url) as ask:
             for row in rows:
-                prepare(ask, row.model, SHORT, FEW, FEW + deltas)
-                for variant in filter(row.has, environment.variants):
+                prepare(ask, row.model, SHORT, amount.deltas)
+                for variant in filter(row.has, environment.variants if sitting == 0 else ()):
                     spans = ask("spans", variant, row.path, row.model, SHORT)
-                    times.setdefault((row, variant), Times(row, environment.title(variant), spans, deltas))
-            sizes = {(row, variant): row.sizes(deltas, options.streams) for row, variant in times}
-            for key, sitting in measured(ask, sizes, options.rounds).items():
-                times[key].sittings.append(sitting)
+                    times[row, variant] = Times(row, environment.title(variant), spans)
+            for key, its in measured(ask, times, amount, options.rounds).items():
+                times[key].sittings.append(its)
     return times
 
 
-def calls(environment: Environment, row: Row) -> dict[str, dict[str, Any]]:
-    """By variant: what the profiler counts in a short stream, and in one with many deltas more."""
+def profiled(environment: Environment, row: Row) -> dict[str, dict[str, Calls]]:
+    """What the profiler counts, by what is counted and by variant."""
+    stream, delta = f"a stream of {SHORT} deltas, create()", row.name
+    counted: dict[str, dict[str, Calls]] = {stream: {}, delta: {}}
     with environment.reader() as ask:
         prepare(ask, row.model, SHORT, SHORT + MANY)
-        return {
-            variant: {str(deltas): ask("calls", variant, row.path, row.model, deltas) for deltas in (SHORT, SHORT + MANY)}
-            for variant in PROFILED
-        }
+        for variant in PROFILED:
+            few, many = (ask("calls", variant, row.path, row.model, deltas) for deltas in (SHORT, SHORT + MANY))
+            counted[stream][variant], counted[delta][variant] = few, difference(few, many, MANY)
+    return counted
 
 
 def memory(environments: Sequence[Environment]) -> dict[str, dict[str, int]]:
@@ -146,9 +148,12 @@ def usable(peers: Sequence[str]) -> list[Environment]:
 
 
 def narrowed(environment: Environment, patterns: Sequence[str]) -> Environment:
-    named = [(variant, environment.title(variant)) for variant in environment.variants]
-    chosen = [v for v, title in named if v == BARE or any(fnmatch(title, p) for p in patterns or ["*"])]
-    return replace(environment, variants=tuple(chosen))
+    def is_chosen(variant: str) -> bool:
+        if not patterns:
+            return variant not in ON_REQUEST
+        return variant == BARE or any(fnmatch(environment.title(variant), pattern) for pattern in patterns)
+
+    return replace(environment, variants=tuple(filter(is_chosen, environment.variants)))
 
 
 def versions(environment: Environment) -> dict[str, str]:
@@ -167,17 +172,17 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--profile", action="store_true", help="count calls of functions")
     parser.add_argument("--memory", action="store_true", help="of an open stream")
     parser.add_argument("--import", action="store_true", dest="starts", help="time to import and to instrument")
-    parser.add_argument("--sittings", type=int, default=4)
-    parser.add_argument("--rounds", type=int, default=20, help="of each sitting")
-    parser.add_argument("--deltas", type=int, default=400, help="that a long stream has more than a short one")
-    parser.add_argument("--streams", type=int, default=8, help="that are timed together, where a stream is measured")
+    parser.add_argument("--sittings", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15, help="of each sitting")
+    parser.add_argument("--segments", type=int, default=8, help="of 50 deltas each, in one stream")
+    parser.add_argument("--streams", type=int, default=8, help="of 5 deltas each, one after the other")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, in seconds and bytes")
     return parser.parse_args(arguments)
 
 
 def measure_costs(environments: Sequence[Environment], options: argparse.Namespace) -> dict[str, Any]:
     rows = [row for row in ROWS if any(fnmatch(row.name, pattern) for pattern in options.only or ["*"])]
-    print(f"{options.sittings} sittings of {options.rounds} rounds; CPU time of the reading thread, in microseconds")
+    print(f"{options.sittings} sittings of {options.rounds} rounds; CPU time of the reading thread in microseconds")
     result: dict[str, Any] = {row.name: {} for row in rows}
     for environment in environments:
         with served() if options.sockets else nullcontext() as url:
@@ -198,8 +203,9 @@ def main(options: argparse.Namespace) -> None:
     for place, its in result["versions"].items():
         print(f"{place}: {', '.join(f'{name} {version}' for name, version in its.items())}")
     if options.profile:
-        result["calls"] = calls(OWN, ROWS[0])
-        print_calls(result["calls"], MANY)
+        result["calls"] = profiled(OWN, ROWS[0])
+        for name, calls in result["calls"].items():
+            print_calls(name, calls)
     if options.memory:
         result["memory"] = memory(environments)
         print_memory(result["memory"], environments, HELD)

@@ -1,9 +1,7 @@
 """What is printed."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import quantiles
-from typing import Any
 
 from calls import Calls
 from costs import Figures, Row
@@ -18,16 +16,25 @@ def print_costs(figures: Mapping[Row, Mapping[str, Figures]]) -> None:
     """A column for each variant, under its title in three lines."""
     titles = list(dict.fromkeys(title for by_title in figures.values() for title in by_title))
     print()
-    for line in zip(*(heading(title) for title in titles), strict=True):
-        print(f"{'':{LABEL}}{''.join(f'{part:>{WIDTH}}' for part in line)}".rstrip())
+    for parts in zip(*map(heading, titles), strict=True):
+        print(f"{'':{LABEL}}{''.join(f'{part:>{WIDTH}}' for part in parts)}".rstrip())
     for row, by_title in figures.items():
-        bare = next(its for title, its in by_title.items() if title.endswith(BARE))
-        cells = [cell(by_title.get(title), row.digits) for title in titles]
-        cells[0] = f"{bare.cost * 1e6:.{row.digits}f}"
-        print(f"{row.name:{LABEL}}{''.join(f'{text:>{WIDTH}}' for text in cells)}")
-        least = [f"{its.at_least * 1e6:+.{row.digits}f}     " if (its := by_title.get(t)) else "" for t in titles]
-        least[0] = f"{bare.least * 1e6:.{row.digits}f}"
-        print(f"{'    by the least times':{LABEL}}{''.join(f'{text:>{WIDTH}}' for text in least)}".rstrip(), flush=True)
+        of_titles = [by_title.get(title) for title in titles]
+        least = [(its.least, its.added_least, its.spread) if its else None for its in of_titles]
+        medians = [(its.cost, its.added, its.plus_minus) if its else None for its in of_titles]
+        print(line(row.name, least, row.digits))
+        print(line("    (median)", medians, row.digits), flush=True)
+
+
+Cell = tuple[float, float, float] | None
+"""A cost, what it is above the first, and plus or minus how much."""
+
+
+def line(label: str, cells: Sequence[Cell], digits: int) -> str:
+    """The first is the bare SDK's."""
+    added = [f"{each[1] * 1e6:+.{digits}f} ±{each[2] * 1e6:.{digits}f}" if each else "" for each in cells[1:]]
+    texts = [f"{cells[0][0] * 1e6:.{digits}f}" if cells[0] else "", *added]
+    return f"{label:{LABEL}}{''.join(f'{text:>{WIDTH}}' for text in texts)}".rstrip()
 
 
 def heading(title: str) -> list[str]:
@@ -37,13 +44,6 @@ def heading(title: str) -> list[str]:
             lines.append("")
         lines[-1] = f"{lines[-1]} {word}".strip()
     return [""] * (3 - len(lines)) + lines[:3]
-
-
-def cell(figures: Figures | None, digits: int) -> str:
-    if figures is None:
-        return ""
-    spread = f"±{figures.plus_minus * 1e6:.{digits}f}"
-    return f"{figures.added * 1e6:+.{digits}f} {spread:<5}"
 
 
 def print_memory(held: Mapping[str, Mapping[str, int]], environments: Sequence[Environment], deltas: int) -> None:
@@ -64,39 +64,21 @@ def print_starts(seconds: Mapping[str, Sequence[float]]) -> None:
         print(f"{title:{LABEL}}{middle:9.1f}  [{low:6.1f} {high:6.1f}]")
 
 
-def print_calls(calls: Mapping[str, Mapping[str, Any]], more: int) -> None:
-    """`calls`: by variant, of a short stream and of one with `more` deltas more."""
-    streams = {variant: tuple(by_deltas.values())[0] for variant, by_deltas in calls.items()}
-    deltas = {variant: difference(*by_deltas.values(), more) for variant, by_deltas in calls.items()}
-    short = min(map(int, calls[BARE]))
-    for name, counted in ((f"a stream of {short} deltas", streams), ("a delta by itself", deltas)):
-        print_packages(name, counted)
-        print_functions({function: its for function, its in counted["streamspan"].items() if its[0] == "streamspan"})
+def print_calls(name: str, calls: Mapping[str, Calls]) -> None:
+    """By variant."""
+    print(f"\n{f'calls, {name}':{LABEL}}{''.join(f'{variant:>{WIDTH}}' for variant in calls)}")
+    packages = {package for functions in calls.values() for package, *_ in functions.values()}
+    for package in sorted(packages):
+        totals = (sum(each[1] for each in functions.values() if each[0] == package) for functions in calls.values())
+        print(f"  {package:{LABEL - 2}}{''.join(f'{total:{WIDTH}.1f}' for total in totals)}")
+    for variant, functions in calls.items():
+        print_functions({function: each for function, each in functions.items() if each[0] == variant})
 
 
-def difference(few: Calls, many: Calls, deltas: int) -> dict[str, tuple[str, float, float]]:
-    """For each of `deltas`."""
-    found: dict[str, tuple[str, float, float]] = {}
-    for function, (package, count, seconds) in many.items():
-        _, count_few, seconds_few = few.get(function, (package, 0, 0.0))
-        found[function] = (package, (count - count_few) / deltas, (seconds - seconds_few) / deltas)
-    return found
-
-
-def print_packages(name: str, counted: Mapping[str, Mapping[str, tuple[str, float, float]]]) -> None:
-    print(f"\n{f'calls, {name}':{LABEL}}{''.join(f'{variant:>{WIDTH}}' for variant in counted)}")
-    by_variant = {variant: Counter[str]() for variant in counted}
-    for variant, functions in counted.items():
-        for package, count, _ in functions.values():
-            by_variant[variant].update({package: round(count, 1)})  # pyright: ignore
-    packages = sorted(set().union(*by_variant.values()))
-    for package in packages:
-        cells = [f"{by_variant[variant][package]:{WIDTH}.1f}" for variant in counted]
-        print(f"  {package:{LABEL - 2}}{''.join(cells)}")
-
-
-def print_functions(functions: Mapping[str, tuple[str, float, float]]) -> None:
-    print(f"\n{'  by own time':{LABEL + 15}}{'calls':>9}{'us':>9}")
+def print_functions(functions: Calls) -> None:
+    if not functions:
+        return
+    print(f"\n{'  by own time':{LABEL + 15}}{'calls':>9}{'own us':>9}{'with its calls':>16}")
     ordered = sorted(functions.items(), key=lambda item: -item[1][2])
-    for function, (_, count, seconds) in ordered[:SHOWN]:
-        print(f"  {function:{LABEL + 13}}{count:9.2f}{seconds * 1e6:9.2f}")
+    for function, (_, count, own, cumulative) in ordered[:SHOWN]:
+        print(f"  {function:{LABEL + 13}}{count:9.2f}{own * 1e6:9.2f}{cumulative * 1e6:16.2f}")
