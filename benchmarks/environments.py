@@ -81,6 +81,10 @@ class Environment:
             yield ask
 
 
+def versions_of(*packages: str) -> dict[str, str]:
+    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
+
+
 def peer_environment(peer: str) -> Environment:
     """Made if it is not there. Raises RuntimeError, with the reason, where it cannot be made."""
     folder = ROOT / ".peers" / peer

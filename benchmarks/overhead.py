@@ -26,11 +26,12 @@ stream of 5 deltas and per delta; `--memory` and `--import` take a minute each.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
@@ -38,8 +39,7 @@ from typing import Any
 
 from calls import Calls, difference
 from costs import ROWS, SHORT, Amount, Row, Times, figures_of, measured
-from environments import BARE, PEERS, Ask, Environment, peer_environment
-from server import served
+from environments import BARE, PEERS, Ask, Environment, peer_environment, versions_of
 from streams import pieces
 from tables import print_calls, print_costs, print_memory, print_starts
 
@@ -157,8 +157,10 @@ def narrowed(environment: Environment, patterns: Sequence[str]) -> Environment:
 
 
 def versions(environment: Environment) -> dict[str, str]:
+    if environment.peer is None:
+        return versions_of(*environment.packages)
     with environment.reader() as ask:
-        return ask("versions", *environment.packages)
+        return ask("versions_of", *environment.packages)
 
 
 def parsed(arguments: list[str]) -> argparse.Namespace:
@@ -180,12 +182,17 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
+def sockets() -> AbstractContextManager[str]:
+    """Imported only where it is needed: that takes as long as a small measurement."""
+    return importlib.import_module("server").served()
+
+
 def measure_costs(environments: Sequence[Environment], options: argparse.Namespace) -> dict[str, Any]:
     rows = [row for row in ROWS if any(fnmatch(row.name, pattern) for pattern in options.only or ["*"])]
     print(f"{options.sittings} sittings of {options.rounds} rounds; CPU time of the reading thread in microseconds")
     result: dict[str, Any] = {row.name: {} for row in rows}
     for environment in environments:
-        with served() if options.sockets else nullcontext() as url:
+        with sockets() if options.sockets else nullcontext() as url:
             times = costs(environment, rows, url, options)
         figures = figures_of(times)
         print_costs(figures)

@@ -22,13 +22,13 @@ import tracemalloc
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anthropic
 from calls import Calls, counted
+from environments import versions_of
 from transport import Key, PreparedTransport
 from variants import RECORDING, SPANS, VARIANTS, folder_of
 
@@ -149,10 +149,6 @@ def undisturbed() -> Generator[None]:
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def versions(*names: str) -> dict[str, str]:
-    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
-
-
 def prepare(model: str, deltas: int, pieces: list[str]) -> None:
     """The response to such a request, read by read."""
     PREPARED[model, deltas] = [piece.encode() for piece in pieces]
@@ -252,7 +248,7 @@ def allocated_in(folder: Path | None) -> int:
 
 COMMANDS: dict[str, Callable[..., object]] = {
     function.__name__: function
-    for function in (versions, prepare, spans, delta_cost, stream_cost, calls, start, memory)
+    for function in (versions_of, prepare, spans, delta_cost, stream_cost, calls, start, memory)
 }
 
 

@@ -6,14 +6,14 @@ import sys
 from pathlib import Path
 
 OVERHEAD = Path(__file__).parents[2] / "benchmarks" / "overhead.py"
-SMALL = ("--sittings", "2", "--rounds", "1", "--segments", "1", "--streams", "1")
-STREAMSPAN = ("--variant", "streamspan", "--variant", "streamspan, [sn]*")
+SMALL = ("--sittings", "1", "--rounds", "1", "--segments", "1", "--streams", "1")
+STREAM = "a stream of 5 deltas, create()"
 ROWS = [
     "a delta by itself, create()",
     "a tool-input delta by itself, create()",
     "a delta by itself, text_stream",
     "a delta by itself, async create()",
-    "a stream of 5 deltas, create()",
+    STREAM,
     "a delta in a burst, create()",
 ]
 
@@ -23,22 +23,19 @@ def overhead(*arguments: object) -> str:
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
 
-def test_a_delta_that_comes_by_itself_leads_and_the_burst_is_last() -> None:
-    """Each row has a line of the least times and one of medians."""
-    printed = overhead(*SMALL, "--variant", "streamspan")
+def test_a_delta_by_itself_leads_and_each_variant_watches_as_its_name_says(tmp_path: Path) -> None:
+    """Each row has a line of the least times and one of medians. A variant that records spans has one for each stream,
+    also where the SDK is older; the others have none.
+    """
+    measured = tmp_path / "measured.json"
+    printed = overhead(*SMALL, "--variant", "streamspan", "--variant", "streamspan, [sn]*", "--json", measured)
     labels = [line[:40].strip() for line in printed.splitlines()[-12:]]
+    figures = json.loads(measured.read_text())["costs"]
 
     assert labels[::2] == ROWS
     assert labels[1::2] == ["(median)"] * 6
-
-
-def test_each_variant_watches_as_its_name_says(tmp_path: Path) -> None:
-    """A variant that records spans has one for each stream, also where the SDK is older; the others have none."""
-    measured = tmp_path / "measured.json"
-    overhead(*SMALL, *STREAMSPAN, "--only", ROWS[4], "--json", measured)
-    figures = json.loads(measured.read_text())["costs"][ROWS[4]]
-
-    assert {title: its["spans"] for title, its in figures.items()} == {
+    assert list(figures) == ROWS
+    assert {title: its["spans"] for title, its in figures[STREAM].items()} == {
         "bare SDK": 0,
         "streamspan": 1,
         "streamspan, spans only": 1,
@@ -47,12 +44,13 @@ def test_each_variant_watches_as_its_name_says(tmp_path: Path) -> None:
     }
 
 
-def test_sockets_measure_the_same_rows(tmp_path: Path) -> None:
-    """What is measured without sockets can be measured with them."""
+def test_a_row_can_be_measured_over_sockets(tmp_path: Path) -> None:
+    """The same streams come from a server."""
     measured = tmp_path / "measured.json"
-    overhead(*SMALL, "--sockets", "--variant", "streamspan", "--json", measured)
+    overhead(*SMALL, "--sockets", "--only", ROWS[3], "--variant", "streamspan", "--json", measured)
+    figures = json.loads(measured.read_text())["costs"]
 
-    assert list(json.loads(measured.read_text())["costs"]) == ROWS
+    assert {title: its["spans"] for title, its in figures[ROWS[3]].items()} == {"bare SDK": 0, "streamspan": 1}
 
 
 def test_the_profile_counts_calls_of_the_bare_sdk_and_of_streamspan(tmp_path: Path) -> None:
@@ -67,8 +65,8 @@ def test_the_profile_counts_calls_of_the_bare_sdk_and_of_streamspan(tmp_path: Pa
     }
 
     assert packages == {
-        ("a stream of 5 deltas, create()", "bare SDK"): False,
-        ("a stream of 5 deltas, create()", "streamspan"): True,
-        ("a delta by itself, create()", "bare SDK"): False,
-        ("a delta by itself, create()", "streamspan"): True,
+        (STREAM, "bare SDK"): False,
+        (STREAM, "streamspan"): True,
+        (ROWS[0], "bare SDK"): False,
+        (ROWS[0], "streamspan"): True,
     }
