@@ -59,12 +59,12 @@ class Environment:
         return f"{self.peer}: {BARE}" if variant == BARE else self.peer
 
     @contextmanager
-    def reader(self, url: str) -> Generator[Ask]:
-        """A reader's process."""
+    def reader(self, url: str | None = None) -> Generator[Ask]:
+        """A reader's process. Without a URL it reads what it is given by `prepare`."""
         variables = os.environ | {"PYTHONHASHSEED": "0"}
         if self.peer is not None:
             variables.pop("PYTHONPATH", None)
-        command = [self.python, READER, url]
+        command = [self.python, READER, *([url] if url else [])]
         with subprocess.Popen(  # noqa: S603  # arguments of our own
             command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
@@ -79,6 +79,10 @@ class Environment:
                 return said["answer"]
 
             yield ask
+
+
+def versions_of(*packages: str) -> dict[str, str]:
+    return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
 
 
 def peer_environment(peer: str) -> Environment:

@@ -1,227 +1,145 @@
-"""What streamspan adds to a stream: CPU time of the reading thread, memory, import; against the bare SDK in one run.
+"""What streamspan adds to a delta and to a stream: CPU time of the reading thread, against the bare SDK in one run.
 
-    python benchmarks/overhead.py [--peer NAME ...] [--only PATTERN ...] [--rounds 15] [--deltas 10000] [--json FILE]
+    python benchmarks/overhead.py [--only ROW ...] [--variant NAME ...] [--peer NAME ...] [--json FILE]
+    python benchmarks/overhead.py --sockets | --profile | --memory | --import
 
-Real SDK, real sockets, the server in another process. In each round every variant reads the same streams, in an order
-that turns from round to round. A cost is compared with that of the bare SDK *in the same round*, and the median of
-these differences is printed with its quartiles: what disturbs the machine for a while disturbs both.
+The real SDK reads responses that are prepared in its own process (`transport.py`), so nothing else takes part, and
+0.1 us can be seen. With `--sockets` they come from a server in another process, and the reader waits for each write, as
+it does for a model: its wake-ups cost, too, and blur what is seen.
 
-    delta     the slope between a long stream and one of 5 deltas; so long that it does not matter that an end costs
-              more behind a long stream, which has put its code out of the caches
-    stream    one of 5 deltas over a connection that is there already, from the call to the end
-    added     above the bare SDK; what "bare SDK, once more" adds is the noise of the run
-    x bare    the median of the ratios to the bare SDK
-    spans     what one stream records
+Each round measures all variants, one right after the other, in an order that turns from round to round; a few sittings,
+each with a process of its own, share the rounds. In microseconds, a row has two lines:
 
-`burst`: all deltas come in one write, so nothing but work is measured. `singly`: each comes in a write of its own, so
-the reader waits for each, as it does for a model; its wake-ups and reads cost, too.
+    least    by the least times: what disturbs a machine adds to a time and never takes away; with half of the range
+             that it has when one sitting or another is left out
+    median   over the rounds, of the differences in the same round; with half of its 95 % interval
 
-The SDK's own tracing, which it has from 1.14 on, is off except in the lines that say so. A peer has an environment of
-its own and is compared with the bare SDK there; see `environments.py`. What is measured and how: `reader.py`. Four
-minutes; with all peers nine for the tables, then minutes for the memory of each: `--only "*, *"` leaves that out.
+What "bare SDK, once more" adds is the noise of the run. "bare SDK" has its own tracing off, which it has from 1.14 on;
+"the SDK's own span" has it on; so has "streamspan", whose span then takes the place of the SDK's own, as in an
+application that changes no option. `--variant` can name "streamspan, the SDK's tracing off", too, and "a generator that
+does nothing", which is the least that anything that sees each event can cost. Spans are recorded and dropped at their
+end, metrics aggregated and never collected: exporting is not part of it.
+
+A peer has an environment of its own and is compared with the bare SDK there; see `environments.py`. `costs.py` says how
+a cost comes from the times, `reader.py` how these are taken. `--profile` counts the calls of Python functions in a
+stream of 5 deltas and per delta; `--memory` and `--import` take a minute each.
 """
 
 import argparse
+import importlib
 import importlib.util
 import json
-import os
 import sys
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, replace
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 from pathlib import Path
-from statistics import median, quantiles
 from typing import Any
 
-from environments import BARE, PEERS, Ask, Environment, peer_environment
-from server import served
+from calls import Calls, difference
+from costs import ROWS, SHORT, Amount, Row, Times, figures_of, measured
+from environments import BARE, PEERS, Ask, Environment, peer_environment, versions_of
+from streams import pieces
+from tables import print_calls, print_costs, print_memory, print_starts
 
-SHORT = 5  # deltas
-HELD = 200_000  # deltas
+HELD = 50_000  # deltas of the stream whose memory is measured
 STARTS = 7
+MANY = 1_000  # deltas more, when calls are counted
 
 TRACES_ITSELF = importlib.util.find_spec("anthropic._tracing") is not None
 
-OWN = Environment(
-    Path(sys.executable),
-    (
-        BARE,
-        "bare SDK, once more",
-        "a generator that does nothing",
-        *(("the SDK's own tracing", "streamspan in place of the SDK's own") if TRACES_ITSELF else ()),
-        "streamspan",
-        "streamspan, spans only",
-        "streamspan, sampled out",
-        "streamspan, no OpenTelemetry SDK",
-    ),
+DEFAULT = (
+    BARE,
+    "bare SDK, once more",
+    *(("the SDK's own span",) if TRACES_ITSELF else ()),
+    "streamspan",
+    "streamspan, spans only",
+    "streamspan, sampled out",
+    "streamspan, no OpenTelemetry SDK",
 )
+ON_REQUEST = ("streamspan, the SDK's tracing off", "a generator that does nothing")
+OWN = Environment(Path(sys.executable), DEFAULT + ON_REQUEST)
 INSTRUMENTATION = "opentelemetry.instrumentation itself"
+PROFILED = (BARE, "streamspan")
 STARTED = frozenset({"streamspan, no OpenTelemetry SDK", "peer", "logfire"})
 """The variants whose import is timed."""
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Seconds. The quartiles are those of what is added."""
-
-    cost: float
-    added: float
-    quartiles: tuple[float, float]
-    ratio: float
-
-    @classmethod
-    def of(cls, costs: Sequence[float], bare: Sequence[float]) -> "Comparison":
-        added = [cost - reference for cost, reference in zip(costs, bare, strict=True)]
-        low, _, high = quantiles(added, method="inclusive") if len(added) > 1 else added * 3
-        ratio = median(cost / reference for cost, reference in zip(costs, bare, strict=True))
-        return cls(median(costs), median(added), (low, high), ratio)
-
-    def line(self, digits: int) -> str:
-        """In microseconds."""
-        cost, added, low, high = (seconds * 1e6 for seconds in (self.cost, self.added, *self.quartiles))
-        spread = f"{low:+.{digits}f} {high:+.{digits}f}"
-        return f"{cost:9.{digits}f}{added:+9.{digits}f}  [{spread:^13}]{self.ratio:7.2f}"
+# --- what is measured ------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """One way of reading: `path` and `arrival` are the reader's. Singly takes time, so there is less of it."""
-
-    path: str
-    arrival: str
-
-    @property
-    def name(self) -> str:
-        return f"{self.path}, {self.arrival}"
-
-    def sizes(self, deltas: int) -> tuple[tuple[str, int, int], tuple[str, int, int]]:
-        """(arrival, deltas, streams) of the short streams and of the long one."""
-        if self.arrival == "burst":
-            return ("burst", SHORT, 20), ("burst", deltas, 1)
-        return ("singly", SHORT, 10), ("singly", max(deltas // 20, 2 * SHORT), 1)
+def prepare(ask: Ask, model: str, *sizes: int) -> None:
+    for deltas in sizes:
+        ask("prepare", model, deltas, [piece.decode() for piece in pieces(model, deltas)])
 
 
-TABLES = (
-    Table("create", "burst"),
-    Table("text_stream", "burst"),
-    Table("async create", "burst"),
-    Table("async text_stream", "burst"),
-    Table("create", "singly"),
-    Table("async create", "singly"),
-)
+def costs(
+    environment: Environment, rows: Sequence[Row], url: str | None, options: argparse.Namespace
+) -> dict[tuple[Row, str], Times]:
+    amount = Amount(options.segments, options.streams)
+    times: dict[tuple[Row, str], Times] = {}
+    for sitting in range(options.sittings):
+        with environment.reader(url) as ask:
+            for row in rows:
+                prepare(ask, row.model, SHORT, amount.deltas)
+                for variant in filter(row.has, environment.variants if sitting == 0 else ()):
+                    spans = ask("spans", variant, row.path, row.model, SHORT)
+                    times[row, variant] = Times(row, environment.title(variant), spans)
+            for key, its in measured(ask, times, amount, options.rounds).items():
+                times[key].sittings.append(its)
+    return times
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    variant: str
-    spans: int
-    delta: Comparison
-    stream: Comparison
+def profiled(environment: Environment, row: Row) -> dict[str, dict[str, Calls]]:
+    """What the profiler counts, by what is counted and by variant."""
+    stream, delta = f"a stream of {SHORT} deltas, create()", row.name
+    counted: dict[str, dict[str, Calls]] = {stream: {}, delta: {}}
+    with environment.reader() as ask:
+        prepare(ask, row.model, SHORT, SHORT + MANY)
+        for variant in PROFILED:
+            few, many = (ask("calls", variant, row.path, row.model, deltas) for deltas in (SHORT, SHORT + MANY))
+            counted[stream][variant], counted[delta][variant] = few, difference(few, many, MANY)
+    return counted
 
 
-class Measured:
-    """One variant's costs in one table, a value for each round."""
-
-    def __init__(self, environment: Environment, variant: str, ask: Ask, table: Table) -> None:
-        self.environment = environment
-        self.variant = variant
-        self.delta: list[float] = []
-        self.stream: list[float] = []
-        self._ask = ask
-        self._table = table
-        self._spans: int = ask("spans", variant, table.path)
-
-    def measure(self, deltas: int) -> None:
-        sizes = self._table.sizes(deltas)
-        short, long = self._ask("cost", self.variant, self._table.path, sizes)
-        self.stream.append(short)
-        self.delta.append((long - short) / (sizes[1][1] - SHORT))
-
-    def row(self, bare: "Measured") -> Row:
-        delta = Comparison.of(self.delta, bare.delta)
-        stream = Comparison.of(self.stream, bare.stream)
-        return Row(self.environment.title(self.variant), self._spans, delta, stream)
-
-
-def rows_of(table: Table, environments: Sequence[Environment], url: str, rounds: int, deltas: int) -> list[Row]:
-    """By readers of its own: variants change the SDK's classes again and again, and from 3.13 on Python no longer
-    caches the look-ups of a class that has changed a thousand times.
-    """
-    with ExitStack() as readers:
-        measured: list[Measured] = []
-        for environment in environments:
-            ask = readers.enter_context(environment.reader(url))
-            measured += [Measured(environment, variant, ask, table) for variant in environment.variants]
-        for turn in range(rounds):
-            first = turn % len(measured)
-            for each in measured[first:] + measured[:first]:
-                each.measure(deltas)
-        bare = {each.environment.peer: each for each in measured if each.variant == BARE}
-        return [each.row(bare[each.environment.peer]) for each in measured]
-
-
-def memory(environments: Sequence[Environment], url: str) -> dict[str, dict[str, int]]:
+def memory(environments: Sequence[Environment]) -> dict[str, dict[str, int]]:
     """Bytes, by variant: what a stream of many deltas holds while it is open, and the most that it held."""
     held: dict[str, dict[str, int]] = {}
     for environment in environments:
         for variant in environment.variants:
-            if variant in {BARE, "streamspan", "peer", "logfire"}:
-                with environment.reader(url) as ask:
-                    held[environment.title(variant)] = ask("memory", variant, HELD)
+            with environment.reader() as ask:
+                prepare(ask, ROWS[0].model, SHORT, HELD)
+                held[environment.title(variant)] = ask("memory", variant, ROWS[0].model, HELD)
     return held
 
 
-def starts(environments: Sequence[Environment], url: str) -> dict[str, list[float]]:
+def starts(environments: Sequence[Environment]) -> dict[str, list[float]]:
     """Seconds, by variant: to import it and to instrument."""
     seconds: dict[str, list[float]] = {}
     for _ in range(STARTS):
         for environment in environments:
             for variant in STARTED.intersection(environment.variants):
-                with environment.reader(url) as ask:
+                with environment.reader() as ask:
                     base, own = ask("start", variant)
                 seconds.setdefault(INSTRUMENTATION, []).append(base)
                 seconds.setdefault(environment.title(variant), []).append(own)
     return seconds
 
 
-# --- what is printed -------------------------------------------------------------------------------------------------
+# --- the command -----------------------------------------------------------------------------------------------------
 
 
-def print_rows(name: str, rows: Sequence[Row]) -> None:
-    group = f"{'cost':>9}{'added':>9}  {'[quartiles]':^15}{'x bare':>7}"
-    print(f"\n{name:36}{'us per delta':^40}  {'us per stream':^40}{'spans':>6}\n{'':36}{group}  {group}")
-    for row in rows:
-        print(f"{row.variant:36}{row.delta.line(2)}  {row.stream.line(0)}{row.spans:6}", flush=True)
-
-
-def print_memory(held: dict[str, dict[str, int]], environments: Sequence[Environment]) -> None:
-    head = f"{'KiB retained':>14}{'added':>9}{'KiB at peak':>14}{'added':>9}{'KiB allocated by itself':>26}"
-    print(f"\n{f'create, held open at {HELD:,} deltas':36}{head}")
-    for environment in environments:
-        bare = held[environment.title(BARE)]
-        for title in map(environment.title, environment.variants):
-            if title in held:
-                columns = [(held[title][name], held[title][name] - bare[name]) for name in ("retained", "peak")]
-                cells = [f"{size / 1024:14,.1f}{added / 1024:+9,.1f}" for size, added in columns]
-                print(f"{title:36}{''.join(cells)}{held[title]['own'] / 1024:26,.1f}")
-
-
-def print_starts(seconds: dict[str, list[float]]) -> None:
-    print(f"\n{'import and instrument()':36}{'ms':>9}  {'[quartiles]':^15}")
-    for title, values in seconds.items():
-        low, middle, high = (value * 1e3 for value in quantiles(values, method="inclusive"))
-        print(f"{title:36}{middle:9.1f}  [{low:6.1f} {high:6.1f}]")
-
-
-def usable(peers: Sequence[str], url: str) -> list[Environment]:
+def usable(peers: Sequence[str]) -> list[Environment]:
     """Those whose environment can be made and that record a span of a stream; of the others, the reason is printed."""
     environments: list[Environment] = []
     for peer in peers:
         try:
             environment = peer_environment(peer)
-            with environment.reader(url) as ask:
-                if not any(ask("spans", environment.variants[-1], table.path) for table in TABLES):
+            with environment.reader() as ask:
+                for row in ROWS:
+                    prepare(ask, row.model, SHORT)
+                if not any(ask("spans", environment.variants[-1], row.path, row.model, SHORT) for row in ROWS):
                     raise RuntimeError("records no span")  # noqa: TRY301  # told like all that fails here
             environments.append(environment)
         except RuntimeError as error:
@@ -229,56 +147,82 @@ def usable(peers: Sequence[str], url: str) -> list[Environment]:
     return environments
 
 
+def narrowed(environment: Environment, patterns: Sequence[str]) -> Environment:
+    def is_chosen(variant: str) -> bool:
+        if not patterns:
+            return variant not in ON_REQUEST
+        return variant == BARE or any(fnmatch(environment.title(variant), pattern) for pattern in patterns)
+
+    return replace(environment, variants=tuple(filter(is_chosen, environment.variants)))
+
+
+def versions(environment: Environment) -> dict[str, str]:
+    if environment.peer is None:
+        return versions_of(*environment.packages)
+    with environment.reader() as ask:
+        return ask("versions_of", *environment.packages)
+
+
 def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--deltas", type=int, default=10_000, help="of the long stream; singly, a twentieth")
-    parser.add_argument("--peer", action="append", default=[], choices=[*PEERS, "all"], help="may be given again")
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="PATTERN", help="'create, *', '*, singly', memory, import"
-    )
+    parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="rows: 'a stream *'")
     parser.add_argument("--variant", action="append", default=[], metavar="PATTERN", help="apart from the bare SDK")
+    parser.add_argument("--peer", action="append", default=[], choices=[*PEERS, "all"], help="may be given again")
+    parser.add_argument("--sockets", action="store_true", help="real sockets, the server in another process")
+    parser.add_argument("--profile", action="store_true", help="count calls of functions")
+    parser.add_argument("--memory", action="store_true", help="of an open stream")
+    parser.add_argument("--import", action="store_true", dest="starts", help="time to import and to instrument")
+    parser.add_argument("--sittings", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=15, help="of each sitting")
+    parser.add_argument("--segments", type=int, default=8, help="of 50 deltas each, in one stream")
+    parser.add_argument("--streams", type=int, default=8, help="of 5 deltas each, one after the other")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, in seconds and bytes")
     return parser.parse_args(arguments)
 
 
-def main(arguments: argparse.Namespace) -> None:
-    def wanted(name: str) -> bool:
-        return not arguments.only or any(fnmatch(name, pattern) for pattern in arguments.only)
+def sockets() -> AbstractContextManager[str]:
+    """Imported only where it is needed: that takes as long as a small measurement."""
+    return importlib.import_module("server").served()
 
-    def narrowed(environment: Environment) -> Environment:
-        named = [(variant, environment.title(variant)) for variant in environment.variants]
-        chosen = [v for v, title in named if v == BARE or any(fnmatch(title, p) for p in arguments.variant or ["*"])]
-        return replace(environment, variants=tuple(chosen))
 
-    if hasattr(os, "sched_setaffinity"):
-        # One core for the server and all readers, so that nobody moves between caches: halves the quartiles of singly.
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
-    result: dict[str, Any] = {"rounds": arguments.rounds, "versions": {}, "tables": {}}
-    with served() as url:
-        peers = usable(list(PEERS) if "all" in arguments.peer else arguments.peer, url)
-        environments = [narrowed(environment) for environment in (OWN, *peers)]
-        print(f"medians over {arguments.rounds} rounds; CPU time of the reading thread")
-        for environment in environments:
-            with environment.reader(url) as ask:
-                versions = ask("versions", *environment.packages)
-            result["versions"][environment.peer or "here"] = versions
-            print(f"  {environment.peer or 'here'}: {', '.join(f'{name} {its}' for name, its in versions.items())}")
-        for table in TABLES:
-            if wanted(table.name):
-                rows = rows_of(table, environments, url, arguments.rounds, arguments.deltas)
-                print_rows(table.name, rows)
-                result["tables"][table.name] = [asdict(row) for row in rows]
-        if wanted("memory"):
-            result["memory"] = memory(environments, url)
-            print_memory(result["memory"], environments)
-        if wanted("import"):
-            result["import"] = starts(environments, url)
-            print_starts(result["import"])
-    if arguments.json:
-        arguments.json.write_text(json.dumps(result, indent=2) + "\n")
+def measure_costs(environments: Sequence[Environment], options: argparse.Namespace) -> dict[str, Any]:
+    rows = [row for row in ROWS if any(fnmatch(row.name, pattern) for pattern in options.only or ["*"])]
+    print(f"{options.sittings} sittings of {options.rounds} rounds; CPU time of the reading thread in microseconds")
+    result: dict[str, Any] = {row.name: {} for row in rows}
+    for environment in environments:
+        with sockets() if options.sockets else nullcontext() as url:
+            times = costs(environment, rows, url, options)
+        figures = figures_of(times)
+        print_costs(figures)
+        for row, by_title in figures.items():
+            result[row.name] |= {title: asdict(its) for title, its in by_title.items()}
+        for its in times.values():
+            result[its.row.name][its.title]["spans"] = its.spans
+    return result
+
+
+def main(options: argparse.Namespace) -> None:
+    peers = usable(list(PEERS) if "all" in options.peer else options.peer)
+    environments = [narrowed(environment, options.variant) for environment in (OWN, *peers)]
+    result: dict[str, Any] = {"versions": {(each.peer or "here"): versions(each) for each in environments}}
+    for place, its in result["versions"].items():
+        print(f"{place}: {', '.join(f'{name} {version}' for name, version in its.items())}")
+    if options.profile:
+        result["calls"] = profiled(OWN, ROWS[0])
+        for name, calls in result["calls"].items():
+            print_calls(name, calls)
+    if options.memory:
+        result["memory"] = memory(environments)
+        print_memory(result["memory"], environments, HELD)
+    if options.starts:
+        result["import"] = starts(environments)
+        print_starts(result["import"])
+    if not (options.profile or options.memory or options.starts):
+        result["costs"] = measure_costs(environments, options)
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=2) + "\n")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Reads streams and measures what that costs, on command: one process, in the environment of whoever is measured.
 
-    python benchmarks/reader.py URL      then commands on stdin, answers on stdout: a line of JSON each
+    python benchmarks/reader.py [URL]      then commands on stdin, answers on stdout: a line of JSON each
+
+Without a URL, the client's transport is `transport.py`, and the command `prepare` gives it its responses.
 
 All variants of an environment are measured in the same process, put on and taken off again for each measurement:
 between two processes the very same code differs by 2 %, which is as much as streamspan adds to a delta; within one it
 is a tenth of that. What is measured is CPU time of the thread that reads, in which an event loop runs as well. The
-garbage collector runs as in an application.
+garbage collector runs between measurements, not in them.
 """
 
 import asyncio
@@ -17,17 +19,24 @@ import os
 import sys
 import time
 import tracemalloc
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
-from importlib.metadata import version
+from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import anthropic
+from calls import Calls, counted
+from environments import versions_of
+from transport import Key, PreparedTransport
 from variants import RECORDING, SPANS, VARIANTS, folder_of
 
-URL = sys.argv[1]
+T = TypeVar("T")
+URL = sys.argv[1] if len(sys.argv) > 1 else None
 LOOP = asyncio.new_event_loop()
+REPEATS = 10  # of a profile
+PREPARED: dict[Key, Sequence[bytes]] = {}
 TRACES_ITSELF = importlib.util.find_spec("anthropic._tracing") is not None  # from 1.14 on
 
 for module in ("lib.streaming", "resources.messages", "resources.beta.messages"):  # what the first call would import
@@ -41,11 +50,14 @@ class Clients:
     """A sync and an async client, with the SDK's own tracing on or off."""
 
     def __init__(self, *, traces_itself: bool) -> None:
-        options: dict[str, Any] = {"base_url": URL, "api_key": "none", "max_retries": 0}
+        options: dict[str, Any] = {"base_url": URL or "https://api.anthropic.com", "api_key": "none", "max_retries": 0}
         if TRACES_ITSELF:
             options["open_telemetry"] = {"tracer_provider": RECORDING, "traces": traces_itself}
-        self.synchronous = anthropic.Anthropic(**options)
-        self.asynchronous = anthropic.AsyncAnthropic(**options)
+        transport: Any = PreparedTransport(PREPARED)
+        http_client = None if URL else anthropic.DefaultHttpxClient(transport=transport)
+        http_client_async = None if URL else anthropic.DefaultAsyncHttpxClient(transport=transport)
+        self.synchronous = anthropic.Anthropic(**options, http_client=http_client)
+        self.asynchronous = anthropic.AsyncAnthropic(**options, http_client=http_client_async)
 
 
 @cache
@@ -53,69 +65,107 @@ def clients_of(variant: str) -> Clients:
     return Clients(traces_itself=VARIANTS[variant].traces_itself)
 
 
-def request(arrival: str, deltas: int) -> dict[str, Any]:
-    return {"model": arrival, "max_tokens": deltas, "messages": [{"role": "user", "content": "Tell me a story."}]}
+def request(model: str, deltas: int) -> dict[str, Any]:
+    return {"model": model, "max_tokens": deltas, "messages": [{"role": "user", "content": "Tell me a story."}]}
 
 
-def read(client: anthropic.Anthropic, path: str, arrival: str, deltas: int) -> None:
+def exhaust(items: Iterator[object]) -> None:
+    for _ in items:
+        pass
+
+
+async def exhaust_async(items: AsyncIterator[object]) -> None:
+    async for _ in items:
+        pass
+
+
+def read(client: anthropic.Anthropic, path: str, consume: Callable[[Iterator[object]], T], *wish: Any) -> T:
     if path == "create":
-        for _ in client.messages.create(**request(arrival, deltas), stream=True):
-            pass
-    else:
-        with client.messages.stream(**request(arrival, deltas)) as stream:
-            for _ in stream.text_stream:
-                pass
+        return consume(iter(client.messages.create(**request(*wish), stream=True)))
+    with client.messages.stream(**request(*wish)) as stream:
+        return consume(iter(stream.text_stream))
 
 
-async def read_async(client: anthropic.AsyncAnthropic, path: str, arrival: str, deltas: int) -> None:
+async def read_async(
+    client: anthropic.AsyncAnthropic, path: str, consume: Callable[[AsyncIterator[object]], Awaitable[T]], *wish: Any
+) -> T:
     if path == "create":
-        async for _ in await client.messages.create(**request(arrival, deltas), stream=True):
-            pass
+        return await consume(aiter(await client.messages.create(**request(*wish), stream=True)))
+    async with client.messages.stream(**request(*wish)) as stream:
+        return await consume(aiter(stream.text_stream))
+
+
+def run(variant: str, path: str, model: str, deltas: int) -> None:
+    """Read one stream to its end."""
+    clients = clients_of(variant)
+    if path.startswith("async "):
+        wish = (path.removeprefix("async "), exhaust_async, model, deltas)
+        LOOP.run_until_complete(read_async(clients.asynchronous, *wish))
     else:
-        async with client.messages.stream(**request(arrival, deltas)) as stream:
-            async for _ in stream.text_stream:
+        read(clients.synchronous, path, exhaust, model, deltas)
+
+
+class Segments:
+    """Reads a stream and takes the time of one segment after the other, so many items each. What comes before the
+    first is not timed: the call, and the items by which Python specializes its code for a variant just put on.
+    """
+
+    def __init__(self, skipped: int, size: int, count: int) -> None:
+        self._skipped = skipped
+        self._size = size
+        self._count = count
+
+    def consume(self, items: Iterator[object]) -> list[float]:
+        exhaust(islice(items, self._skipped))
+        marks = [time.thread_time()]
+        for _ in range(self._count):
+            for _ in islice(items, self._size):
                 pass
+            marks.append(time.thread_time())
+        exhaust(items)
+        return [end - start for start, end in pairwise(marks)]
+
+    async def consume_async(self, items: AsyncIterator[object]) -> list[float]:
+        for _ in range(self._skipped):
+            await anext(items)
+        marks = [time.thread_time()]
+        for _ in range(self._count):
+            for _ in range(self._size):
+                await anext(items)
+            marks.append(time.thread_time())
+        await exhaust_async(items)
+        return [end - start for start, end in pairwise(marks)]
 
 
-def cpu_seconds(clients: Clients, path: str, arrival: str, deltas: int, streams: int) -> float:
-    """Of one of so many streams, read one after the other."""
-
-    async def read_all_async() -> float:
-        started_at = time.thread_time()
-        for _ in range(streams):
-            await read_async(clients.asynchronous, path.removeprefix("async "), arrival, deltas)
-        return time.thread_time() - started_at
-
-    def read_all() -> float:
-        started_at = time.thread_time()
-        for _ in range(streams):
-            read(clients.synchronous, path, arrival, deltas)
-        return time.thread_time() - started_at
-
+@contextmanager
+def undisturbed() -> Generator[None]:
+    """No garbage collection in this block."""
     gc.collect()
-    total = LOOP.run_until_complete(read_all_async()) if path.startswith("async ") else read_all()
-    return total / streams
+    gc.disable()
+    yield
+    gc.enable()
 
 
 # --- the commands ----------------------------------------------------------------------------------------------------
 
 
-def versions(*names: str) -> dict[str, str]:
-    return {"python": sys.version.split()[0], **{name: version(name) for name in names}}
+def prepare(model: str, deltas: int, pieces: list[str]) -> None:
+    """The response to such a request, read by read."""
+    PREPARED[model, deltas] = [piece.encode() for piece in pieces]
 
 
-def spans(variant: str, path: str) -> int:
+def spans(variant: str, path: str, model: str, deltas: int) -> int:
     """How many spans of a stream are recorded. Raises RuntimeError where the variant changes the SDK for good."""
-    clients = clients_of(variant)
     before = attributes_of_the_sdk()
     with VARIANTS[variant].watched():
-        cpu_seconds(clients, path, "burst", 5, 1)
+        run(variant, path, model, deltas)
         SPANS.count = 0
-        cpu_seconds(clients, path, "burst", 5, 1)
+        run(variant, path, model, deltas)
     after = attributes_of_the_sdk()
     changed = [f"{cls.__qualname__}.{name}" for cls, name in before if after.get((cls, name)) is not before[cls, name]]
     if changed:
         raise RuntimeError("stays in the SDK: " + ", ".join(sorted(changed)))
+    freeze()
     return SPANS.count
 
 
@@ -128,12 +178,34 @@ def attributes_of_the_sdk() -> dict[tuple[type, str], object]:
     return {(cls, name): value for cls in own for name, value in vars(cls).items() if callable(value)}
 
 
-def cost(variant: str, path: str, sizes: list[tuple[str, int, int]]) -> list[float]:
-    """Seconds of CPU time of one stream, for each (arrival, deltas, streams that are timed together)."""
-    clients = clients_of(variant)
+def delta_cost(variant: str, path: str, model: str, segments: tuple[int, int, int]) -> list[float]:
+    """Seconds of CPU time of each segment of one stream; `segments`: see Segments."""
+    skipped, size, count = segments
+    clients, timed = clients_of(variant), Segments(*segments)
+    wish = (model, skipped + size * count)
+    with VARIANTS[variant].watched(), undisturbed():
+        if not path.startswith("async "):
+            return read(clients.synchronous, path, timed.consume, *wish)
+        reading = read_async(clients.asynchronous, path.removeprefix("async "), timed.consume_async, *wish)
+        return LOOP.run_until_complete(reading)
+
+
+def stream_cost(variant: str, path: str, model: str, deltas: int, streams: int) -> list[float]:
+    """Seconds of CPU time of each of so many streams, after two that are not timed."""
+    with VARIANTS[variant].watched(), undisturbed():
+        marks: list[float] = []
+        for _ in range(streams + 2):
+            run(variant, path, model, deltas)
+            marks.append(time.thread_time())
+        return [end - start for start, end in pairwise(marks[1:])]
+
+
+def calls(variant: str, path: str, model: str, deltas: int) -> Calls:
+    """What the profiler counts in one such stream."""
     with VARIANTS[variant].watched():
-        cpu_seconds(clients, path, "burst", 5, 2)
-        return [cpu_seconds(clients, path, *size) for size in sizes]
+        for _ in range(5):
+            run(variant, path, model, deltas)
+        return counted(lambda: run(variant, path, model, deltas), REPEATS)
 
 
 def start(variant: str) -> list[float]:
@@ -148,16 +220,16 @@ def start(variant: str) -> list[float]:
         return [base_at - started_at, time.process_time() - base_at]
 
 
-def memory(variant: str, deltas: int) -> dict[str, int]:
+def memory(variant: str, model: str, deltas: int) -> dict[str, int]:
     """Bytes that one stream holds after so many deltas, the most that it held until then, and those of the first that
     the variant's own code allocated.
     """
     client = clients_of(variant).synchronous
     with VARIANTS[variant].watched():
-        read(client, "create", "burst", 5)
+        run(variant, "create", model, 5)
         gc.collect()
         tracemalloc.start()
-        stream = client.messages.create(**request("held", deltas), stream=True)
+        stream = client.messages.create(**request(model, deltas), stream=True)
         for _ in zip(range(deltas + 2), stream, strict=False):  # message_start and content_block_start come first
             pass
         _, peak = tracemalloc.get_traced_memory()
@@ -175,15 +247,21 @@ def allocated_in(folder: Path | None) -> int:
 
 
 COMMANDS: dict[str, Callable[..., object]] = {
-    function.__name__: function for function in (versions, spans, cost, start, memory)
+    function.__name__: function
+    for function in (versions_of, prepare, spans, delta_cost, stream_cost, calls, start, memory)
 }
+
+
+def freeze() -> None:
+    """What has been imported is not looked at again by each collection."""
+    gc.collect()
+    gc.freeze()
 
 
 def main() -> None:
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what anybody prints is no answer
-    gc.collect()
-    gc.freeze()  # what the imports made is not looked at again by each collection
+    freeze()
     for line in sys.stdin:
         command, *arguments = json.loads(line)
         try:

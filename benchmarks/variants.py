@@ -115,7 +115,7 @@ class Variant:
     """`watched` watches for the length of a `with` block.
 
     package        whose code watches; "peer": what is found by its entry point
-    traces_itself  the SDK's own tracing is on
+    traces_itself  the SDK's own tracing is on, as it is by default; streamspan's span takes the place of its own
     """
 
     watched: Callable[[], AbstractContextManager[object]]
@@ -124,16 +124,20 @@ class Variant:
 
 
 RECORDED = partial(streamspan, RECORDING, metrics=True)
+SPANS_ONLY = partial(streamspan, RECORDING, metrics=False)
+METRICS_ONLY = partial(streamspan, SAMPLED_OUT, metrics=True)
 VARIANTS = {
     "bare SDK": Variant(nullcontext),
     "bare SDK, once more": Variant(nullcontext),
     "a generator that does nothing": Variant(floor),
-    "the SDK's own tracing": Variant(nullcontext, traces_itself=True),
-    "streamspan": Variant(RECORDED, "streamspan"),
-    "streamspan in place of the SDK's own": Variant(RECORDED, "streamspan", traces_itself=True),
-    "streamspan, spans only": Variant(partial(streamspan, RECORDING, metrics=False), "streamspan"),
-    "streamspan, sampled out": Variant(partial(streamspan, SAMPLED_OUT, metrics=True), "streamspan"),
+    "the SDK's own span": Variant(nullcontext, traces_itself=True),
+    "streamspan": Variant(RECORDED, "streamspan", traces_itself=True),
+    "streamspan, spans only": Variant(SPANS_ONLY, "streamspan", traces_itself=True),
+    "streamspan, sampled out": Variant(
+        partial(streamspan, SAMPLED_OUT, metrics=True), "streamspan", traces_itself=True
+    ),
     "streamspan, no OpenTelemetry SDK": Variant(streamspan_unconfigured, "streamspan"),
+    "streamspan, the SDK's tracing off": Variant(RECORDED, "streamspan"),
     "logfire": Variant(logfire, "logfire"),
     "peer": Variant(instrumentor_by_entry_point, "peer"),
 }
