@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -102,7 +102,7 @@ def closed_in_finally(client: Anthropic, seen: Seen) -> None:
 def in_a_generator(client: Anthropic, seen: Seen) -> None:
     """A generator of the application has the block."""
 
-    def pieces() -> Any:
+    def pieces() -> Iterator[str]:
         with client.messages.stream(**REQUEST) as stream:
             yield from stream.text_stream
 
@@ -142,7 +142,7 @@ async def closed_in_finally_async(client: AsyncAnthropic, seen: Seen) -> None:
 
 
 async def in_a_generator_async(client: AsyncAnthropic, seen: Seen) -> None:
-    async def pieces() -> Any:
+    async def pieces() -> AsyncIterator[str]:
         async with client.messages.stream(**REQUEST) as stream:
             async for piece in stream.text_stream:
                 yield piece

@@ -162,16 +162,20 @@ def lines_that_leave_something(
         yield text_of(*injection.lines[-1]), counting.open > spans or len(open_streams()) > streams
 
 
+def ignore(*_: object) -> None:
+    pass
+
+
 def report_lines(kind: str) -> None:
     """The program of the next test. Nothing but the calls runs in it, so that thousands of them take seconds."""
-    sys.unraisablehook = lambda _: None  # what is raised in a finalizer goes there
+    sys.unraisablehook = ignore  # what is raised in a finalizer goes there
     counting = Counting()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(counting)
     meter_provider = MeterProvider(shutdown_on_exit=False)
     AnthropicStreamInstrumentor().instrument(tracer_provider=provider, meter_provider=meter_provider)
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda *_: None)
+    loop.set_exception_handler(ignore)
     client: Any = in_process.client(EVENTS)
     calls: list[Callable[[Injection], None]] = [
         lambda injection: read_all(client, injection),

@@ -178,7 +178,7 @@ def test_a_gather_is_cancelled(server: MessagesServer, exporter: InMemorySpanExp
         async with async_client(server.url) as client:
             working = asyncio.Event()
             reader = asyncio.create_task(hold(client, server, working))
-            others: asyncio.Future[list[Any]] = asyncio.gather(reader, asyncio.sleep(60))
+            others: asyncio.Future[Any] = asyncio.gather(reader, asyncio.sleep(60))
             await working.wait()
             others.cancel()
             with suppress(asyncio.CancelledError):

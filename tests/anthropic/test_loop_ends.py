@@ -72,6 +72,7 @@ def complaints_at_loop_ends(backend: str, url: str) -> list[str]:
                 gc.collect()
     logging.getLogger().removeHandler(handler)
     kinds: list[str] = []
+    case = ""
     for line in output.getvalue().splitlines():
         if line.endswith(":") and "held by" in line:
             case = line
