@@ -35,6 +35,7 @@ from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan.anthropic.translate import EXPECTED
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script, Wait
 from streamspan.cli.demo.server import MessagesServer
@@ -350,7 +351,7 @@ def test_a_global_provider_that_is_set_later(server: MessagesServer, monkeypatch
     monkeypatch.setattr(metrics_api, "get_meter_provider", lambda: provider)
 
     try:
-        assert patch._source.is_heard()
+        assert patch._source.has_sdk()
     finally:
         instrumentor.uninstrument()
     assert reader is not None
@@ -440,7 +441,7 @@ class Interrupted(str):
 def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
     """They are told all the same."""
     reader = InMemoryMetricReader()
-    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple)
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, EXPECTED)
     summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
@@ -516,7 +517,7 @@ class Slow(float):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     """A stream ends in the child, too."""
-    metrics = Metrics(NoOpMeterProvider(), "0", tuple)
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple, EXPECTED)
     summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()

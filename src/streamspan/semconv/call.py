@@ -112,6 +112,8 @@ ERROR_TYPE: Final = span_attribute(
     "the API's type of the error, else the SDK's word for it, else the status code",
     "if the outcome is `error` or `truncated`",
 )
+STREAM_TRUNCATED: Final = "api_error"
+"""The `error.type` of a stream whose body ended without the provider's own end."""
 USAGE_INPUT_TOKENS: Final = span_attribute(
     "gen_ai.usage.input_tokens",
     "int",
