@@ -446,9 +446,11 @@ def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCa
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
     model.meanwhile = lambda: None
-    metrics.record(summary, {"gen_ai.request.model": model}, INVALID_SPAN, 0)
+    metrics.record(summary, metrics.labels({"gen_ai.request.model": model}), INVALID_SPAN, 0)
 
-    model.meanwhile = lambda: metrics.record(summary, {"gen_ai.request.model": next(models)}, INVALID_SPAN, 0)
+    model.meanwhile = lambda: metrics.record(
+        summary, metrics.labels({"gen_ai.request.model": next(models)}), INVALID_SPAN, 0
+    )
     reader.collect()
 
     assert [record.message for record in caplog.records] == []
@@ -522,12 +524,14 @@ def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()
     slow = summary._replace(pace=summary.pace._replace(provider_time=amount))
-    thread = threading.Thread(target=metrics.record, args=(slow, {}, INVALID_SPAN, 0))
+    thread = threading.Thread(target=metrics.record, args=(slow, metrics.labels({}), INVALID_SPAN, 0))
     thread.start()
     amount.added.wait(60)
 
     quick = summary._replace(pace=summary.pace._replace(provider_time=1.0))
-    child = multiprocessing.get_context("fork").Process(target=metrics.record, args=(quick, {}, INVALID_SPAN, 0))
+    child = multiprocessing.get_context("fork").Process(
+        target=metrics.record, args=(quick, metrics.labels({}), INVALID_SPAN, 0)
+    )
     child.start()
     child.join(60)
     exit_code = child.exitcode

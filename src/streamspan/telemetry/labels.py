@@ -3,7 +3,7 @@
 The values come from the application or the server. What comes after the bound is `_OTHER`, the conventions' word.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import get_args
 
@@ -15,7 +15,7 @@ Labels = dict[str, str | bool | int]
 
 _VALUES_AT_MOST = 200  # of one label
 _CHARS_AT_MOST = 128
-_OTHER = "_OTHER"
+OTHER = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
 ANOMALIES = ("stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json")
@@ -44,22 +44,17 @@ class BoundedValues:
 
     def bounded(self, name: str, value: object) -> str | bool | int:
         if not isinstance(value, str):
-            return value if isinstance(value, (bool, int)) else _OTHER
+            return value if isinstance(value, (bool, int)) else OTHER
         values = self._values[name]
         if value not in values:
             if len(values) >= _VALUES_AT_MOST or len(value) > _CHARS_AT_MOST:
-                return _OTHER
+                return OTHER
             values.add(value)
         return value
 
-    def of_call(self, attributes: Mapping[str, object]) -> Labels:
-        """Those of a call's attributes that all metrics of its stream have."""
-        labels: Labels = {}
-        for name in semconv.STREAM_METRIC_ATTRIBUTES:
-            value = attributes.get(name)
-            if value is not None:
-                labels[name] = self.bounded(name, value)
-        return labels
+    def labels(self, names: tuple[str, ...], values: tuple[object, ...]) -> Labels:
+        """None: the label is not there."""
+        return {name: self.bounded(name, value) for name, value in zip(names, values, strict=True) if value is not None}
 
 
 def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:

@@ -15,16 +15,14 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
 from streamspan import guard, semconv
-from streamspan.core.model import Summary
+from streamspan.core.model import Outcome, Summary, Usage
 from streamspan.guard import contained
-from streamspan.semconv import Metric
 
 from .gauges import OpenStream, OpenStreamGauges
 from .instruments import Instruments, meter_of, observe
 from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
-from .totals import TOTALS, totals_of
-
-_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 72 series
+from .series import CallLabels, LabelSets, Series
+from .totals import TOTALS, add_to_totals, totals_of
 
 
 class Metrics:
@@ -39,10 +37,10 @@ class Metrics:
     ) -> None:
         self._given_provider = meter_provider
         self._values = BoundedValues()
-        self._expected_series = tuple(expected_series(expected))
-        self._begun: set[tuple[object, ...]] = set()
-        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
         self._totals = totals_of(meter_provider)
+        self._label_sets = LabelSets(self._values, self._totals, self._add_zeros)
+        self._expected_series = tuple(expected_series(expected))
+        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
         meter = meter_of(meter_provider, version)
         self._instruments = Instruments(meter)
         for metric in TOTALS:
@@ -57,27 +55,27 @@ class Metrics:
         """The global one may be set after `instrument()`."""
         return self._given_provider or metrics.get_meter_provider()
 
-    def labels(self, attributes: Mapping[str, object]) -> Labels:
+    def labels(self, attributes: Mapping[str, object]) -> CallLabels:
         """Those of a call's attributes that every metric of its stream has."""
-        return self._values.of_call(attributes)
+        return self._label_sets.of_call(attributes)
 
     @contained
-    def record_chunk(self, seconds: float, labels: Labels, model: str | None, span: Span) -> None:
-        context = trace.set_span_in_context(span, Context())
-        self._instruments.time_per_output_chunk.record(seconds, self._with_model(labels, model), context)
+    def record_chunk(self, seconds: float, call_labels: CallLabels, model: str | None, span: Span) -> None:
+        labels = self._label_sets.of_response(call_labels, model).labels
+        self._instruments.time_per_output_chunk.record(seconds, labels, trace.set_span_in_context(span, Context()))
 
     @contained
-    def record(self, summary: Summary, labels: Labels, span: Span, events_dropped: int) -> None:
-        """Record all of a stream that has ended. `labels`: as `labels()` gave them at the call."""
+    def record(self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int) -> None:
+        """Record all of a stream that has ended. `call_labels`: as `labels()` gave them at the call."""
         context = trace.set_span_in_context(span, Context())
-        labels = self._with_model(labels, summary.model)
-        self._record_ending(summary, labels, context)
+        self._gauges.remember(call_labels.labels)
+        series = self._label_sets.of_response(call_labels, summary.model)
+        self._record_ending(summary, series, context)
         if summary.outcome is not None:
-            outcome_labels: Labels = {**labels, semconv.OUTCOME: summary.outcome}
-            self._record_times(summary, labels, context)
-            self._record_tokens(summary, labels, context)
-            self._record_incidents(summary, labels, outcome_labels, context)
-            self._totals.add(_additions(summary, labels, outcome_labels))
+            self._record_times(summary, series, context)
+            self._record_tokens(summary.usage, series, context)
+            self._record_incidents(summary, series, context)
+            _add_up(summary, summary.outcome, series)
         if events_dropped:
             self._count_dropped(events_dropped, context)
 
@@ -85,31 +83,30 @@ class Metrics:
     def _count_dropped(self, count: int, context: Context) -> None:
         self._instruments.events_dropped.add(count, None, context)
 
-    def _record_ending(self, summary: Summary, labels: Labels, context: Context) -> None:
+    def _record_ending(self, summary: Summary, series: Series, context: Context) -> None:
         bounded = self._values.bounded
-        ending = dict(labels)
+        labels = series.labels
+        ending: dict[str, str | bool | int] = dict(labels)
         if summary.error_type is not None:
-            error_type = bounded(semconv.ERROR_TYPE, summary.error_type)
-            labels = {**labels, semconv.ERROR_TYPE: error_type}
-            ending[semconv.ERROR_TYPE] = error_type
+            ending[semconv.ERROR_TYPE] = bounded(semconv.ERROR_TYPE, summary.error_type)
+            labels = dict(ending)
         if summary.outcome is not None:
             ending[semconv.OUTCOME] = summary.outcome
-        if summary.outcome == "complete":
-            if summary.stop_reason is not None:
+            if summary.outcome != "complete":
+                ending[semconv.PHASE] = summary.phase
+            elif summary.stop_reason is not None:
                 ending[semconv.STOP_REASON] = bounded(semconv.STOP_REASON, summary.stop_reason)
-        elif summary.outcome is not None:
-            ending[semconv.PHASE] = summary.phase
             if summary.abort_reason is not None:
                 ending[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
         self._instruments.duration.record(summary.duration, labels, context)
         self._instruments.streams.add(1, ending, context)
 
-    def _record_times(self, summary: Summary, labels: Labels, context: Context) -> None:
-        instruments, pace, cache_read_tokens = self._instruments, summary.pace, summary.usage.cache_read_tokens
+    def _record_times(self, summary: Summary, series: Series, context: Context) -> None:
+        instruments, labels, pace = self._instruments, series.labels, summary.pace
         if summary.time_to_first_chunk is not None:
-            first_labels = labels
+            first_labels, cache_read_tokens = labels, summary.usage.cache_read_tokens
             if cache_read_tokens is not None:
-                first_labels = {**labels, semconv.CACHE_HIT: cache_read_tokens > 0}
+                first_labels = series.with_cache_hit if cache_read_tokens > 0 else series.without_cache_hit
             instruments.time_to_first_chunk.record(summary.time_to_first_chunk, first_labels, context)
         if summary.time_to_first_text is not None:
             instruments.time_to_first_text.record(summary.time_to_first_text, labels, context)
@@ -120,36 +117,27 @@ class Metrics:
         if pace.tool_call_pause is not None:
             instruments.tool_call_pause.record(pace.tool_call_pause, labels, context)
 
-    def _record_tokens(self, summary: Summary, labels: Labels, context: Context) -> None:
-        input_tokens, output_tokens = summary.usage.all_input_tokens, summary.usage.output_tokens
+    def _record_tokens(self, usage: Usage, series: Series, context: Context) -> None:
+        input_tokens = usage.all_input_tokens
         if input_tokens is not None:
-            self._instruments.tokens.record(input_tokens, {**labels, semconv.TOKEN_TYPE: "input"}, context)
-        if output_tokens is not None:
-            self._instruments.tokens.record(output_tokens, {**labels, semconv.TOKEN_TYPE: "output"}, context)
+            self._instruments.tokens.record(input_tokens, series.of_input, context)
+        if usage.output_tokens is not None:
+            self._instruments.tokens.record(usage.output_tokens, series.of_output, context)
 
-    def _record_incidents(self, summary: Summary, labels: Labels, outcome_labels: Labels, context: Context) -> None:
-        instruments = self._instruments
-        if summary.outcome != "complete":
-            instruments.incomplete_duration.record(summary.duration, outcome_labels, context)
-        not_completed = summary.tool_calls_incomplete + summary.tool_calls_invalid
-        for completed, count in ((True, summary.tool_calls_completed), (False, not_completed)):
-            if count:
-                tool_labels = {**outcome_labels, semconv.TOOL_CALL_COMPLETED: completed}
-                instruments.tool_calls.add(count, tool_labels, context)
+    def _record_incidents(self, summary: Summary, series: Series, context: Context) -> None:
+        instruments, outcome = self._instruments, summary.outcome or "complete"
+        if outcome != "complete":
+            labels = {**series.labels, semconv.OUTCOME: outcome}
+            instruments.incomplete_duration.record(summary.duration, labels, context)
+        if summary.tool_call_count:
+            not_completed = summary.tool_calls_incomplete + summary.tool_calls_invalid
+            for completed, count in ((True, summary.tool_calls_completed), (False, not_completed)):
+                if count:
+                    labels = {**series.labels, semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: completed}
+                    instruments.tool_calls.add(count, labels, context)
         for anomaly, count in zip(ANOMALIES, _anomaly_counts(summary), strict=True):
             if count:
-                instruments.anomalies.add(count, {**labels, semconv.ANOMALY: anomaly}, context)
-
-    def _with_model(self, labels: Labels, model: str | None) -> Labels:
-        """With the response model. The first time, add 0 where streams with these labels may be counted."""
-        self._gauges.remember(labels)
-        if model is not None:
-            labels = {**labels, semconv.RESPONSE_MODEL: self._values.bounded(semconv.RESPONSE_MODEL, model)}
-        key = tuple(labels.values())
-        if key not in self._begun and len(self._begun) < _BEGUN_AT_MOST:
-            self._begun.add(key)
-            self._add_zeros(labels)
-        return labels
+                instruments.anomalies.add(count, {**series.labels, semconv.ANOMALY: anomaly}, context)
 
     def _add_zeros(self, labels: Labels) -> None:
         instruments = self._instruments
@@ -162,21 +150,22 @@ class Metrics:
             if metric in counters:
                 counters[metric].add(0, {**labels, **more}, Context())
             else:
-                self._totals.add(((metric, 0, {**labels, **more}),))
+                self._totals.total(metric, {**labels, **more})
 
 
-def _additions(
-    summary: Summary, labels: Labels, outcome_labels: Labels
-) -> Iterator[tuple[Metric, float | None, Labels]]:
-    """What one stream adds to the totals."""
+def _add_up(summary: Summary, outcome: Outcome, series: Series) -> None:
     pace, usage = summary.pace, summary.usage
-    yield semconv.WAITED_FOR_PROVIDER, pace.provider_time, labels
-    yield semconv.WAITED_FOR_CONSUMER, pace.consumer_time, labels
-    yield semconv.CACHE_TOKENS, usage.cache_read_tokens, {**labels, semconv.CACHE_USE: "read"}
-    yield semconv.CACHE_TOKENS, usage.cache_write_tokens, {**labels, semconv.CACHE_USE: "write"}
-    if summary.looks_for_loops:
-        outcome_labels = {**outcome_labels, semconv.REPETITION_DETECTED: summary.loop is not None}
-    yield semconv.OUTPUT_CHARS, sum(summary.chars.values()) or None, outcome_labels
+    has_repetition = summary.loop is not None if summary.looks_for_loops else None
+    chars = sum(summary.chars.values())
+    add_to_totals(
+        (
+            (series.provider_time, pace.provider_time),
+            (series.consumer_time, pace.consumer_time),
+            (series.cache_read_tokens, usage.cache_read_tokens),
+            (series.cache_write_tokens, usage.cache_write_tokens),
+            *(((series.output_chars(outcome, has_repetition=has_repetition), chars),) if chars else ()),
+        )
+    )
 
 
 def _anomaly_counts(summary: Summary) -> tuple[int, ...]:

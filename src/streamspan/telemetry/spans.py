@@ -24,6 +24,7 @@ from .gauges import OpenStream
 from .labels import Expected
 from .logs import EventLog
 from .metrics import Metrics
+from .series import NO_LABELS
 from .stream_telemetry import StreamTelemetry
 
 __all__ = [
@@ -73,19 +74,24 @@ class Telemetry:
         self._tracer = _tracer(tracer_provider, our_version) or trace.NoOpTracer()
         self.metrics = Metrics(meter_provider, our_version, open_streams, expected)
         self.providers: tuple[object, ...] = ()
-        self._traces = self._counts = self._logs = False
+        self._may_log = config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
+        self._traces = self._counts = self._logs = self._has_sdk = False
         self.has_sdk()
 
     def has_sdk(self) -> bool:
         """Whether there is an SDK behind the API for any signal that we write. One may be set after `instrument()`."""
         tracer_provider = self._given_provider or trace.get_tracer_provider()
         meter_provider = self.metrics.provider
-        logger_provider = self._log.provider if _logs_anything(self._config) else None
-        self.providers = tracer_provider, meter_provider, logger_provider
+        logger_provider = self._log.provider if self._may_log else None
+        providers = tracer_provider, meter_provider, logger_provider
+        if providers == self.providers:
+            return self._has_sdk
+        self.providers = providers
         self._traces = type(tracer_provider).__module__ != trace.__name__
         self._counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
         self._logs = logger_provider is not None and not type(logger_provider).__module__.startswith(api_logs.__name__)
-        return self._traces or self._counts or self._logs
+        self._has_sdk = self._traces or self._counts or self._logs
+        return self._has_sdk
 
     def begin(self, call: Call, start_ns: int) -> StreamTelemetry:
         """With a started span whose parent is the current one. It is not made current."""
@@ -99,7 +105,7 @@ class Telemetry:
         return StreamTelemetry(
             span,
             self.metrics,
-            self.metrics.labels(call.attributes) if self._counts else {},
+            self.metrics.labels(call.attributes) if self._counts else NO_LABELS,
             events=self._events(span, is_recording=is_recording),
             content=self._content(call, is_recording=is_recording),
             log=self._log,
@@ -133,10 +139,6 @@ class Telemetry:
     def _writes_logs(self, *, is_recording: bool) -> bool:
         """The logs follow the sampler, if there is one."""
         return self._logs and (is_recording or not self._traces)
-
-
-def _logs_anything(config: Config) -> bool:
-    return config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
 
 
 @contained

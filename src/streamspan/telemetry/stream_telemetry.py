@@ -20,6 +20,7 @@ from .events import StreamEvents, StreamFact
 from .labels import Labels
 from .logs import EventLog
 from .metrics import Metrics
+from .series import CallLabels
 
 _ERROR = Status(StatusCode.ERROR)
 
@@ -32,6 +33,7 @@ class StreamTelemetry:
     """
 
     __slots__ = (
+        "_call_labels",
         "_events",
         "_has_metrics",
         "_has_spans",
@@ -47,7 +49,7 @@ class StreamTelemetry:
         self,
         span: Span,
         metrics: Metrics,
-        labels: Labels,
+        call_labels: CallLabels,
         *,
         events: StreamEvents | None,
         content: Content | None,
@@ -58,7 +60,8 @@ class StreamTelemetry:
     ) -> None:
         self.span = span
         self.metrics = metrics
-        self.labels = labels
+        self.labels: Labels = call_labels.labels
+        self._call_labels = call_labels
         self.content = content
         self._events = events
         self._log = log
@@ -86,7 +89,7 @@ class StreamTelemetry:
     def chunk(self, seconds: float, model: str | None) -> None:
         """A chunk has come, `seconds` after the one before it."""
         if self._has_metrics:
-            self.metrics.record_chunk(seconds, self.labels, model, self.span)
+            self.metrics.record_chunk(seconds, self._call_labels, model, self.span)
 
     def end(self, summary: Summary, attributes: Attributes, end_ns: int) -> None:
         """Write all that the end tells, and end the span, whatever fails before that. Call it once.
@@ -97,7 +100,7 @@ class StreamTelemetry:
             self._describe(summary, attributes, end_ns)
             if self._has_metrics:
                 dropped = 0 if self._events is None else self._events.dropped
-                self.metrics.record(summary, self.labels, self.span, dropped)
+                self.metrics.record(summary, self._call_labels, self.span, dropped)
         finally:
             self.span.end(end_ns)
 
@@ -135,9 +138,13 @@ def _captured(content: Content, summary: Summary) -> _Captured | None:
     written = content.written(summary)
     if not written:
         return None
-    truncated = {semconv.CONTENT_TRUNCATED: content.truncated}
-    on_span = {**{name: as_json(value) for name, value in written.items()}, **truncated} if content.on_span else {}
-    return _Captured(content.call_attributes, on_span, {**truncated, **written} if content.in_log else {})
+    truncated = content.truncated
+    on_span: Written = {}
+    if content.on_span:
+        on_span.update({name: as_json(value) for name, value in written.items()})
+        on_span[semconv.CONTENT_TRUNCATED] = truncated
+    in_log = {semconv.CONTENT_TRUNCATED: truncated, **written} if content.in_log else {}
+    return _Captured(content.call_attributes, on_span, in_log)
 
 
 def _operation_details(captured: _Captured, attributes: Written) -> dict[str, object]:

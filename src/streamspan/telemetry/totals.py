@@ -21,7 +21,7 @@ _lock = threading.RLock()  # a finalizer may end a stream in the middle of the e
 
 
 @dataclass(slots=True)
-class _Total:
+class Total:
     labels: Labels
     amount: float = 0
 
@@ -30,24 +30,25 @@ class Totals:
     """The sums of the streams of one meter provider."""
 
     def __init__(self) -> None:
-        self._totals: dict[str, dict[tuple[object, ...], _Total]] = {metric.name: {} for metric in TOTALS}
+        self._totals: dict[Metric, dict[tuple[object, ...], Total]] = {metric: {} for metric in TOTALS}
 
-    def add(self, additions: Iterable[tuple[Metric, float | None, Labels]]) -> None:
-        """None: nothing is added. 0 makes the sum appear."""
+    def total(self, metric: Metric, labels: Labels) -> Total:
+        """The sum with these labels, which is there from now on."""
         with _lock:
-            for metric, amount, labels in additions:
-                if amount is None:
-                    continue
-                totals, key = self._totals[metric.name], tuple(labels.values())
-                total = totals.get(key)
-                if total is None:
-                    total = totals[key] = _Total(labels)
-                total.amount += amount
+            return self._totals[metric].setdefault(tuple(labels.values()), Total(labels))
 
     def observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
         """The callback of a counter."""
-        for total in tuple(self._totals[metric.name].values()):
+        for total in tuple(self._totals[metric].values()):
             yield Observation(total.amount, total.labels)
+
+
+def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
+    """None: nothing is added."""
+    with _lock:
+        for total, amount in additions:
+            if amount is not None:
+                total.amount += amount
 
 
 TOTALS = (
