@@ -150,7 +150,7 @@ def test_truncated_without_a_stop_reason(
 
     assert ending_of(one_span(exporter)) == {
         "llm_stream.outcome": "truncated",
-        "error.type": "api_error",
+        "error.type": "stream_truncated",
         "llm_stream.phase": "text",
         "llm_stream.partial": True,
         "llm_stream.observed": None,

@@ -199,7 +199,9 @@ def test_a_complete_stream(app: Metered) -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        pytest.param(WHOLE[:-4], {"outcome": "truncated", "phase": "text", "error": "api_error"}, id="truncated"),
+        pytest.param(
+            WHOLE[:-4], {"outcome": "truncated", "phase": "text", "error": "stream_truncated"}, id="truncated"
+        ),
         pytest.param(
             [*WHOLE[:-4], wire.error("overloaded_error", MARKER)],
             {"outcome": "error", "phase": "text", "error": "overloaded_error"},
@@ -367,7 +369,7 @@ def test_what_may_follow_is_added_0(app: Metered) -> None:
     app.collect()
 
     zeros = [dict(point.attributes) for point in app.points["llm_stream.streams"] if point.value == 0]
-    assert {**BASE, "server.port": app.server.port, **_ended("truncated", "error.type", "api_error")} in zeros
+    assert {**BASE, "server.port": app.server.port, **_ended("truncated", "error.type", "stream_truncated")} in zeros
     assert {**BASE, "server.port": app.server.port, **_ended("aborted", "llm_stream.abort.reason", "closed")} in zeros
     assert {point.attributes["llm_stream.anomaly"] for point in app.points["llm_stream.anomalies"]} == {
         "stall",

@@ -299,7 +299,7 @@ def test_a_body_ends_without_message_stop(
 
     assert ending_of(one_span(exporter)) == {
         "llm_stream.outcome": "truncated",
-        "error.type": "api_error",
+        "error.type": "stream_truncated",
         "llm_stream.phase": "text",
         "llm_stream.partial": True,
         "llm_stream.observed": None,
