@@ -44,6 +44,13 @@ PHASE: Final = span_attribute(
     _EARLY,
     values=Phase,
 )
+STOP_REASON: Final = span_attribute(
+    "llm_stream.stop_reason",
+    "string",
+    "end_turn",
+    "why the model stopped, in the provider's own word",
+    "if the provider has reported it",
+)
 ABORT_REASON: Final = span_attribute(
     "llm_stream.abort.reason",
     "string",
@@ -64,8 +71,8 @@ ABORT_CONNECTION_CLOSED: Final = span_attribute(
     "llm_stream.abort.connection_closed",
     "boolean",
     True,
-    "whether the connection had really been closed when the end was noticed",
-    _ABORTED,
+    "whether the connection had been closed when the end was noticed",
+    "if the outcome is `aborted`, and it is known",
 )
 
 # --- what had come -------------------------------------------------------------------------------------------------

@@ -99,6 +99,7 @@ def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary
     usage = summary.usage
     attributes[semconv.RESPONSE_ID] = summary.message_id
     attributes[semconv.RESPONSE_MODEL] = summary.model
+    attributes[semconv.STOP_REASON] = summary.stop_reason
     attributes[semconv.RESPONSE_FINISH_REASONS] = _finish_reasons(summary)
     attributes[semconv.USAGE_INPUT_TOKENS] = usage.all_input_tokens
     attributes[semconv.USAGE_OUTPUT_TOKENS] = usage.output_tokens
