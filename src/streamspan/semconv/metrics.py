@@ -148,7 +148,7 @@ FIRST_TEXT: Final = metric(
     "llm_stream.time_to_first_text",
     "histogram",
     "s",
-    "From the call to the first text, which may come long behind thinking.",
+    "From the call to the first text, which may come long after thinking.",
     (),
     _FIRST,
     present="when a stream has ended that had text",
@@ -157,7 +157,7 @@ GAP_MAX: Final = metric(
     "llm_stream.chunk.gap.max",
     "histogram",
     "s",
-    "The longest silence of the provider within a stream, behind its first chunk.",
+    "The longest silence of the provider within a stream, after its first chunk.",
     (),
     _SILENCE,
     present="when a stream has ended that had two chunks or more",
@@ -166,7 +166,7 @@ PER_OUTPUT_TOKEN: Final = metric(
     "llm_stream.time_per_output_token",
     "histogram",
     "s",
-    "From the first chunk to the last, per output token behind the first.",
+    "From the first chunk to the last, per output token after the first.",
     (),
     _PER_TOKEN,
     present="when a stream has ended whose output tokens are known",
@@ -203,20 +203,20 @@ PAUSE_BEFORE_TOOL_CALL: Final = metric(
     "The longest silence within a stream before a tool call starts.",
     (),
     _SILENCE,
-    present="when a stream has ended that had a tool call behind a chunk",
+    present="when a stream has ended that had a tool call after a chunk",
 )
 WAITED_FOR_PROVIDER: Final = metric(
     "llm_stream.provider.time",
     "observable counter",
     "s",
-    "How long readers waited for the provider, behind the first chunk.",
+    "How long readers waited for the provider after the first chunk.",
     present="from the end of the first stream on",
 )
 WAITED_FOR_CONSUMER: Final = metric(
     "llm_stream.consumer.time",
     "observable counter",
     "s",
-    "How long streams waited for their readers, behind the first chunk.",
+    "How long streams waited for their readers after the first chunk.",
     present="from the end of the first stream on",
 )
 OUTPUT_CHARS: Final = metric(
