@@ -137,6 +137,29 @@ def test_an_end_leaves_the_context_alone() -> None:
     assert SET_BY_A_PROCESSOR.get() == "nothing"
 
 
+class Exits(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise SystemExit
+
+
+def test_a_span_processor_that_exits() -> None:
+    """What is no Exception passes through the end of a stream, which is over by then."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(Exits())
+    source = Telemetry(Config(), provider, NoOpMeterProvider(), None, tuple, Expected((), (), ()))
+    observer = Observer(Call("chat", "claude-x", {}), source, Config())
+
+    with pytest.raises(SystemExit):
+        observer.end(Ending("reader_left"))
+    observer.end(Ending("body_end"))
+
+    assert outcomes(exporter.get_finished_spans()) == ["aborted"]
+    assert observer.facts()[1]
+    assert observer not in open_streams
+
+
 def test_no_thread_sees_a_char_twice() -> None:
     """Another thread that asks in the middle of a delta of another kind is told what was there before it or after."""
     observer, _ = observed()
