@@ -106,14 +106,15 @@ def _metrics() -> Iterator[str]:
     yield METRICS
     yield f"{codes(semconv.STREAM_METRIC_ATTRIBUTES)}."
     head = ("metric", "instrument, unit", "meaning", "there", "attributes")
-    yield table(head, *(_metric(metric) for metric in semconv.METRICS))
+    yield table(head, *(_metric(metric) for metric in semconv.METRICS.values()))
     yield "Those that neither the span nor an event has:"
     elsewhere = {name for event in semconv.EVENTS.values() for name in event.attributes}
-    named = {name for metric in semconv.METRICS for name in metric.attributes} - elsewhere
+    named = {name for metric in semconv.METRICS.values() for name in metric.attributes} - elsewhere
     yield _attributes(semconv.ATTRIBUTES[name] for name in sorted(named) if not semconv.ATTRIBUTES[name].on_span)
     yield "The upper bounds of the histograms' buckets:"
     buckets = (
-        (code(metric.name), ", ".join(f"{bound:.12g}" for bound in metric.buckets)) for metric in semconv.METRICS
+        (code(metric.name), ", ".join(f"{bound:.12g}" for bound in metric.buckets))
+        for metric in semconv.METRICS.values()
     )
     yield table(("metric", "buckets"), *(row for row in buckets if row[1]))
 

@@ -45,8 +45,8 @@ def files() -> dict[str, str]:
     attributes = semconv.ATTRIBUTES.values()
     their_events = [event for event in semconv.EVENTS.values() if _is_theirs(event)]
     our_events = [event for event in semconv.EVENTS.values() if not _is_theirs(event)]
-    their_metrics = [metric for metric in semconv.METRICS if _is_theirs(metric)]
-    our_metrics = [metric for metric in semconv.METRICS if not _is_theirs(metric)]
+    their_metrics = [metric for metric in semconv.METRICS.values() if _is_theirs(metric)]
+    our_metrics = [metric for metric in semconv.METRICS.values() if not _is_theirs(metric)]
     return {
         "manifest.yaml": _yaml(MANIFEST),
         "attributes.yaml": _definition(

@@ -221,8 +221,8 @@ def endings() -> list[Panel]:
             Look(
                 "Error types",
                 PER_SECOND,
-                "overloaded_error and api_error are the provider's; connection_error and client_timeout_error the"
-                " network's or a proxy's; invalid_request_error is ours.",
+                "overloaded_error and api_error are the provider's; stream_truncated, connection_error and"
+                " client_timeout_error the network's or a proxy's; invalid_request_error is ours.",
                 traces=(HAS_FAILED,),
             ),
             Query(promql.some(streams(FAILED, by=[names.ERROR_TYPE])), f"{{{{{names.ERROR_TYPE}}}}}"),

@@ -5,9 +5,8 @@ the garbage collector runs, and from a signal handler; the last two may interrup
 lock is reentrant, and an end that finds the OpenTelemetry SDK or the application's redaction running in its thread,
 whose locks are not, waits until the next stream begins or ends, or until the process exits.
 
-`_lock` is held while events are added to the span, and never while code of the application's runs, as its log
-processors do. `_counting` is held while what a block has is added up, and never while anything else runs: who asks for
-the facts waits for it.
+`_lock` is held while the end is claimed, and `_counting` while what a block has is added up: who asks for the facts
+waits for it. Nothing else runs under either.
 
 What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
 refers to the application's stream or to its response, so those are dropped as if it were not there.
@@ -32,7 +31,8 @@ from .guard import contained
 from .handle import StreamHandle
 from .telemetry import content
 from .telemetry import spans as telemetry
-from .telemetry.events import Told
+from .telemetry.events import StreamFact
+from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
 
 open_streams: set["Observer"] = set()
@@ -41,17 +41,14 @@ open_streams: set["Observer"] = set()
 _waiting_ends: deque[Callable[[], None]] = deque()
 _exit_is_behind: object = None
 _MAY_HOLD_A_LOCK = ("opentelemetry.sdk", "opentelemetry.exporter", content.__name__)
-_RESERVED_EVENTS = 3  # first token, repetition, and what ended the stream
 
 
 class Observer:
     """Watches one streamed call, which begins when this is made.
 
     attributes     what else the span gets at the end; the provider's own
-    content        what is captured of it; None: nothing is
     waiting_since  when the reader began to wait for the bytes that it waits for; None while it does not
     is_reading     the reader is inside the read of an event
-    labels         what all its metrics have
     loop           the first that was told
     is_read        the events are being read, or have been
     records_chunks each chunk goes to a metric of its own
@@ -66,27 +63,20 @@ class Observer:
         "_config",
         "_counting",
         "_ended",
-        "_events_dropped",
-        "_events_left",
-        "_hears_events",
         "_lock",
-        "_records",
-        "_source",
         "_started_ns",
         "_summary",
+        "_telemetry",
         "attributes",
-        "content",
         "failure_count",
         "gave_up",
         "handled_at_start",
         "is_read",
         "is_reading",
-        "labels",
         "loop",
         "raised",
         "reads_bytes",
         "records_chunks",
-        "span",
         "state",
         "torn_at",
         "waiting_since",
@@ -95,20 +85,15 @@ class Observer:
     def __init__(self, call: telemetry.Call, source: telemetry.Telemetry, config: Config) -> None:
         finish_waiting_ends()
         self._started_ns = time.time_ns()
-        self._source = source
         self._config = config
-        self.labels = source.metrics.labels(call.attributes)
         started_at = time.perf_counter()
-        self.span = source.span(call, self._started_ns)
-        self._records = self.span.is_recording()
-        self.content = source.content(call, self.span, config)
+        self._telemetry = source.begin(call, self._started_ns)
         self.state = StreamState(
             started_at,
             stall_seconds=config.stall_seconds,
             loops=config.repetition,
             content=None if self.content is None else self.content.output,
         )
-        self._hears_events = source.hears_events(self.span)
         self.attributes: dict[str, telemetry.AttributeValue | None] = {}
         self.waiting_since: float | None = None
         self.is_read = False
@@ -120,8 +105,6 @@ class Observer:
         self.failure_count = 0
         self.gave_up = False
         self.records_chunks = config.time_per_output_chunk
-        self._events_left = config.max_events
-        self._events_dropped = 0
         self.loop: Loop | None = None
         self._ended = False
         self._summary: Summary | None = None
@@ -132,8 +115,20 @@ class Observer:
     # --- what the gauges ask ---------------------------------------------------------------------------------------
 
     @property
+    def span(self) -> telemetry.Span:
+        return self._telemetry.span
+
+    @property
+    def content(self) -> content.Content | None:
+        return self._telemetry.content
+
+    @property
+    def labels(self) -> Labels:
+        return self._telemetry.labels
+
+    @property
     def metrics(self) -> Metrics:
-        return self._source.metrics
+        return self._telemetry.metrics
 
     def silence(self) -> float:
         """Seconds that somebody has waited for the provider until now; 0.0: nobody waits."""
@@ -162,7 +157,7 @@ class Observer:
         """Behind an event: if it was a chunk, the time since the previous one goes to a metric."""
         at = self.state.last_chunk_at
         if previous_at is not None and at is not None and at != previous_at:
-            self._source.metrics.record_chunk(at - previous_at, self.labels, self.state.model, self.span)
+            self._telemetry.chunk(at - previous_at, self.state.model)
 
     def block_started(
         self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
@@ -196,7 +191,7 @@ class Observer:
         at = time.perf_counter()
         chars_delivered = sum(self.facts()[0].chars.values())
         if _may_hold_a_lock():  # a signal handler has interrupted it
-            self._events_dropped += 1
+            self._telemetry.drop_event()
             return
         self._add_event(Note(name, attributes, at - self.state.started_at, chars_delivered), at)
 
@@ -208,7 +203,7 @@ class Observer:
             return self.state.so_far(time.perf_counter()), False
 
     def span_identity(self) -> tuple[str | None, str | None]:
-        return self._source.identity(self.span)
+        return self._telemetry.identity()
 
     def _call_back(self, fact: Fact) -> None:
         """As the application asked. It may end the stream in there, and what it raises is for its reader."""
@@ -274,52 +269,34 @@ class Observer:
     def _write(self, ending: Ending) -> None:
         end_ns = self._timestamp(self.state.last_at if ending.at is None else ending.at)
         try:
-            self._tell(Ending("unobserved", ending.at) if self.gave_up else ending)
-        finally:
-            telemetry.end(self.span, end_ns)
-
-    def _tell(self, ending: Ending) -> None:
-        with self._counting:
-            summary = self._summary = self.state.ended(ending, self.waiting_since)
-        at = self.state.started_at + summary.duration
-        if self._records:
-            telemetry.set_summary(self.span, summary, self.attributes)
-        self.tell(summary.at_the_end, at, ending=True)
-        if summary.outcome not in {"complete", None}:
-            self._add_event(summary, at, reserved=True, ending=True)
-        if self._events_dropped:
-            telemetry.set_events_dropped(self.span, self._events_dropped)
-        if self.content is not None:
-            self._source.tell_content(self.span, self.content, summary, self._timestamp(at))
-        if self._source.counts:
-            self._source.metrics.record(summary, self.labels, self.span, self._events_dropped)
+            with self._counting:
+                ending = Ending("unobserved", ending.at) if self.gave_up else ending
+                summary = self._summary = self.state.ended(ending, self.waiting_since)
+        except BaseException:
+            self._telemetry.span.end(end_ns)
+            raise
+        self.loop = self.loop or next((fact for fact in summary.at_the_end if isinstance(fact, Loop)), None)
+        self._telemetry.end(summary, self.attributes, end_ns)
 
     # --- events --------------------------------------------------------------------------------------------------
 
-    def tell(self, facts: tuple[Fact, ...], at: float, *, ending: bool = False) -> None:
+    def tell(self, facts: tuple[Fact, ...], at: float) -> None:
         if not facts:
             return
         for fact in facts:
             reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self.loop is None)
             if isinstance(fact, Loop):
                 self.loop = self.loop or fact
-            self._add_event(fact, at, reserved=reserved, ending=ending)
+            self._add_event(fact, at, reserved=reserved)
             if isinstance(fact, ContentBlock) and fact.tool_call is not None:
-                self._add_event(fact.tool_call, at, ending=ending)
-        for fact in () if ending else facts:
+                self._add_event(fact.tool_call, at)
+        for fact in facts:
             self._call_back(fact)
 
-    def _add_event(self, fact: Told, at: float, *, reserved: bool = False, ending: bool = False) -> None:
-        """Nothing is added once the stream has ended, but by its ending."""
-        with self._lock:
-            if (self._ended and not ending) or not self._hears_events:
-                return
-            if self._events_left <= (0 if reserved else _RESERVED_EVENTS):
-                self._events_dropped += 1
-                return
-            self._events_left -= 1
-            self._source.events.add(self.span, fact, self._timestamp(at))
-        self._source.events.log(self.span, fact, self._timestamp(at))
+    def _add_event(self, fact: StreamFact, at: float, *, reserved: bool = False) -> None:
+        """Nothing is added once the stream has ended."""
+        if not self._ended:
+            self._telemetry.event(fact, self._timestamp(at), reserved=reserved)
 
     def _timestamp(self, at: float) -> int:
         return self._started_ns + int((at - self.state.started_at) * 1e9)

@@ -56,6 +56,7 @@ def recorded(body: str) -> Recorded:
             "gen_ai.response.model": message["model"],
             "gen_ai.response.finish_reasons": (stop_reason,),
             "anthropic.message.stop_reason": stop_reason,
+            "llm_stream.stop_reason": stop_reason,
             "anthropic.response.service_tier": message["usage"].get("service_tier"),
             "llm_stream.outcome": "complete",
             "llm_stream.partial": False,

@@ -124,6 +124,7 @@ def test_complete_at_its_stop_reason(
         "gen_ai.usage.input_tokens": None,
         "gen_ai.usage.output_tokens": None,
         "anthropic.message.stop_reason": "stop_sequence",
+        "llm_stream.stop_reason": "stop_sequence",
         "http.route": "/v1/complete",
         "llm_stream.outcome": "complete",
         "llm_stream.partial": False,
@@ -150,7 +151,7 @@ def test_truncated_without_a_stop_reason(
 
     assert ending_of(one_span(exporter)) == {
         "llm_stream.outcome": "truncated",
-        "error.type": "api_error",
+        "error.type": "stream_truncated",
         "llm_stream.phase": "text",
         "llm_stream.partial": True,
         "llm_stream.observed": None,

@@ -29,7 +29,7 @@ from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import ContentSignal
 from streamspan.core.model import Ending
 from streamspan.core.stream import StreamState
-from streamspan.telemetry import spans as telemetry
+from streamspan.telemetry import stream_telemetry
 from streamspan.telemetry.content import WITHHELD, Content, as_json
 from tests.anthropic.logs import records
 from tests.anthropic.paths import REQUEST
@@ -255,7 +255,7 @@ def fails(*_: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(anthropic_content, "_request"), (Content, "attributes"), (telemetry, "as_json")]
+    ("module", "name"), [(anthropic_content, "_request"), (Content, "written"), (stream_telemetry, "as_json")]
 )
 def test_capturing_that_fails(
     client: Anthropic,
@@ -486,7 +486,7 @@ def captured(body: dict[str, Any], chars: int = 10_000) -> dict[str, Any]:
     """The attributes of a request with this body."""
     content = Content({}, chars, None, on_span=True, in_log=False)
     capture_request(content, Options(body))
-    return dict(content.attributes(StreamState(0.0).ended(Ending("reader_left", 1.0))))
+    return dict(content.written(StreamState(0.0).ended(Ending("reader_left", 1.0))))
 
 
 # --- what is too deep ---------------------------------------------------------------------------------------------
@@ -506,7 +506,7 @@ def output_of(depth: int) -> str:
     state.block_started(0, "tool_use", 0.0, "get", "toolu_1")
     state.delta("tool_input", 0, "[" * depth + "]" * depth, 0.0)
     summary = state.ended(Ending("reader_left", 1.0))
-    return as_json(content.attributes(summary)["gen_ai.output.messages"])
+    return as_json(content.written(summary)["gen_ai.output.messages"])
 
 
 def test_an_input_of_any_depth() -> None:

@@ -297,7 +297,7 @@ def test_a_processor_that_fails(
     (span,) = exporter.get_finished_spans()
 
     assert seen[-1] == "message_stop"
-    assert guard.failures == {"Events._log": 4}
+    assert guard.failures == {"EventLog.emit": 4}
     assert (span.attributes or {})["llm_stream.outcome"] == "complete"
 
 

@@ -25,7 +25,8 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, Wait
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.observer import open_streams
-from streamspan.telemetry import events
+from streamspan.telemetry.events import StreamEvents
+from streamspan.telemetry.stream_telemetry import StreamTelemetry
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 
@@ -363,8 +364,8 @@ def fails(*_: object, **__: object) -> Any:
         (patch, "taken_over"),
         (patch, "Observer"),
         (patch, "Body"),
-        (events.Events, "add"),
-        (patch.telemetry, "end"),
+        (StreamEvents, "add"),
+        (StreamTelemetry, "end"),
         (patch.telemetry, "stand_in"),
         (patch.telemetry, "suppressed"),
     ],

@@ -222,10 +222,16 @@ def fails(*_: object, **__: object) -> Any:
 
 @pytest.mark.usefixtures("instrumented")
 @pytest.mark.parametrize(
-    "name", ["telemetry.events.Events.add", "telemetry.spans.set_summary", "telemetry.spans._response_attributes"]
+    ("name", "where"),
+    [
+        ("telemetry.events.StreamEvents.close", "StreamTelemetry._describe"),
+        ("telemetry.stream_telemetry.end_attributes", "StreamTelemetry._describe"),
+        ("core.stream.StreamState.ended", "Observer._finish"),
+    ],
 )
 def test_a_failing_end_is_an_end(
     name: str,
+    where: str,
     client: Anthropic,
     server: MessagesServer,
     exporter: InMemorySpanExporter,
@@ -240,7 +246,7 @@ def test_a_failing_end_is_an_end(
 
     assert [span.name for span in ended_spans(exporter)] == ["chat claude-sonnet-5-5"]
     assert observer.open_streams == set()
-    assert failures == {"Observer._finish": 1}
+    assert failures == {where: 1}
 
 
 @pytest.mark.usefixtures("instrumented")

@@ -35,6 +35,7 @@ from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan.anthropic.translate import EXPECTED
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script, Wait
 from streamspan.cli.demo.server import MessagesServer
@@ -164,7 +165,7 @@ def test_every_metric_is_recorded_as_it_is_named(app: Metered) -> None:
         for metric in scope.metrics
     }
 
-    expected = {metric.name: (metric.unit, metric.description) for metric in semconv.METRICS}
+    expected = {metric.name: (metric.unit, metric.description) for metric in semconv.METRICS.values()}
     del expected["gen_ai.client.operation.time_per_output_chunk"]
     assert found == expected
 
@@ -176,7 +177,7 @@ def test_a_complete_stream(app: Metered) -> None:
     app.collect()
 
     assert app.values("llm_stream.streams") == [
-        ({"llm_stream.outcome": "complete", "anthropic.message.stop_reason": "end_turn"}, 1)
+        ({"llm_stream.outcome": "complete", "llm_stream.stop_reason": "end_turn"}, 1)
     ]
     assert app.values("gen_ai.client.token.usage") == [
         ({"gen_ai.token.type": "input"}, 125),
@@ -198,7 +199,9 @@ def test_a_complete_stream(app: Metered) -> None:
 @pytest.mark.parametrize(
     ("script", "expected"),
     [
-        pytest.param(WHOLE[:-4], {"outcome": "truncated", "phase": "text", "error": "api_error"}, id="truncated"),
+        pytest.param(
+            WHOLE[:-4], {"outcome": "truncated", "phase": "text", "error": "stream_truncated"}, id="truncated"
+        ),
         pytest.param(
             [*WHOLE[:-4], wire.error("overloaded_error", MARKER)],
             {"outcome": "error", "phase": "text", "error": "overloaded_error"},
@@ -294,7 +297,7 @@ def test_an_exemplar_leads_to_the_trace(app: Metered, exporter: InMemorySpanExpo
         for exemplar in point.exemplars
         if (exemplar.trace_id, exemplar.span_id) == (identity.trace_id, identity.span_id)
     }
-    recorded = {metric.name for metric in semconv.METRICS if metric.kind == "histogram"} - {
+    recorded = {metric.name for metric in semconv.METRICS.values() if metric.kind == "histogram"} - {
         "gen_ai.client.operation.time_per_output_chunk",
         "llm_stream.incomplete.duration",
     }
@@ -350,7 +353,7 @@ def test_a_global_provider_that_is_set_later(server: MessagesServer, monkeypatch
     monkeypatch.setattr(metrics_api, "get_meter_provider", lambda: provider)
 
     try:
-        assert patch._source.is_heard()
+        assert patch._source.has_sdk()
     finally:
         instrumentor.uninstrument()
     assert reader is not None
@@ -366,7 +369,7 @@ def test_what_may_follow_is_added_0(app: Metered) -> None:
     app.collect()
 
     zeros = [dict(point.attributes) for point in app.points["llm_stream.streams"] if point.value == 0]
-    assert {**BASE, "server.port": app.server.port, **_ended("truncated", "error.type", "api_error")} in zeros
+    assert {**BASE, "server.port": app.server.port, **_ended("truncated", "error.type", "stream_truncated")} in zeros
     assert {**BASE, "server.port": app.server.port, **_ended("aborted", "llm_stream.abort.reason", "closed")} in zeros
     assert {point.attributes["llm_stream.anomaly"] for point in app.points["llm_stream.anomalies"]} == {
         "stall",
@@ -440,14 +443,16 @@ class Interrupted(str):
 def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
     """They are told all the same."""
     reader = InMemoryMetricReader()
-    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple)
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, EXPECTED)
     summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
     model.meanwhile = lambda: None
-    metrics.record(summary, {"gen_ai.request.model": model}, INVALID_SPAN, 0)
+    metrics.record(summary, metrics.labels({"gen_ai.request.model": model}), INVALID_SPAN, 0)
 
-    model.meanwhile = lambda: metrics.record(summary, {"gen_ai.request.model": next(models)}, INVALID_SPAN, 0)
+    model.meanwhile = lambda: metrics.record(
+        summary, metrics.labels({"gen_ai.request.model": next(models)}), INVALID_SPAN, 0
+    )
     reader.collect()
 
     assert [record.message for record in caplog.records] == []
@@ -516,17 +521,19 @@ class Slow(float):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     """A stream ends in the child, too."""
-    metrics = Metrics(NoOpMeterProvider(), "0", tuple)
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple, EXPECTED)
     summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()
     slow = summary._replace(pace=summary.pace._replace(provider_time=amount))
-    thread = threading.Thread(target=metrics.record, args=(slow, {}, INVALID_SPAN, 0))
+    thread = threading.Thread(target=metrics.record, args=(slow, metrics.labels({}), INVALID_SPAN, 0))
     thread.start()
     amount.added.wait(60)
 
     quick = summary._replace(pace=summary.pace._replace(provider_time=1.0))
-    child = multiprocessing.get_context("fork").Process(target=metrics.record, args=(quick, {}, INVALID_SPAN, 0))
+    child = multiprocessing.get_context("fork").Process(
+        target=metrics.record, args=(quick, metrics.labels({}), INVALID_SPAN, 0)
+    )
     child.start()
     child.join(60)
     exit_code = child.exitcode
@@ -625,7 +632,7 @@ def test_a_view_that_drops_the_model(tracer_provider: TracerProvider, server: Me
     assert [point.value > 0 for point in app.points["llm_stream.silence"]] == [True]
 
 
-@pytest.mark.parametrize("metric", [m for m in semconv.METRICS if m.kind == "histogram"], ids=lambda m: m.name)
+@pytest.mark.parametrize("metric", [m for m in semconv.METRICS.values() if m.kind == "histogram"], ids=lambda m: m.name)
 def test_buckets_reach_as_far_as_streams_do(metric: semconv.Metric) -> None:
     """At least ten minutes, or a million tokens; rising."""
     assert metric.buckets[-1] >= (1_000_000 if metric.unit == "{token}" else 600)
@@ -658,7 +665,7 @@ def test_attributes_are_bounded(app: Metered) -> None:
 
     app.collect()
 
-    for name in ("gen_ai.request.model", "anthropic.message.stop_reason"):
+    for name in ("gen_ai.request.model", "llm_stream.stop_reason"):
         values = {point.attributes.get(name) for point in app.points["llm_stream.streams"]} - {None}
         assert len(values) <= 201 + 6
         assert "_OTHER" in values

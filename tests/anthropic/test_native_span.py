@@ -109,7 +109,9 @@ def assert_same_values(native: ReadableSpan, ours: ReadableSpan) -> None:
     assert {name: compared(ours).get(name) for name in compared(native)} == compared(native)
 
 
-@pytest.mark.parametrize("ending", SERVER_ENDINGS, ids=lambda ending: ending.name)
+@pytest.mark.parametrize(
+    "ending", [ending for ending in SERVER_ENDINGS if ending.outcome != "truncated"], ids=lambda ending: ending.name
+)
 def test_ours_says_what_the_native_span_says(
     ending: ServerEnding,
     client: Anthropic,
@@ -121,6 +123,23 @@ def test_ours_says_what_the_native_span_says(
     client = client.with_options(timeout=ending.timeout)
 
     assert_same_values(*native_and_ours(client, server, tracer_provider, exporter, [ending.script], REQUEST))
+
+
+@pytest.mark.parametrize(
+    "ending", [ending for ending in SERVER_ENDINGS if ending.outcome == "truncated"], ids=lambda ending: ending.name
+)
+def test_a_stream_that_is_cut(
+    ending: ServerEnding,
+    client: Anthropic,
+    server: MessagesServer,
+    tracer_provider: TracerProvider,
+    exporter: InMemorySpanExporter,
+) -> None:
+    """Where the SDK's span blames the API, ours says that the stream was truncated; all else is the same."""
+    native, ours = native_and_ours(client, server, tracer_provider, exporter, [ending.script], REQUEST)
+
+    assert (attributes(native)["error.type"], attributes(ours)["error.type"]) == ("api_error", "stream_truncated")
+    assert {**compared(ours), **compared(native)} == {**compared(ours), "error.type": "api_error"}
 
 
 @pytest.mark.parametrize(

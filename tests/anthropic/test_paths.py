@@ -56,9 +56,9 @@ SERVER_ENDINGS = [
         "text",
         partial=True,
     ),
-    ServerEnding("no message_stop", IN_THE_TEXT, "truncated", "api_error", "text", partial=True),
+    ServerEnding("no message_stop", IN_THE_TEXT, "truncated", "stream_truncated", "text", partial=True),
     ServerEnding(
-        "no message_stop behind the stop reason", message()[:-1], "truncated", "api_error", "after_stop_reason"
+        "no message_stop behind the stop reason", message()[:-1], "truncated", "stream_truncated", "after_stop_reason"
     ),
     ServerEnding("no final chunk", [*IN_THE_TEXT, Ending.CUT], "error", "connection_error", "text", partial=True),
     ServerEnding("reset", [*IN_THE_TEXT, Pause(0.05), Ending.RESET], "error", "connection_error", "text", partial=True),
@@ -86,7 +86,7 @@ SERVER_ENDINGS = [
         [*IN_THE_TEXT, wire.Event("novelty", {"type": "novelty", "x": 1}), *message()[11:]],
         "complete",
     ),
-    ServerEnding("empty body", [], "truncated", "api_error", "waiting", partial=True),
+    ServerEnding("empty body", [], "truncated", "stream_truncated", "waiting", partial=True),
     ServerEnding("event behind message_stop", [*message(), wire.ping(), *wire.text_block(9, "late")], "complete"),
     ServerEnding("two message_start", [message()[0], *message()], "complete"),
 ]

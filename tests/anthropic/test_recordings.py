@@ -203,6 +203,7 @@ data: {"type": "message_stop"}
             "gen_ai.response.model": "claude-x",
             "gen_ai.response.finish_reasons": ("tool_use",),
             "anthropic.message.stop_reason": "tool_use",
+            "llm_stream.stop_reason": "tool_use",
             "anthropic.response.service_tier": None,
             "llm_stream.outcome": "complete",
             "llm_stream.partial": False,

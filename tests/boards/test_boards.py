@@ -22,13 +22,13 @@ each_query = pytest.mark.parametrize("target", [target for *_, target in QUERIES
 HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
 KNOWN = {
     names.series(metric) + suffix
-    for metric in semconv.METRICS
+    for metric in semconv.METRICS.values()
     for suffix in (HISTOGRAM_SUFFIXES if metric.kind == "histogram" else ("",))
 }
 LABELS = {
     *("le", "job", "instance", "exporter", "data_type", "decision"),
     *map(names.label, semconv.STREAM_METRIC_ATTRIBUTES),
-    *(names.label(attribute) for metric in semconv.METRICS for attribute in metric.attributes),
+    *(names.label(attribute) for metric in semconv.METRICS.values() for attribute in metric.attributes),
 }
 ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
 STREAMS = names.series(semconv.STREAMS)

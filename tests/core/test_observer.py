@@ -18,9 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan.config import Config
 from streamspan.core.model import Ending, Usage
 from streamspan.observer import Observer, finish_waiting_ends, open_streams
-from streamspan.telemetry.events import Events
-from streamspan.telemetry.metrics import Metrics
-from streamspan.telemetry.spans import Call, Telemetry
+from streamspan.telemetry.spans import Call, Expected, Telemetry
 
 THREADS = 8
 STEPS_OF_A_MESSAGE = 9
@@ -31,9 +29,9 @@ def observed(max_events: int = 100) -> tuple[Observer, InMemorySpanExporter]:
     exporter = InMemorySpanExporter()
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    call = Call("chat", "claude-x", {})
-    telemetry = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events(Config(), None, "0"), "0")
-    return Observer(call, telemetry, Config(native_span="replace", max_events=max_events)), exporter
+    config = Config(native_span="replace", max_events=max_events)
+    telemetry = Telemetry(config, provider, NoOpMeterProvider(), None, tuple, Expected((), (), ()))
+    return Observer(Call("chat", "claude-x", {}), telemetry, config), exporter
 
 
 def read(observer: Observer, step_count: int) -> None:
@@ -132,11 +130,34 @@ def test_an_end_leaves_the_context_alone() -> None:
     provider = TracerProvider(shutdown_on_exit=False)
     provider.add_span_processor(SetsAVariable())
 
-    source = Telemetry(provider, Metrics(NoOpMeterProvider(), "0", tuple), Events(Config(), None, "0"), "0")
+    source = Telemetry(Config(), provider, NoOpMeterProvider(), None, tuple, Expected((), (), ()))
     observer = Observer(Call("chat", "claude-x", {}), source, Config())
     observer.end(Ending("reader_left"))
 
     assert SET_BY_A_PROCESSOR.get() == "nothing"
+
+
+class Exits(SpanProcessor):
+    def on_end(self, span: ReadableSpan) -> None:
+        raise SystemExit
+
+
+def test_a_span_processor_that_exits() -> None:
+    """What is no Exception passes through the end of a stream, which is over by then."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    provider.add_span_processor(Exits())
+    source = Telemetry(Config(), provider, NoOpMeterProvider(), None, tuple, Expected((), (), ()))
+    observer = Observer(Call("chat", "claude-x", {}), source, Config())
+
+    with pytest.raises(SystemExit):
+        observer.end(Ending("reader_left"))
+    observer.end(Ending("body_end"))
+
+    assert outcomes(exporter.get_finished_spans()) == ["aborted"]
+    assert observer.facts()[1]
+    assert observer not in open_streams
 
 
 def test_no_thread_sees_a_char_twice() -> None:

@@ -42,7 +42,7 @@ WHOLE: list[Step] = [*TEXT_STOPPED, STOP_REASON]
 STOPPED_WITH_AN_OPEN_BLOCK: list[Step] = [*TEXT_WRITTEN, STOP_REASON]
 
 BY_THE_MESSAGE = Ending("message_stop", 110.0)
-BY_THE_BODY = Ending("body_end", 110.0, error_type="api_error")
+BY_THE_BODY = Ending("body_end", 110.0, error_type="stream_truncated")
 BY_A_FAILURE = Ending("failure", 110.0, error_type="overloaded_error")
 BY_THE_READER = Ending("reader_left", 110.0, "closed")
 UNOBSERVED = Ending("unobserved", 110.0)
@@ -167,17 +167,19 @@ def test_the_summary_of_a_call_that_never_opened() -> None:
         pytest.param([], BY_THE_READER, ("aborted", True, "closed", None), id="left while it opened"),
         pytest.param([], BY_A_FAILURE, ("error", True, None, "overloaded_error"), id="failed to open"),
         pytest.param([], UNOBSERVED, (None, True, None, None), id="no response to watch"),
-        pytest.param([OPENED], BY_THE_BODY, ("truncated", True, None, "api_error"), id="empty body"),
+        pytest.param([OPENED], BY_THE_BODY, ("truncated", True, None, "stream_truncated"), id="empty body"),
         pytest.param([OPENED], BY_THE_READER, ("aborted", True, "closed", None), id="left unread"),
         pytest.param([OPENED], UNOBSERVED, (None, True, None, None), id="read as bytes"),
-        pytest.param(TEXT_WRITTEN, BY_THE_BODY, ("truncated", True, None, "api_error"), id="cut in the text"),
+        pytest.param(TEXT_WRITTEN, BY_THE_BODY, ("truncated", True, None, "stream_truncated"), id="cut in the text"),
         pytest.param(TEXT_WRITTEN, BY_A_FAILURE, ("error", True, None, "overloaded_error"), id="failed in the text"),
         pytest.param(TEXT_WRITTEN, BY_THE_READER, ("aborted", True, "closed", None), id="left in the text"),
         pytest.param(TEXT_STOPPED, BY_THE_READER, ("aborted", True, "closed", None), id="left behind the text"),
         pytest.param(TEXT_STOPPED, BY_THE_MESSAGE, ("complete", True, None, None), id="stopped without a stop reason"),
         pytest.param(WHOLE, BY_THE_MESSAGE, ("complete", False, None, None), id="whole"),
         pytest.param(WHOLE, BY_THE_READER, ("complete", False, None, None), id="left behind the stop reason"),
-        pytest.param(WHOLE, BY_THE_BODY, ("truncated", False, None, "api_error"), id="cut behind the stop reason"),
+        pytest.param(
+            WHOLE, BY_THE_BODY, ("truncated", False, None, "stream_truncated"), id="cut behind the stop reason"
+        ),
         pytest.param(
             WHOLE, BY_A_FAILURE, ("error", False, None, "overloaded_error"), id="failed behind the stop reason"
         ),
@@ -665,7 +667,7 @@ ENDINGS = st.builds(
     st.sampled_from(["message_stop", "body_end", "failure", "reader_left", "unobserved"]),
     st.none() | st.just(1000.0),
     st.just("closed"),
-    st.just("api_error"),
+    st.just("stream_truncated"),
 )
 
 

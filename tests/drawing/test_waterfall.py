@@ -67,7 +67,7 @@ LOOPED = FinishedStream(
     status="UNSET",
     attributes={
         semconv.OUTCOME: "complete",
-        semconv.ANTHROPIC_STOP_REASON: "max_tokens",
+        semconv.STOP_REASON: "max_tokens",
         semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5,
         semconv.USAGE_OUTPUT_TOKENS: 212,
         semconv.TEXT_CHARS: 600,

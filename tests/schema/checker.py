@@ -42,7 +42,7 @@ OPEN = {semconv.ABORT_REASON}
 """The application may give it a word of its own."""
 OF_ITS_OWN = (semconv.OFFSET, semconv.CHARS_DELIVERED)
 """What an event of the application's own has, beside what the application gives it."""
-METRICS: Mapping[str, Metric] = {metric.name: metric for metric in semconv.METRICS}
+METRICS: Mapping[str, Metric] = semconv.METRICS
 TEMPLATES = tuple(name for name, entry in semconv.ATTRIBUTES.items() if entry.type.startswith("template"))
 
 Entry = tuple[str, str]
@@ -54,7 +54,7 @@ def declared() -> set[Entry]:
     entries = {("span", entry.name) for entry in semconv.ATTRIBUTES.values() if entry.on_span}
     for event in semconv.EVENTS.values():
         entries |= {("event", event.name), *((event.name, name) for name in event.attributes)}
-    for metric in semconv.METRICS:
+    for metric in semconv.METRICS.values():
         entries |= {("metric", metric.name), *((metric.name, name) for name in semconv.metric_attributes(metric))}
     return entries
 

@@ -145,5 +145,5 @@ def test_nothing_is_defined_twice_or_left_out() -> None:
 
     assert sorted(set(keys)) == sorted(keys)
     assert sorted(events) == sorted(semconv.EVENTS)
-    assert sorted(metrics) == sorted(metric.name for metric in semconv.METRICS)
+    assert sorted(metrics) == sorted(semconv.METRICS)
     assert sorted(referred) == sorted(name.rstrip(".") for name in semconv.ATTRIBUTES)

@@ -10,7 +10,7 @@ MET: Mapping[Fault, str] = {
     "slow": "complete",
     "retried": "complete",
     "error event": "error overloaded_error",
-    "truncated": "truncated api_error",
+    "truncated": "truncated stream_truncated",
     "cut": "error connection_error",
     "reset": "error connection_error",
     "silence": "error client_timeout_error",

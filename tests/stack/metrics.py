@@ -10,4 +10,4 @@ OF_OPEN_STREAMS = {
     semconv.INSTRUMENTATION_EVENTS_DROPPED,
 }
 """What no ended span tells."""
-TOLD_BY_SPANS = [metric for metric in semconv.METRICS if metric not in OF_OPEN_STREAMS]
+TOLD_BY_SPANS = [metric for metric in semconv.METRICS.values() if metric not in OF_OPEN_STREAMS]

@@ -21,6 +21,7 @@ COMPLETE: Mapping[str, AttributeValue] = {
     "gen_ai.response.time_to_first_chunk": 1.5,
     "gen_ai.response.finish_reasons": ("end_turn",),
     "anthropic.message.stop_reason": "end_turn",
+    "llm_stream.stop_reason": "end_turn",
 }
 BAD_ATTRIBUTES: Mapping[str, Mapping[str, AttributeValue]] = {
     "truncated": {"llm_stream.outcome": "truncated"},

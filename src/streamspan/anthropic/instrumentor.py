@@ -1,18 +1,16 @@
 """`AnthropicStreamInstrumentor`: the class behind `instrument()` and behind `opentelemetry-instrument`."""
 
 from collections.abc import Collection
-from importlib.metadata import version
 from typing import Any
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.config import Config
 from streamspan.observer import open_streams
-from streamspan.telemetry.events import Events
-from streamspan.telemetry.metrics import Metrics
 from streamspan.telemetry.spans import Telemetry
 
 from .patch import Patch
+from .translate import EXPECTED
 
 _ARGUMENTS = {"tracer_provider", "meter_provider", "logger_provider", "config"}
 
@@ -39,10 +37,15 @@ class AnthropicStreamInstrumentor(BaseInstrumentor):
             config = Config.from_file({name: value for name, value in kwargs.items() if name not in _ARGUMENTS})
         if not isinstance(config, Config):
             raise TypeError(f"config must be a streamspan.Config, not {type(config).__name__}")
-        our_version = version("streamspan")
-        metrics = Metrics(kwargs.get("meter_provider"), our_version, lambda: tuple(open_streams))
-        events = Events(config, kwargs.get("logger_provider"), our_version)
-        self._patch = Patch(Telemetry(kwargs.get("tracer_provider"), metrics, events, our_version), config)
+        telemetry = Telemetry(
+            config,
+            kwargs.get("tracer_provider"),
+            kwargs.get("meter_provider"),
+            kwargs.get("logger_provider"),
+            lambda: tuple(open_streams),
+            EXPECTED,
+        )
+        self._patch = Patch(telemetry, config)
         self._patch.apply()
 
     def _uninstrument(self, **_: Any) -> None:

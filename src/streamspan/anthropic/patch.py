@@ -171,7 +171,7 @@ class Patch:
     @contained
     def _begin(self, client: Any, args: Arguments, kwargs: Keywords) -> tuple[Observer, Arguments, Keywords] | None:
         """The observer of a streamed inference call and the arguments to call with. None: it is another call."""
-        if not self._active or not kwargs.get("stream") or not self._source.is_heard() or telemetry.suppressed():
+        if not self._active or not kwargs.get("stream") or not self._source.has_sdk() or telemetry.suppressed():
             return None
         options = args[1] if len(args) > 1 else kwargs["options"]
         call = translate.call(client, options)

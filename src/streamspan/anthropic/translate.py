@@ -17,15 +17,28 @@ from streamspan.core.model import AbortReason, DeltaKind, Ending, Usage
 from streamspan.core.stream import ASIDE_CHARS, ASIDE_CHUNKS
 from streamspan.guard import observing_failed
 from streamspan.observer import Observer
-from streamspan.telemetry.spans import Attributes, Call
+from streamspan.telemetry.spans import Attributes, Call, Expected
 
 from .values import field, fields, items, mapping, number, strings, typed
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
 """What the streamed calls that generate something are, by route. Sessions and threads stream events of another kind."""
 
-TRUNCATED_ERROR_TYPE = "api_error"
-"""The SDK's word for a body that ends without `message_stop`, from 1.14 on."""
+TRUNCATED_ERROR_TYPE = semconv.STREAM_TRUNCATED
+"""Of a body that ends without `message_stop`."""
+
+EXPECTED = Expected(
+    stop_reasons=("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"),
+    error_types=("overloaded_error", "connection_error", "client_timeout_error"),
+    opening_error_types=(
+        "overloaded_error",
+        "rate_limit_error",
+        "api_error",
+        "connection_error",
+        "client_timeout_error",
+    ),
+)
+"""The likely ends of a stream, for the counters that start at 0."""
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
 _NUMBERS: Mapping[str, str] = {

@@ -176,7 +176,8 @@ class Summary(NamedTuple):
     phase: Phase
     abort_reason: str | None
     """An AbortReason, or the application's own word."""
-    connection_closed: bool
+    connection_closed: bool | None
+    """Whether the connection had been closed when the end was noticed."""
     error_type: str | None
     duration: float
     time_to_headers: float | None

@@ -12,6 +12,7 @@ from .events import *
 from .metrics import *
 from .records import ATTRIBUTES as ATTRIBUTES
 from .records import EVENTS as EVENTS
+from .records import METRICS as METRICS
 from .records import Metric as Metric
 from .stream import *
 

@@ -109,9 +109,12 @@ ERROR_TYPE: Final = span_attribute(
     "error.type",
     "string",
     "overloaded_error",
-    "the API's type of the error, else the SDK's word for it, else the status code",
+    "the API's type of the error, else the SDK's word for it, else the status code; `stream_truncated` where the body "
+    "ended without the provider's own end",
     "if the outcome is `error` or `truncated`",
 )
+STREAM_TRUNCATED: Final = "stream_truncated"
+"""The `error.type` of a stream whose body ended without the provider's own end: most often a proxy cuts it there."""
 USAGE_INPUT_TOKENS: Final = span_attribute(
     "gen_ai.usage.input_tokens",
     "int",

@@ -60,7 +60,7 @@ TOOL_CALL_VALID_JSON: Final = attribute(
 EVENT_TOOL_CALL: Final = event(
     "llm_stream.tool_call",
     "a tool call has come, or was cut",
-    "for each, behind the event of its block",
+    "for each, after the event of its block",
     (TOOL_NAME, TOOL_CALL_ID, TOOL_CALL_TYPE, TOOL_CALL_INPUT_CHARS, TOOL_CALL_COMPLETE, TOOL_CALL_VALID_JSON),
 )
 

@@ -7,7 +7,7 @@ Sources
 from typing import Final, Literal
 
 from . import call, events, stream
-from .records import Metric, attribute
+from .records import Metric, attribute, metric
 
 STREAM_METRIC_ATTRIBUTES: Final = (
     call.OPERATION_NAME,
@@ -39,7 +39,6 @@ ANOMALY: Final = attribute(
     "what was odd",
     values=Literal["stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json"],
 )
-STOP_REASON: Final = call.ANTHROPIC_STOP_REASON
 TOOL_CALL_COMPLETED: Final = events.TOOL_CALL_COMPLETE
 FAILURE_WHERE: Final = attribute(
     "llm_stream.instrumentation.where", "string", "observe", "the function of ours that failed", "if one has"
@@ -78,7 +77,7 @@ _PER_TOKEN: Final = (
 )
 _TOKENS: Final = tuple(float(4**power) for power in range(14))  # [genai]
 
-OPERATION_DURATION: Final = Metric(
+OPERATION_DURATION: Final = metric(
     "gen_ai.client.operation.duration",  # [genai]
     "histogram",
     "s",
@@ -86,7 +85,7 @@ OPERATION_DURATION: Final = Metric(
     (call.ERROR_TYPE,),
     _DURATION,
 )
-TIME_TO_FIRST_CHUNK: Final = Metric(
+TIME_TO_FIRST_CHUNK: Final = metric(
     "gen_ai.client.operation.time_to_first_chunk",  # [genai]
     "histogram",
     "s",
@@ -95,7 +94,7 @@ TIME_TO_FIRST_CHUNK: Final = Metric(
     _FIRST,
     present="when a stream has ended that had a chunk",
 )
-TIME_PER_OUTPUT_CHUNK: Final = Metric(
+TIME_PER_OUTPUT_CHUNK: Final = metric(
     "gen_ai.client.operation.time_per_output_chunk",  # [genai]
     "histogram",
     "s",
@@ -104,7 +103,7 @@ TIME_PER_OUTPUT_CHUNK: Final = Metric(
     _SILENCE,
     present="with each chunk but the first, if `time_per_output_chunk` is set",
 )
-TOKEN_USAGE: Final = Metric(
+TOKEN_USAGE: Final = metric(
     "gen_ai.client.token.usage",  # [genai]
     "histogram",
     "{token}",
@@ -113,7 +112,7 @@ TOKEN_USAGE: Final = Metric(
     _TOKENS,
     present="when a stream has ended whose tokens are known",
 )
-CACHE_TOKENS: Final = Metric(
+CACHE_TOKENS: Final = metric(
     "llm_stream.cache.tokens",
     "observable counter",
     "{token}",
@@ -121,15 +120,15 @@ CACHE_TOKENS: Final = Metric(
     (CACHE_USE,),
     present="from the end of the first stream on",
 )
-STREAMS: Final = Metric(
+STREAMS: Final = metric(
     "llm_stream.streams",
     "counter",
     "{stream}",
     "Streams that have ended, by how.",
-    (stream.OUTCOME, stream.ABORT_REASON, STOP_REASON, call.ERROR_TYPE, stream.PHASE),
+    (stream.OUTCOME, stream.ABORT_REASON, stream.STOP_REASON, call.ERROR_TYPE, stream.PHASE),
     present="from the end of the first stream on, and when one has ended",
 )
-ACTIVE: Final = Metric(
+ACTIVE: Final = metric(
     "llm_stream.active",
     "observable up-down counter",
     "{stream}",
@@ -137,7 +136,7 @@ ACTIVE: Final = Metric(
     present="from the first stream on",
     counts="open streams",
 )
-SILENCE: Final = Metric(
+SILENCE: Final = metric(
     "llm_stream.silence",
     "observable gauge",
     "s",
@@ -145,34 +144,34 @@ SILENCE: Final = Metric(
     present="from the first stream on",
     counts="open streams",
 )
-FIRST_TEXT: Final = Metric(
+FIRST_TEXT: Final = metric(
     "llm_stream.time_to_first_text",
     "histogram",
     "s",
-    "From the call to the first text, which may come long behind thinking.",
+    "From the call to the first text, which may come long after thinking.",
     (),
     _FIRST,
     present="when a stream has ended that had text",
 )
-GAP_MAX: Final = Metric(
+GAP_MAX: Final = metric(
     "llm_stream.chunk.gap.max",
     "histogram",
     "s",
-    "The longest silence of the provider within a stream, behind its first chunk.",
+    "The longest silence of the provider within a stream, after its first chunk.",
     (),
     _SILENCE,
     present="when a stream has ended that had two chunks or more",
 )
-PER_OUTPUT_TOKEN: Final = Metric(
+PER_OUTPUT_TOKEN: Final = metric(
     "llm_stream.time_per_output_token",
     "histogram",
     "s",
-    "From the first chunk to the last, per output token behind the first.",
+    "From the first chunk to the last, per output token after the first.",
     (),
     _PER_TOKEN,
     present="when a stream has ended whose output tokens are known",
 )
-ANOMALIES: Final = Metric(
+ANOMALIES: Final = metric(
     "llm_stream.anomalies",
     "counter",
     "{anomaly}",
@@ -180,7 +179,7 @@ ANOMALIES: Final = Metric(
     (ANOMALY,),
     present="from the end of the first stream on, and when one has ended that had any",
 )
-TOOL_CALLS: Final = Metric(
+TOOL_CALLS: Final = metric(
     "llm_stream.tool_calls",
     "counter",
     "{call}",
@@ -188,7 +187,7 @@ TOOL_CALLS: Final = Metric(
     (TOOL_CALL_COMPLETED, stream.OUTCOME),
     present="from the end of the first stream on, and when one has ended that had any",
 )
-INCOMPLETE_DURATION: Final = Metric(
+INCOMPLETE_DURATION: Final = metric(
     "llm_stream.incomplete.duration",
     "histogram",
     "s",
@@ -197,30 +196,30 @@ INCOMPLETE_DURATION: Final = Metric(
     _DURATION,
     present="when a stream has ended otherwise than complete",
 )
-PAUSE_BEFORE_TOOL_CALL: Final = Metric(
+PAUSE_BEFORE_TOOL_CALL: Final = metric(
     "llm_stream.tool_call.pause",
     "histogram",
     "s",
     "The longest silence within a stream before a tool call starts.",
     (),
     _SILENCE,
-    present="when a stream has ended that had a tool call behind a chunk",
+    present="when a stream has ended that had a tool call after a chunk",
 )
-WAITED_FOR_PROVIDER: Final = Metric(
+WAITED_FOR_PROVIDER: Final = metric(
     "llm_stream.provider.time",
     "observable counter",
     "s",
-    "How long readers waited for the provider, behind the first chunk.",
+    "How long readers waited for the provider after the first chunk.",
     present="from the end of the first stream on",
 )
-WAITED_FOR_CONSUMER: Final = Metric(
+WAITED_FOR_CONSUMER: Final = metric(
     "llm_stream.consumer.time",
     "observable counter",
     "s",
-    "How long streams waited for their readers, behind the first chunk.",
+    "How long streams waited for their readers after the first chunk.",
     present="from the end of the first stream on",
 )
-OUTPUT_CHARS: Final = Metric(
+OUTPUT_CHARS: Final = metric(
     "llm_stream.output.chars",
     "observable counter",
     "{char}",
@@ -228,7 +227,7 @@ OUTPUT_CHARS: Final = Metric(
     (stream.OUTCOME, stream.REPETITION_DETECTED),
     present="from the end of the first stream on",
 )
-INSTRUMENTATION_FAILURES: Final = Metric(
+INSTRUMENTATION_FAILURES: Final = metric(
     "llm_stream.instrumentation.failures",
     "observable counter",
     "{failure}",
@@ -237,7 +236,7 @@ INSTRUMENTATION_FAILURES: Final = Metric(
     present="always",
     counts="streamspan itself",
 )
-INSTRUMENTATION_EVENTS_DROPPED: Final = Metric(
+INSTRUMENTATION_EVENTS_DROPPED: Final = metric(
     "llm_stream.instrumentation.events_dropped",
     "counter",
     "{event}",
@@ -246,15 +245,12 @@ INSTRUMENTATION_EVENTS_DROPPED: Final = Metric(
     counts="streamspan itself",
 )
 
-METRICS: Final = tuple(value for value in tuple(globals().values()) if isinstance(value, Metric))
-"""Every metric."""
 
-
-def metric_attributes(metric: Metric) -> tuple[str, ...]:
+def metric_attributes(of: Metric) -> tuple[str, ...]:
     """All that a metric has."""
-    if metric.counts == "streamspan itself":
-        return metric.attributes
+    if of.counts == "streamspan itself":
+        return of.attributes
     shared = STREAM_METRIC_ATTRIBUTES
-    if metric.counts == "open streams":
+    if of.counts == "open streams":
         shared = tuple(name for name in shared if name != call.RESPONSE_MODEL)
-    return (*shared, *metric.attributes)
+    return (*shared, *of.attributes)

@@ -1,7 +1,8 @@
-"""The form of the schema's entries, and the register of those of attributes and events.
+"""The form of the schema's entries, and the register of all attributes, events and metrics.
 
-A name is declared once, with all that is known of it. What the declaration gives back is the name, a plain string: the
-rest is for docs/schema.md, for the registry in docs/semconv/, and for the tests, which hold all telemetry against it.
+A name is declared once, with all that is known of it. The declaration of an attribute or an event gives back the name,
+a plain string; that of a metric, the whole entry. The rest is for docs/schema.md, for the registry in docs/semconv/,
+and for the tests, which hold all telemetry against it.
 """
 
 from dataclasses import dataclass
@@ -74,16 +75,18 @@ class Metric:
     kind: Instrument
     unit: str
     description: str
-    attributes: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = ()
-    present: str = "when a stream has ended"
-    counts: Counted = "ended streams"
+    attributes: tuple[str, ...]
+    buckets: tuple[float, ...]
+    present: str
+    counts: Counted
 
 
 ATTRIBUTES: Final[dict[str, Attribute]] = {}
 """Every attribute, by name."""
 EVENTS: Final[dict[str, Event]] = {}
 """Every event, by name."""
+METRICS: Final[dict[str, Metric]] = {}
+"""Every metric, by name."""
 
 
 def attribute(  # noqa: PLR0913  # a row of the table
@@ -123,3 +126,19 @@ def event(name: str, meaning: str, present: str, attributes: tuple[str, ...]) ->
     """`name`, declared."""
     EVENTS[name] = Event(name, meaning, present, attributes)
     return name
+
+
+def metric(  # noqa: PLR0913, PLR0917  # a row of the table
+    name: str,
+    kind: Instrument,
+    unit: str,
+    description: str,
+    attributes: tuple[str, ...] = (),
+    buckets: tuple[float, ...] = (),
+    *,
+    present: str = "when a stream has ended",
+    counts: Counted = "ended streams",
+) -> Metric:
+    """A metric, declared."""
+    METRICS[name] = Metric(name, kind, unit, description, attributes, buckets, present, counts)
+    return METRICS[name]

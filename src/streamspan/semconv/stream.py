@@ -44,6 +44,13 @@ PHASE: Final = span_attribute(
     _EARLY,
     values=Phase,
 )
+STOP_REASON: Final = span_attribute(
+    "llm_stream.stop_reason",
+    "string",
+    "end_turn",
+    "why the model stopped, in the provider's own word",
+    "if the provider has reported it",
+)
 ABORT_REASON: Final = span_attribute(
     "llm_stream.abort.reason",
     "string",
@@ -64,8 +71,8 @@ ABORT_CONNECTION_CLOSED: Final = span_attribute(
     "llm_stream.abort.connection_closed",
     "boolean",
     True,
-    "whether the connection had really been closed when the end was noticed",
-    _ABORTED,
+    "whether the connection had been closed when the end was noticed",
+    "if the outcome is `aborted`, and it is known",
 )
 
 # --- what had come -------------------------------------------------------------------------------------------------
@@ -91,10 +98,10 @@ TEXT_CHARS: Final = span_attribute(
     "llm_stream.text.chars", "int", 1834, "Unicode code points of text", _OPENED, unit="{char}"
 )
 THINKING_CHARS: Final = span_attribute(
-    "llm_stream.thinking.chars", "int", 0, "the same of thinking", _OPENED, unit="{char}"
+    "llm_stream.thinking.chars", "int", 0, "Unicode code points of thinking", _OPENED, unit="{char}"
 )
 TOOL_INPUT_CHARS: Final = span_attribute(
-    "llm_stream.tool_input.chars", "int", 97, "the same of tool input", _OPENED, unit="{char}"
+    "llm_stream.tool_input.chars", "int", 97, "Unicode code points of tool input", _OPENED, unit="{char}"
 )
 TOOL_CALL_COUNT: Final = span_attribute(
     "llm_stream.tool_call.count",
@@ -105,13 +112,18 @@ TOOL_CALL_COUNT: Final = span_attribute(
     unit="{call}",
 )
 TOOL_CALL_INCOMPLETE: Final = span_attribute(
-    "llm_stream.tool_call.incomplete", "int", 1, "those that were cut", _OPENED, unit="{call}"
+    "llm_stream.tool_call.incomplete",
+    "int",
+    1,
+    "tool calls that were cut before they were whole",
+    _OPENED,
+    unit="{call}",
 )
 TOOL_CALL_INVALID_JSON: Final = span_attribute(
     "llm_stream.tool_call.invalid_json",
     "int",
     0,
-    "those whose input, as it was sent and not as the SDK repaired it, is no JSON",
+    "tool calls whose input, as it was sent and not as the SDK repaired it, is not valid JSON",
     _OPENED,
     unit="{call}",
 )
@@ -125,19 +137,21 @@ CHUNK_GAP_P50: Final = span_attribute(
     "llm_stream.chunk.gap.p50",
     "double",
     0.021,
-    "the median of the gaps. A gap is the provider's silence behind the first chunk, never the reader's own time",
+    "the median gap between chunks. A gap is time that the reader waits for the provider, never the reader's own time",
     _TWO_CHUNKS,
     unit="s",
 )
 CHUNK_GAP_P95: Final = span_attribute(
-    "llm_stream.chunk.gap.p95", "double", 0.11, "their 95th percentile", _TWO_CHUNKS, unit="s"
+    "llm_stream.chunk.gap.p95", "double", 0.11, "the 95th percentile of the gaps between chunks", _TWO_CHUNKS, unit="s"
 )
-CHUNK_GAP_MAX: Final = span_attribute("llm_stream.chunk.gap.max", "double", 6.4, "the longest", _TWO_CHUNKS, unit="s")
+CHUNK_GAP_MAX: Final = span_attribute(
+    "llm_stream.chunk.gap.max", "double", 6.4, "the longest gap between chunks", _TWO_CHUNKS, unit="s"
+)
 PROVIDER_TIME: Final = span_attribute(
     "llm_stream.provider.time",
     "double",
     7.9,
-    "how long the reader waited for the provider, behind the first chunk",
+    "how long the reader waited for the provider after the first chunk",
     "if a chunk had come",
     unit="s",
 )
@@ -145,7 +159,7 @@ CONSUMER_TIME: Final = span_attribute(
     "llm_stream.consumer.time",
     "double",
     0.3,
-    "how long the stream waited for its reader, behind the first chunk",
+    "how long the stream waited for its reader after the first chunk",
     "if a chunk had come",
     unit="s",
 )
@@ -153,27 +167,29 @@ TIME_PER_OUTPUT_TOKEN: Final = span_attribute(
     "llm_stream.time_per_output_token",
     "double",
     0.016,
-    "from the first chunk to the last, per output token behind the first",
+    "from the first chunk to the last, per output token after the first",
     "if the output tokens are known",
     unit="s",
 )
 STALL_COUNT: Final = span_attribute(
     "llm_stream.stall.count", "int", 1, "silences of `stall_seconds` and more", _OPENED, unit="{stall}"
 )
-STALL_TIME: Final = span_attribute("llm_stream.stall.time", "double", 6.4, "their sum", _OPENED, unit="s")
+STALL_TIME: Final = span_attribute(
+    "llm_stream.stall.time", "double", 6.4, "total duration of the stalls", _OPENED, unit="s"
+)
 TOOL_CALL_PAUSE: Final = span_attribute(
     "llm_stream.tool_call.pause",
     "double",
     1.9,
     "the longest silence before a tool call starts",
-    "if one came behind a chunk",
+    "if one came after a chunk",
     unit="s",
 )
 BUFFERED: Final = span_attribute(
     "llm_stream.buffered",
     "boolean",
     False,
-    "whether all came in one burst behind a long wait, as from a proxy that held it back",
+    "whether all content came in one burst after a long wait, as from a proxy that held it back",
     "if enough came to tell",
 )
 

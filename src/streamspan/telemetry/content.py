@@ -14,6 +14,7 @@ Sources
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 
 from streamspan import semconv
 from streamspan.core.captured import Budget, Captured, Output, Text
@@ -21,6 +22,7 @@ from streamspan.core.model import Summary
 from streamspan.guard import contained
 
 WITHHELD = "[withheld: its redaction failed]"
+_redacting: ContextVar[bool] = ContextVar("streamspan_redacting", default=False)
 _encoder = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 Redaction = Callable[[str], object]
@@ -32,21 +34,21 @@ Written = str | int | Mapping[str, "Written"] | Sequence["Written"]
 class Content:
     """What is captured of one stream.
 
-    facts            what the span started with, for the log record
+    call_attributes  what the span started with, for the log record
     on_span, in_log  where it goes
     output           what the stream delivers
     """
 
     def __init__(
         self,
-        facts: Mapping[str, object],
+        call_attributes: Mapping[str, object],
         chars_at_most: int,
         redact: Redaction | None,
         *,
         on_span: bool,
         in_log: bool,
     ) -> None:
-        self.facts = facts
+        self.call_attributes = call_attributes
         self.on_span = on_span
         self.in_log = in_log
         self._chars_at_most = chars_at_most
@@ -62,12 +64,16 @@ class Content:
         self._of_output.left += self._of_request.left
         self._of_request.left = 0
 
-    def attributes(self, summary: Summary) -> dict[str, Written]:
-        """All of it, as of the end. Runs the application's redaction."""
+    def written(self, summary: Summary) -> dict[str, Written]:
+        """All of it by the name of its attribute, as of the end. Runs the application's redaction."""
         captured = dict(self._request)
         if self.output.parts and summary.outcome is not None:
             captured[semconv.OUTPUT_MESSAGES] = [_message(self.output, summary)]
-        return {name: self._written(value) for name, value in captured.items() if value}
+        token = _redacting.set(True)
+        try:
+            return {name: self._written(value) for name, value in captured.items() if value}
+        finally:
+            _redacting.reset(token)
 
     @property
     def truncated(self) -> bool:
@@ -90,6 +96,11 @@ class Content:
         if text and self._redact is not None:
             text = _redacted(self._redact, text)
         return WITHHELD if text is None else _encodable(text[: self._chars_at_most])
+
+
+def is_redacting() -> bool:
+    """Whether a redaction runs in this context: a stream that it reads is not captured, or it would never end."""
+    return _redacting.get()
 
 
 class _Json(str):

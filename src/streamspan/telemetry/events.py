@@ -1,125 +1,139 @@
 """What happens in a stream, as events: on its span, as log records, as both, or not at all.
 
-An event has the same name, attributes and time in either form. A log record is an event by its event name; it has the
-context of the stream's span, and it is emitted before that span ends. It follows the sampler as the span does: the
+An event has the same name, attributes and time in either form. Log records follow the sampler as the span does: the
 events of a stream that is not recorded go nowhere, unless there are only logs.
-
-Sources
-    https://opentelemetry.io/docs/specs/otel/logs/data-model/#events
 """
 
-import sys
-from collections.abc import Callable, Mapping
-from inspect import signature
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from opentelemetry import _logs as api_logs
-from opentelemetry import trace
-from opentelemetry._logs import Logger, LoggerProvider, LogRecord, SeverityNumber
-from opentelemetry.context import Context
 from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.config import Config
 from streamspan.core.model import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
-from streamspan.guard import contained
 
-Attributes = Mapping[str, AttributeValue | None]
-"""None: not known, and so not written."""
+from .attributes import without_unknown
+from .logs import EventLog
 
-Told = FirstToken | Stall | Loop | ContentBlock | ToolCall | Note | Summary
-"""What an event tells of. A Summary: that the stream ended otherwise than complete."""
+StreamFact = FirstToken | Stall | Loop | ContentBlock | ToolCall | Note | Summary
+"""What becomes an event. A Summary: the stream ended, and not as complete."""
+
+Event = tuple[str, Mapping[str, AttributeValue]]
+"""The name and the attributes."""
+
+RESERVED = 3
+"""Places in the budget that are kept for the first token, the first repetition, and what ended the stream."""
 
 
-class Events:
-    """Where the events of one `instrument()` go.
+class StreamEvents:
+    """The events of one stream, of which there are at most `left`.
 
-    on_span, as_logs  where they go
-    have_content      there is one with the content of the stream, which is a log record wherever the others go
-    provider          of the logs; None: nothing goes there. One may be set after `instrument()`
+    The lock is held while an event is added to the span, and never while the application's log processors run. It is
+    reentrant, because a signal handler may interrupt any line and tell of an event itself. The span's own lock is not,
+    so an event that comes in the middle of another of the same thread is dropped.
+
+    dropped  how many events were left out
     """
 
-    def __init__(self, config: Config, logger_provider: LoggerProvider | None, version: str) -> None:
-        self.on_span = config.events in {"span", "both"}
-        self.as_logs = config.events in {"log", "both"}
-        self.have_content = config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
-        self._given_provider = logger_provider
-        self._version = version
-        self._emitter: tuple[LoggerProvider, Callable[..., object]] | None = None
+    __slots__ = (
+        "_closed",
+        "_has_repetition",
+        "_is_adding",
+        "_left",
+        "_lock",
+        "_log",
+        "_span",
+        "_span_gets_events",
+        "dropped",
+    )
 
-    @property
-    def provider(self) -> LoggerProvider | None:
-        if not self.as_logs and not self.have_content:
-            return None
-        return self._given_provider or api_logs.get_logger_provider()
+    def __init__(self, span: Span, left: int, log: EventLog | None, *, on_span: bool) -> None:
+        self._span = span
+        self._span_gets_events = on_span
+        self._log = log
+        self._left = left
+        self._lock = threading.RLock()
+        self._is_adding = False
+        self._closed = False
+        self._has_repetition = False
+        self.dropped = 0
 
-    def are_logged(self) -> bool:
-        """Whether any goes to logs, and there is an SDK behind the API."""
-        provider = self.provider
-        return provider is not None and not type(provider).__module__.startswith(api_logs.__name__)
+    def add(self, fact: StreamFact, timestamp_ns: int, *, reserved: bool) -> None:
+        """Nothing is added after `close()`."""
+        with self._lock:
+            if self._closed:
+                return
+            if self._is_adding or not self._has_room(reserved=reserved):
+                self.dropped += 1
+                return
+            self._left -= 1
+            self._has_repetition = self._has_repetition or isinstance(fact, Loop)
+            event = event_of(fact)
+            if self._span_gets_events:
+                self._is_adding = True
+                try:
+                    self._span.add_event(event[0], event[1], timestamp_ns)
+                finally:
+                    self._is_adding = False
+        if self._log is not None:
+            self._log.emit(self._span, event[0], event[1], timestamp_ns)
 
-    def add(self, span: Span, told: Told, timestamp_ns: int) -> None:
-        if self.on_span:
-            name, attributes = _event(told)
-            span.add_event(name, attributes, timestamp_ns)
+    def drop(self) -> None:
+        with self._lock:
+            self.dropped += 1
 
-    def log(self, span: Span, told: Told, timestamp_ns: int) -> None:
-        if self.as_logs:
-            name, attributes = _event(told)
-            self._log(span, name, attributes, timestamp_ns)
+    def close(self, summary: Summary) -> list[Event]:
+        """The last events, as far as there is room for them; they are for `add_last()`."""
+        with self._lock:
+            self._closed = True
+        last: list[Event] = []
+        for fact in _last_facts(summary):
+            is_first_repetition = isinstance(fact, Loop) and not self._has_repetition
+            if self._has_room(reserved=fact is summary or is_first_repetition):
+                self._left -= 1
+                self._has_repetition = self._has_repetition or isinstance(fact, Loop)
+                last.append(event_of(fact))
+            else:
+                self.dropped += 1
+        return last
 
-    def add_details(self, span: Span, attributes: Mapping[str, object], timestamp_ns: int) -> None:
-        """The event that has the content."""
-        self._log(span, semconv.EVENT_OPERATION_DETAILS, attributes, timestamp_ns)
+    def add_last(self, events: Sequence[Event], timestamp_ns: int) -> None:
+        for name, attributes in events:
+            if self._span_gets_events:
+                self._span.add_event(name, attributes, timestamp_ns)
+            if self._log is not None:
+                self._log.emit(self._span, name, attributes, timestamp_ns)
 
-    @contained
-    def _log(self, span: Span, name: str, attributes: Mapping[str, object], timestamp_ns: int) -> None:
-        """Code of the application's own may run in here, and fail: its processors."""
-        provider = self.provider
-        if provider is None:
-            return
-        if self._emitter is None or self._emitter[0] is not provider:
-            logger = api_logs.get_logger(semconv.SCOPE, self._version, provider, schema_url=semconv.SCHEMA_URL)
-            self._emitter = provider, _emitter(logger)
-        self._emitter[1](
-            timestamp=timestamp_ns,
-            context=trace.set_span_in_context(span, Context()),
-            severity_number=SeverityNumber.ERROR if name in _ERRORS else SeverityNumber.INFO,
-            attributes=attributes,
-            event_name=name,
-        )
-
-
-def _emitter(logger: Logger) -> Callable[..., object]:
-    """What emits a record by its fields, as from API 1.37 on: until then it took records, and the SDK only its own."""
-    if "event_name" in signature(logger.emit).parameters:
-        return logger.emit
-    record: Callable[..., LogRecord] = vars(sys.modules[type(logger).__module__])["LogRecord"]
-
-    def emit(**fields: object) -> None:
-        logger.emit(record(resource=getattr(logger, "resource", None), **fields))
-
-    return emit
-
-
-def _event(told: Told) -> tuple[str, dict[str, AttributeValue]]:
-    name, attributes = _EVENTS[type(told)](told)
-    return name, known(attributes)
-
-
-def known(attributes: Attributes) -> dict[str, AttributeValue]:
-    return {name: value for name, value in attributes.items() if value is not None}
-
-
-# --- what they say -------------------------------------------------------------------------------------------------
+    def _has_room(self, *, reserved: bool) -> bool:
+        return self._left > (0 if reserved else RESERVED)
 
 
-def _first_token(first: FirstToken) -> tuple[str, Attributes]:
+def _last_facts(summary: Summary) -> list[StreamFact]:
+    """What the end shows, in order."""
+    last: list[StreamFact] = []
+    for fact in summary.at_the_end:
+        last.append(fact)
+        if isinstance(fact, ContentBlock) and fact.tool_call is not None:
+            last.append(fact.tool_call)
+    if summary.outcome not in {"complete", None}:
+        last.append(summary)
+    return last
+
+
+def event_of(fact: StreamFact) -> Event:
+    return _EVENTS[type(fact)](fact)
+
+
+# --- one function for each ------------------------------------------------------------------------------------------
+
+
+def _first_token(first: FirstToken) -> Event:
     return semconv.EVENT_FIRST_TOKEN, {semconv.FIRST_TOKEN_KIND: first.kind, semconv.FIRST_TOKEN_TIME: first.time}
 
 
-def _stall(stall: Stall) -> tuple[str, Attributes]:
+def _stall(stall: Stall) -> Event:
     return semconv.EVENT_STALL, {
         semconv.STALL_GAP: stall.gap,
         semconv.OFFSET: stall.start,
@@ -127,12 +141,8 @@ def _stall(stall: Stall) -> tuple[str, Attributes]:
     }
 
 
-def _repetition(loop: Loop) -> tuple[str, Attributes]:
-    return semconv.EVENT_REPETITION, loop_attributes(loop)
-
-
-def loop_attributes(loop: Loop) -> Attributes:
-    return {
+def _repetition(loop: Loop) -> Event:
+    return semconv.EVENT_REPETITION, {
         semconv.REPETITION_KIND: loop.kind,
         semconv.REPETITION_CHANNEL: loop.channel,
         semconv.REPETITION_START: loop.start,
@@ -143,7 +153,7 @@ def loop_attributes(loop: Loop) -> Attributes:
     }
 
 
-def _content_block(block: ContentBlock) -> tuple[str, Attributes]:
+def _content_block(block: ContentBlock) -> Event:
     return semconv.EVENT_CONTENT_BLOCK, {
         semconv.BLOCK_INDEX: block.index,
         semconv.BLOCK_TYPE: block.type,
@@ -155,18 +165,20 @@ def _content_block(block: ContentBlock) -> tuple[str, Attributes]:
     }
 
 
-def _tool_call(call: ToolCall) -> tuple[str, Attributes]:
-    return semconv.EVENT_TOOL_CALL, {
-        semconv.TOOL_NAME: call.name,
-        semconv.TOOL_CALL_ID: call.id,
-        semconv.TOOL_CALL_TYPE: call.type,
-        semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
-        semconv.TOOL_CALL_COMPLETE: call.complete,
-        semconv.TOOL_CALL_VALID_JSON: call.valid_json,
-    }
+def _tool_call(call: ToolCall) -> Event:
+    return semconv.EVENT_TOOL_CALL, without_unknown(
+        {
+            semconv.TOOL_NAME: call.name,
+            semconv.TOOL_CALL_ID: call.id,
+            semconv.TOOL_CALL_TYPE: call.type,
+            semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
+            semconv.TOOL_CALL_COMPLETE: call.complete,
+            semconv.TOOL_CALL_VALID_JSON: call.valid_json,
+        }
+    )
 
 
-def _note(note: Note) -> tuple[str, Attributes]:
+def _note(note: Note) -> Event:
     return note.name, {
         **note.attributes,
         semconv.OFFSET: note.offset,
@@ -174,24 +186,23 @@ def _note(note: Note) -> tuple[str, Attributes]:
     }
 
 
-def _end(summary: Summary) -> tuple[str, Attributes]:
-    attributes: Attributes = {
+def _end(summary: Summary) -> Event:
+    attributes: dict[str, AttributeValue | None] = {
         semconv.PHASE: summary.phase,
         semconv.OFFSET: summary.duration,
         semconv.CHARS_DELIVERED: sum(summary.chars.values()),
     }
-    if summary.outcome == "aborted":
-        return semconv.EVENT_ABORT, {
-            **attributes,
-            semconv.ABORT_REASON: summary.abort_reason,
-            semconv.ABORT_TOOL_CALLS_COMPLETED: summary.tool_calls_completed,
-        }
     if summary.outcome == "truncated":
-        return semconv.EVENT_TRUNCATED, attributes
-    return semconv.EVENT_ERROR, {**attributes, semconv.ERROR_TYPE: summary.error_type}
+        return semconv.EVENT_TRUNCATED, without_unknown(attributes)
+    if summary.outcome == "error":
+        attributes[semconv.ERROR_TYPE] = summary.error_type
+        return semconv.EVENT_ERROR, without_unknown(attributes)
+    attributes[semconv.ABORT_REASON] = summary.abort_reason
+    attributes[semconv.ABORT_TOOL_CALLS_COMPLETED] = summary.tool_calls_completed
+    return semconv.EVENT_ABORT, without_unknown(attributes)
 
 
-_EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
+_EVENTS: Mapping[type, Callable[[Any], Event]] = {
     FirstToken: _first_token,
     Stall: _stall,
     Loop: _repetition,
@@ -200,5 +211,3 @@ _EVENTS: Mapping[type, Callable[[Any], tuple[str, Attributes]]] = {
     Note: _note,
     Summary: _end,
 }
-
-_ERRORS = frozenset({semconv.EVENT_ERROR, semconv.EVENT_TRUNCATED})

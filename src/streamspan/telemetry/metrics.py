@@ -1,20 +1,13 @@
 """From the summary of a stream to metrics: one record of each at the stream's end, and two gauges of those still open.
 
-Every record is made in the context of the stream's span, sampled or not, so that exemplars lead to its trace. The
-values of attributes come from the application or the server, so each attribute has a bounded number of them; what comes
-later is `_OTHER`, the conventions' word for it.
+Every record is made in the context of the stream's span, sampled or not, so that exemplars lead to its trace.
 
 A counter that is born at its first event is invisible to `increase()`. So when the first stream of a model ends, the
 label sets that are likely to follow are added 0.
 """
 
-import os
-import threading
-import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, get_args
 
 from opentelemetry import metrics, trace
 from opentelemetry.context import Context
@@ -22,247 +15,161 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
 from streamspan import guard, semconv
-from streamspan.core.model import AbortReason, Summary
-from streamspan.semconv import Metric
+from streamspan.core.model import Outcome, Summary, Usage
+from streamspan.guard import contained
 
-Labels = dict[str, str | bool | int]
-
-_lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
-_VALUES_AT_MOST = 200  # of one attribute
-_CHARS_AT_MOST = 128
-_BEGUN_AT_MOST = 50  # sets of models and servers that are added 0: each makes 72 series
-_OTHER = "_OTHER"
-
-_STOP_REASONS = ("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal")
-_WRITING = ("waiting", "thinking", "text", "tool_input")
-_OUTCOMES = ("complete", "truncated", "error", "aborted")
-_ANOMALIES = ("stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json")
-
-
-class OpenStream(Protocol):
-    """What the gauges ask of a stream that has not ended. `silence`: in seconds, 0.0 where nobody waits."""
-
-    @property
-    def metrics(self) -> "Metrics": ...
-    @property
-    def labels(self) -> Labels: ...
-    def silence(self) -> float: ...
-
-
-@dataclass(slots=True)
-class _Total:
-    labels: Labels
-    amount: float = 0
-
-
-_Totals = dict[Metric, dict[tuple[object, ...], _Total]]
-_totals: list[tuple[Callable[[], MeterProvider | None], _Totals]] = []
-"""Those of each provider that there still is."""
-
-
-def _totals_of(given_provider: MeterProvider | None) -> _Totals:
-    """Those of all `instrument()`s with this provider: it has one counter of a name, and asks the first of them."""
-    _totals[:] = [(provider, totals) for provider, totals in _totals if provider is _global or provider() is not None]
-    for provider, totals in _totals:
-        if provider() is given_provider:
-            return totals
-    counters = [metric for metric in semconv.METRICS if metric.kind == "observable counter"]
-    totals: _Totals = {metric: {} for metric in counters if metric is not semconv.INSTRUMENTATION_FAILURES}
-    _totals.append((_reference(given_provider), totals))
-    return totals
-
-
-def _reference(given_provider: MeterProvider | None) -> Callable[[], MeterProvider | None]:
-    if given_provider is None:
-        return _global
-    try:
-        return weakref.ref(given_provider)
-    except TypeError:  # it has slots
-        return lambda: given_provider
-
-
-def _global() -> None:
-    """The global provider, whichever that is."""
+from .gauges import OpenStream, OpenStreamGauges
+from .instruments import Instruments, meter_of, observe
+from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
+from .series import CallLabels, LabelSets, Series
+from .totals import TOTALS, add_to_totals, totals_of
 
 
 class Metrics:
-    """The instruments of one `instrument()`; `open_streams` gives all that are open in the process."""
+    """The metrics of one `instrument()`; `open_streams` gives all that are open in the process."""
 
     def __init__(
-        self, meter_provider: MeterProvider | None, version: str, open_streams: Callable[[], Iterable[OpenStream]]
+        self,
+        meter_provider: MeterProvider | None,
+        version: str,
+        open_streams: Callable[[], Iterable[OpenStream]],
+        expected: Expected,
     ) -> None:
         self._given_provider = meter_provider
-        active, silence, failures = semconv.ACTIVE, semconv.SILENCE, semconv.INSTRUMENTATION_FAILURES
-        self._open_streams = open_streams
-        self._values: dict[str, set[str]] = {semconv.ABORT_REASON: set(get_args(AbortReason))}
-        self._begun: set[tuple[object, ...]] = set()
-        self._seen_open: dict[tuple[object, ...], Labels] = {}
-        meter = metrics.get_meter(semconv.SCOPE, version, meter_provider, schema_url=semconv.SCHEMA_URL)
-        self._histograms = {
-            metric: meter.create_histogram(
-                metric.name, metric.unit, metric.description, explicit_bucket_boundaries_advisory=metric.buckets
-            )
-            for metric in semconv.METRICS
-            if metric.kind == "histogram"
-        }
-        self._counters = {
-            metric: meter.create_counter(metric.name, metric.unit, metric.description)
-            for metric in semconv.METRICS
-            if metric.kind == "counter"
-        }
-        self._totals = _totals_of(meter_provider)
-        for metric in self._totals:
-            callback = partial(self._total, metric)
-            meter.create_observable_counter(metric.name, [callback], metric.unit, metric.description)
-        meter.create_observable_up_down_counter(active.name, [self._active], active.unit, active.description)
-        meter.create_observable_gauge(silence.name, [self._silence], silence.unit, silence.description)
-        meter.create_observable_counter(failures.name, [_failures], failures.unit, failures.description)
-        self._counters[semconv.INSTRUMENTATION_EVENTS_DROPPED].add(0)
+        self._values = BoundedValues()
+        self._totals = totals_of(meter_provider)
+        self._label_sets = LabelSets(self._values, self._totals, self._add_zeros)
+        self._expected_series = tuple(expected_series(expected))
+        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
+        meter = meter_of(meter_provider, version)
+        self._instruments = Instruments(meter)
+        for metric in TOTALS:
+            observe(meter, metric, partial(self._totals.observe, metric))
+        observe(meter, semconv.ACTIVE, self._gauges.active)
+        observe(meter, semconv.SILENCE, self._gauges.silence)
+        observe(meter, semconv.INSTRUMENTATION_FAILURES, _failures)
+        self._count_dropped(0, Context())
 
     @property
     def provider(self) -> MeterProvider:
         """The global one may be set after `instrument()`."""
         return self._given_provider or metrics.get_meter_provider()
 
-    def labels(self, attributes: Mapping[str, object]) -> Labels:
+    def labels(self, attributes: Mapping[str, object]) -> CallLabels:
         """Those of a call's attributes that every metric of its stream has."""
-        names = (name for name in semconv.STREAM_METRIC_ATTRIBUTES if attributes.get(name) is not None)
-        return {name: self._bounded(name, attributes[name]) for name in names}
+        return self._label_sets.of_call(attributes)
 
-    # --- a stream that has ended ---------------------------------------------------------------------------------
+    @contained
+    def record_chunk(self, seconds: float, call_labels: CallLabels, model: str | None, span: Span) -> None:
+        labels = self._label_sets.of_response(call_labels, model).labels
+        self._instruments.time_per_output_chunk.record(seconds, labels, trace.set_span_in_context(span, Context()))
 
-    def record(self, summary: Summary, labels: Labels, span: Span, events_dropped: int) -> None:
-        """Record all of it. `labels`: as `labels()` gave them at the call."""
+    @contained
+    def record(self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int) -> None:
+        """Record all of a stream that has ended. `call_labels`: as `labels()` gave them at the call."""
         context = trace.set_span_in_context(span, Context())
-        labels = self._with_model(labels, summary.model)
-        for metric, amount, more in _amounts(summary):
-            if amount is not None:
-                bounded = {name: self._bounded(name, value) for name, value in more.items()}
-                self._write(metric, amount, {**labels, **bounded}, context)
+        self._gauges.remember(call_labels.labels)
+        series = self._label_sets.of_response(call_labels, summary.model)
+        self._record_ending(summary, series, context)
+        if summary.outcome is not None:
+            self._record_times(summary, series, context)
+            self._record_tokens(summary.usage, series, context)
+            self._record_incidents(summary, series, context)
+            _add_up(summary, summary.outcome, series)
         if events_dropped:
-            self._counters[semconv.INSTRUMENTATION_EVENTS_DROPPED].add(events_dropped, None, context)
+            self._count_dropped(events_dropped, context)
 
-    def record_chunk(self, seconds: float, labels: Labels, model: str | None, span: Span) -> None:
-        context = trace.set_span_in_context(span, Context())
-        self._histograms[semconv.TIME_PER_OUTPUT_CHUNK].record(seconds, self._with_model(labels, model), context)
+    @contained
+    def _count_dropped(self, count: int, context: Context) -> None:
+        self._instruments.events_dropped.add(count, None, context)
 
-    def _write(self, metric: Metric, amount: float, labels: Labels, context: Context) -> None:
-        if metric in self._histograms:
-            self._histograms[metric].record(amount, labels, context)
-        elif metric in self._counters:
-            self._counters[metric].add(amount, labels, context)
-        else:
-            with _lock:
-                total = self._totals[metric].setdefault(tuple(labels.values()), _Total(labels))
-                total.amount += amount
+    def _record_ending(self, summary: Summary, series: Series, context: Context) -> None:
+        bounded = self._values.bounded
+        labels = series.labels
+        ending: dict[str, str | bool | int] = dict(labels)
+        if summary.error_type is not None:
+            ending[semconv.ERROR_TYPE] = bounded(semconv.ERROR_TYPE, summary.error_type)
+            labels = dict(ending)
+        if summary.outcome is not None:
+            ending[semconv.OUTCOME] = summary.outcome
+            if summary.outcome != "complete":
+                ending[semconv.PHASE] = summary.phase
+            elif summary.stop_reason is not None:
+                ending[semconv.STOP_REASON] = bounded(semconv.STOP_REASON, summary.stop_reason)
+            if summary.abort_reason is not None:
+                ending[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
+        self._instruments.duration.record(summary.duration, labels, context)
+        self._instruments.streams.add(1, ending, context)
 
-    def _with_model(self, labels: Labels, model: str | None) -> Labels:
-        """With the response model. The first time, add 0 where streams with these labels may be counted."""
-        known = labels
-        if model is not None:
-            known = {**labels, semconv.RESPONSE_MODEL: self._bounded(semconv.RESPONSE_MODEL, model)}
-        self._seen_open.setdefault(tuple(labels.values()), labels)
-        key = tuple(known.values())
-        if key not in self._begun:
-            if len(self._begun) >= _BEGUN_AT_MOST:
-                return known
-            self._begun.add(key)
-            for metric, more in _LIKELY:
-                self._write(metric, 0, {**known, **more}, Context())
-        return known
+    def _record_times(self, summary: Summary, series: Series, context: Context) -> None:
+        instruments, labels, pace = self._instruments, series.labels, summary.pace
+        if summary.time_to_first_chunk is not None:
+            first_labels, cache_read_tokens = labels, summary.usage.cache_read_tokens
+            if cache_read_tokens is not None:
+                first_labels = series.with_cache_hit if cache_read_tokens > 0 else series.without_cache_hit
+            instruments.time_to_first_chunk.record(summary.time_to_first_chunk, first_labels, context)
+        if summary.time_to_first_text is not None:
+            instruments.time_to_first_text.record(summary.time_to_first_text, labels, context)
+        if pace.gap_max is not None:
+            instruments.longest_gap.record(pace.gap_max, labels, context)
+        if summary.time_per_output_token is not None:
+            instruments.time_per_output_token.record(summary.time_per_output_token, labels, context)
+        if pace.tool_call_pause is not None:
+            instruments.tool_call_pause.record(pace.tool_call_pause, labels, context)
 
-    def _bounded(self, name: str, value: object) -> str | bool | int:
-        if not isinstance(value, str):
-            return value if isinstance(value, (bool, int)) else _OTHER
-        values = self._values.setdefault(name, set())
-        if value not in values:
-            if len(values) >= _VALUES_AT_MOST or len(value) > _CHARS_AT_MOST:
-                return _OTHER
-            values.add(value)
-        return value
+    def _record_tokens(self, usage: Usage, series: Series, context: Context) -> None:
+        input_tokens = usage.all_input_tokens
+        if input_tokens is not None:
+            self._instruments.tokens.record(input_tokens, series.of_input, context)
+        if usage.output_tokens is not None:
+            self._instruments.tokens.record(usage.output_tokens, series.of_output, context)
 
-    def _total(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
-        for total in tuple(self._totals[metric].values()):
-            yield Observation(total.amount, total.labels)
+    def _record_incidents(self, summary: Summary, series: Series, context: Context) -> None:
+        instruments, outcome = self._instruments, summary.outcome or "complete"
+        if outcome != "complete":
+            labels = {**series.labels, semconv.OUTCOME: outcome}
+            instruments.incomplete_duration.record(summary.duration, labels, context)
+        if summary.tool_call_count:
+            not_completed = summary.tool_calls_incomplete + summary.tool_calls_invalid
+            for completed, count in ((True, summary.tool_calls_completed), (False, not_completed)):
+                if count:
+                    labels = {**series.labels, semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: completed}
+                    instruments.tool_calls.add(count, labels, context)
+        for anomaly, count in zip(ANOMALIES, _anomaly_counts(summary), strict=True):
+            if count:
+                instruments.anomalies.add(count, {**series.labels, semconv.ANOMALY: anomaly}, context)
 
-    # --- streams that are open -----------------------------------------------------------------------------------
-
-    def _active(self, _: CallbackOptions) -> Iterator[Observation]:
-        return self._observed(len)
-
-    def _silence(self, _: CallbackOptions) -> Iterator[Observation]:
-        return self._observed(lambda streams: max((stream.silence() for stream in streams), default=0.0))
-
-    def _observed(self, value_of: Callable[[list[OpenStream]], float]) -> Iterator[Observation]:
-        """One for each set of labels that has had an open stream: 0 where there is none now.
-
-        The greatest comes last: it is what a gauge keeps where a View drops the attributes that tell them apart.
-        """
-        # A copy, because a stream may end meanwhile in another thread.
-        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in tuple(self._seen_open)}
-        provider = self.provider
-        for stream in self._open_streams():
-            if stream.metrics.provider is provider:
-                key = tuple(stream.labels.values())
-                self._seen_open.setdefault(key, stream.labels)
-                streams.setdefault(key, []).append(stream)
-        values = {key: value_of(alike) for key, alike in streams.items()}
-        for key in sorted(values, key=values.__getitem__):
-            yield Observation(values[key], self._seen_open[key])
+    def _add_zeros(self, labels: Labels) -> None:
+        instruments = self._instruments
+        counters = {
+            semconv.STREAMS: instruments.streams,
+            semconv.ANOMALIES: instruments.anomalies,
+            semconv.TOOL_CALLS: instruments.tool_calls,
+        }
+        for metric, more in self._expected_series:
+            if metric in counters:
+                counters[metric].add(0, {**labels, **more}, Context())
+            else:
+                self._totals.total(metric, {**labels, **more})
 
 
-def _failures(_: CallbackOptions) -> Iterator[Observation]:
-    yield Observation(0)
-    for where, count in tuple(guard.failures.items()):
-        yield Observation(count, {semconv.FAILURE_WHERE: where})
-
-
-def _amounts(summary: Summary) -> Iterator[tuple[Metric, float | None, Mapping[str, object]]]:
-    """What one stream adds to each metric; None: nothing."""
-    outcome = {} if summary.outcome is None else {semconv.OUTCOME: summary.outcome}
-    error = {} if summary.error_type is None else {semconv.ERROR_TYPE: summary.error_type}
+def _add_up(summary: Summary, outcome: Outcome, series: Series) -> None:
     pace, usage = summary.pace, summary.usage
-    yield semconv.OPERATION_DURATION, summary.duration, error
-    yield semconv.STREAMS, 1, _known({**outcome, **error, **_how_it_ended(summary)})
-    if summary.outcome is None:
-        return
-    if summary.outcome != "complete":
-        yield semconv.INCOMPLETE_DURATION, summary.duration, outcome
-    cache_hit = {} if usage.cache_read_tokens is None else {semconv.CACHE_HIT: usage.cache_read_tokens > 0}
-    yield semconv.TIME_TO_FIRST_CHUNK, summary.time_to_first_chunk, cache_hit
-    yield semconv.FIRST_TEXT, summary.time_to_first_text, {}
-    yield semconv.GAP_MAX, pace.gap_max, {}
-    yield semconv.PER_OUTPUT_TOKEN, summary.time_per_output_token, {}
-    yield semconv.PAUSE_BEFORE_TOOL_CALL, pace.tool_call_pause, {}
-    yield semconv.WAITED_FOR_PROVIDER, pace.provider_time, {}
-    yield semconv.WAITED_FOR_CONSUMER, pace.consumer_time, {}
-    yield semconv.TOKEN_USAGE, usage.all_input_tokens, {semconv.TOKEN_TYPE: "input"}
-    yield semconv.TOKEN_USAGE, usage.output_tokens, {semconv.TOKEN_TYPE: "output"}
-    yield semconv.CACHE_TOKENS, usage.cache_read_tokens, {semconv.CACHE_USE: "read"}
-    yield semconv.CACHE_TOKENS, usage.cache_write_tokens, {semconv.CACHE_USE: "write"}
+    has_repetition = summary.loop is not None if summary.looks_for_loops else None
     chars = sum(summary.chars.values())
-    looping = {} if not summary.looks_for_loops else {semconv.REPETITION_DETECTED: summary.loop is not None}
-    yield semconv.OUTPUT_CHARS, chars or None, {**outcome, **looping}
-    for completed, count in ((True, summary.tool_calls_completed), (False, _not_completed(summary))):
-        yield semconv.TOOL_CALLS, count or None, {**outcome, semconv.TOOL_CALL_COMPLETED: completed}
-    for anomaly, count in zip(_ANOMALIES, _anomalies(summary), strict=True):
-        yield semconv.ANOMALIES, count or None, {semconv.ANOMALY: anomaly}
+    add_to_totals(
+        (
+            (series.provider_time, pace.provider_time),
+            (series.consumer_time, pace.consumer_time),
+            (series.cache_read_tokens, usage.cache_read_tokens),
+            (series.cache_write_tokens, usage.cache_write_tokens),
+            *(((series.output_chars(outcome, has_repetition=has_repetition), chars),) if chars else ()),
+        )
+    )
 
 
-def _how_it_ended(summary: Summary) -> Mapping[str, object]:
-    if summary.outcome == "complete":
-        return {semconv.STOP_REASON: summary.stop_reason}
-    if summary.outcome is None:
-        return {}
-    return {semconv.PHASE: summary.phase, semconv.ABORT_REASON: summary.abort_reason}
-
-
-def _not_completed(summary: Summary) -> int:
-    return summary.tool_calls_incomplete + summary.tool_calls_invalid
-
-
-def _anomalies(summary: Summary) -> tuple[int, ...]:
-    """How many of each of `_ANOMALIES`."""
+def _anomaly_counts(summary: Summary) -> tuple[int, ...]:
+    """How many of each of `ANOMALIES`."""
     return (
         summary.pace.stall_count,
         int(summary.loop is not None),
@@ -272,48 +179,7 @@ def _anomalies(summary: Summary) -> tuple[int, ...]:
     )
 
 
-def _known(attributes: Mapping[str, object]) -> Mapping[str, object]:
-    return {name: value for name, value in attributes.items() if value is not None}
-
-
-def _likely() -> Iterator[tuple[Metric, Labels]]:
-    """The label sets of counters that are to be there before they count."""
-    for stop_reason in _STOP_REASONS:
-        yield semconv.STREAMS, {semconv.OUTCOME: "complete", semconv.STOP_REASON: stop_reason}
-    for phase in _WRITING:
-        for reason in ("closed", "cancelled", "dropped"):
-            yield semconv.STREAMS, _how("aborted", phase, semconv.ABORT_REASON, reason)
-        yield semconv.STREAMS, _how("truncated", phase, semconv.ERROR_TYPE, "api_error")
-        yield semconv.STREAMS, _how("error", phase, semconv.ERROR_TYPE, "overloaded_error")
-        yield semconv.STREAMS, _how("error", phase, semconv.ERROR_TYPE, "connection_error")
-        yield semconv.STREAMS, _how("error", phase, semconv.ERROR_TYPE, "client_timeout_error")
-    for error_type in ("overloaded_error", "rate_limit_error", "api_error", "connection_error", "client_timeout_error"):
-        yield semconv.STREAMS, _how("error", "opening", semconv.ERROR_TYPE, error_type)
-    yield semconv.STREAMS, _how("aborted", "waiting", semconv.ABORT_REASON, "never_read")
-    for anomaly in _ANOMALIES:
-        yield semconv.ANOMALIES, {semconv.ANOMALY: anomaly}
-    for outcome in _OUTCOMES:
-        for truth in (True, False):
-            yield semconv.TOOL_CALLS, {semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: truth}
-            yield semconv.OUTPUT_CHARS, {semconv.OUTCOME: outcome, semconv.REPETITION_DETECTED: truth}
-    for use in ("read", "write"):
-        yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
-    yield semconv.WAITED_FOR_PROVIDER, {}
-    yield semconv.WAITED_FOR_CONSUMER, {}
-
-
-def _how(outcome: str, phase: str, name: str, value: str) -> Labels:
-    return {semconv.OUTCOME: outcome, semconv.PHASE: phase, name: value}
-
-
-_LIKELY = tuple(_likely())
-
-
-def _renew_lock() -> None:
-    """In a child process: the old one may be held by a thread that the child does not have."""
-    global _lock  # noqa: PLW0603
-    _lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock)
+def _failures(_: CallbackOptions) -> Iterator[Observation]:
+    yield Observation(0)
+    for where, count in tuple(guard.failures.items()):
+        yield Observation(count, {semconv.FAILURE_WHERE: where})

@@ -55,7 +55,7 @@ class FinishedStream:
 
     @property
     def stop_reason(self) -> str | None:
-        return word(self.attributes, semconv.ANTHROPIC_STOP_REASON)
+        return word(self.attributes, semconv.STOP_REASON)
 
     @property
     def first_chunk(self) -> float | None:

@@ -1,0 +1,90 @@
+"""The labels of metrics: which ones a stream has, with a bound on how many values each may take.
+
+The values come from the application or the server. What comes after the bound is `_OTHER`, the conventions' word.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import get_args
+
+from streamspan import semconv
+from streamspan.core.model import AbortReason, Outcome, Phase
+from streamspan.semconv import Metric
+
+Labels = dict[str, str | bool | int]
+
+_VALUES_AT_MOST = 200  # of one label
+_CHARS_AT_MOST = 128
+OTHER = "_OTHER"
+_WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
+_LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
+ANOMALIES = ("stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """What the streams of a provider are likely to end with: these label sets are added 0 beforehand.
+
+    error_types          of errors after the response headers
+    opening_error_types  of errors before them
+    """
+
+    stop_reasons: tuple[str, ...]
+    error_types: tuple[str, ...]
+    opening_error_types: tuple[str, ...]
+
+
+class BoundedValues:
+    """The values that each label has taken."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, set[str]] = {name: set() for name in semconv.STREAM_METRIC_ATTRIBUTES}
+        self._values |= {semconv.ERROR_TYPE: set(), semconv.STOP_REASON: set()}
+        self._values[semconv.ABORT_REASON] = set(get_args(AbortReason))
+
+    def bounded(self, name: str, value: object) -> str | bool | int:
+        if not isinstance(value, str):
+            return value if isinstance(value, (bool, int)) else OTHER
+        values = self._values[name]
+        if value not in values:
+            if len(values) >= _VALUES_AT_MOST or len(value) > _CHARS_AT_MOST:
+                return OTHER
+            values.add(value)
+        return value
+
+    def labels(self, names: tuple[str, ...], values: tuple[object, ...]) -> Labels:
+        """None: the label is not there."""
+        return {name: self.bounded(name, value) for name, value in zip(names, values, strict=True) if value is not None}
+
+
+def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    """The label sets of counters that are to be there before they count."""
+    yield from _expected_endings(expected)
+    for anomaly in ANOMALIES:
+        yield semconv.ANOMALIES, {semconv.ANOMALY: anomaly}
+    for outcome in get_args(Outcome):
+        for truth in (True, False):
+            yield semconv.TOOL_CALLS, {semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: truth}
+            yield semconv.OUTPUT_CHARS, {semconv.OUTCOME: outcome, semconv.REPETITION_DETECTED: truth}
+    for use in ("read", "write"):
+        yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
+    yield semconv.WAITED_FOR_PROVIDER, {}
+    yield semconv.WAITED_FOR_CONSUMER, {}
+
+
+def _expected_endings(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    for stop_reason in expected.stop_reasons:
+        yield semconv.STREAMS, {semconv.OUTCOME: "complete", semconv.STOP_REASON: stop_reason}
+    for phase in _WHILE_STREAMING:
+        for reason in _LIKELY_ABORTS:
+            yield semconv.STREAMS, _ending("aborted", phase, semconv.ABORT_REASON, reason)
+        yield semconv.STREAMS, _ending("truncated", phase, semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
+        for error_type in expected.error_types:
+            yield semconv.STREAMS, _ending("error", phase, semconv.ERROR_TYPE, error_type)
+    for error_type in expected.opening_error_types:
+        yield semconv.STREAMS, _ending("error", "opening", semconv.ERROR_TYPE, error_type)
+    yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
+
+
+def _ending(outcome: Outcome, phase: Phase, name: str, value: str) -> Labels:
+    return {semconv.OUTCOME: outcome, semconv.PHASE: phase, name: value}

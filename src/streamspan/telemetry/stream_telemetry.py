@@ -1,0 +1,155 @@
+"""The telemetry of one stream: a span, its events, its content, its metrics.
+
+A stream's attributes are written once, at its end, beside those that samplers see at its start. Its span is never
+current while the application's code runs; only around the HTTP request, see `current.py`.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from opentelemetry import trace
+from opentelemetry.trace import Span, Status, StatusCode
+
+from streamspan import semconv
+from streamspan.core.model import Summary
+from streamspan.guard import contained
+
+from .attributes import Attributes, Written, end_attributes
+from .content import Content, as_json
+from .events import StreamEvents, StreamFact
+from .labels import Labels
+from .logs import EventLog
+from .metrics import Metrics
+from .series import CallLabels
+
+_ERROR = Status(StatusCode.ERROR)
+
+
+class StreamTelemetry:
+    """The telemetry of one stream, from its call to its end.
+
+    content  what is captured of it; None: nothing is
+    labels   what all its metrics have; empty where nothing is recorded
+    """
+
+    __slots__ = (
+        "_call_labels",
+        "_events",
+        "_has_metrics",
+        "_has_spans",
+        "_is_recording",
+        "_log",
+        "content",
+        "labels",
+        "metrics",
+        "span",
+    )
+
+    def __init__(  # noqa: PLR0913  # made in one place
+        self,
+        span: Span,
+        metrics: Metrics,
+        call_labels: CallLabels,
+        *,
+        events: StreamEvents | None,
+        content: Content | None,
+        log: EventLog,
+        has_metrics: bool,
+        has_spans: bool,
+        is_recording: bool,
+    ) -> None:
+        self.span = span
+        self.metrics = metrics
+        self.labels: Labels = call_labels.labels
+        self._call_labels = call_labels
+        self.content = content
+        self._events = events
+        self._log = log
+        self._has_metrics = has_metrics
+        self._has_spans = has_spans
+        self._is_recording = is_recording
+
+    def identity(self) -> tuple[str | None, str | None]:
+        """The ids of its trace and of its span, in hexadecimal digits. None: it has no span of its own."""
+        if not self._has_spans:
+            return None, None  # without an SDK the API hands on the span around it
+        context = self.span.get_span_context()
+        return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
+
+    def event(self, fact: StreamFact, timestamp_ns: int, *, reserved: bool = False) -> None:
+        """`reserved`: it may take one of the places that are kept free. After the end it does nothing."""
+        if self._events is not None:
+            self._events.add(fact, timestamp_ns, reserved=reserved)
+
+    def drop_event(self) -> None:
+        """Count an event that cannot be written now."""
+        if self._events is not None:
+            self._events.drop()
+
+    def chunk(self, seconds: float, model: str | None) -> None:
+        """A chunk has come, `seconds` after the one before it."""
+        if self._has_metrics:
+            self.metrics.record_chunk(seconds, self._call_labels, model, self.span)
+
+    def end(self, summary: Summary, attributes: Attributes, end_ns: int) -> None:
+        """Write all that the end tells, and end the span, whatever fails before that. Call it once.
+
+        attributes  what else the span gets; the provider's own
+        """
+        try:
+            self._describe(summary, attributes, end_ns)
+            if self._has_metrics:
+                dropped = 0 if self._events is None else self._events.dropped
+                self.metrics.record(summary, self._call_labels, self.span, dropped)
+        finally:
+            self.span.end(end_ns)
+
+    @contained
+    def _describe(self, summary: Summary, provider_attributes: Attributes, end_ns: int) -> None:
+        """Write all but the metrics. The application's redaction and its log processors run in here."""
+        events, content = self._events, self.content
+        last_events = () if events is None else events.close(summary)
+        captured = None if content is None else _captured(content, summary)
+        attributes: Written = {}
+        if self._is_recording or captured is not None:
+            attributes = end_attributes(summary, provider_attributes, 0 if events is None else events.dropped)
+        if self._is_recording:
+            self.span.set_attributes(attributes if captured is None else {**attributes, **captured.on_span})
+            if summary.outcome in {"error", "truncated"}:
+                self.span.set_status(_ERROR)
+        if events is not None:
+            events.add_last(last_events, end_ns)
+        if captured is not None and captured.in_log:
+            details = _operation_details(captured, attributes)
+            self._log.emit(self.span, semconv.EVENT_OPERATION_DETAILS, details, end_ns)
+
+
+class _Captured(NamedTuple):
+    """The content of a stream that has ended, as attributes of its span and of its log record; empty: nothing."""
+
+    call_attributes: Mapping[str, object]
+    on_span: Written
+    in_log: Mapping[str, object]
+
+
+@contained
+def _captured(content: Content, summary: Summary) -> _Captured | None:
+    """Runs the application's redaction. None: the stream has no content."""
+    written = content.written(summary)
+    if not written:
+        return None
+    truncated = content.truncated
+    on_span: Written = {}
+    if content.on_span:
+        on_span.update({name: as_json(value) for name, value in written.items()})
+        on_span[semconv.CONTENT_TRUNCATED] = truncated
+    in_log = {semconv.CONTENT_TRUNCATED: truncated, **written} if content.in_log else {}
+    return _Captured(content.call_attributes, on_span, in_log)
+
+
+def _operation_details(captured: _Captured, attributes: Written) -> dict[str, object]:
+    """The attributes of the event that has the content."""
+    everything = {**captured.call_attributes, **attributes}
+    details: dict[str, object] = {name: everything[name] for name in semconv.OPERATION_DETAILS if name in everything}
+    details.update(captured.in_log)
+    return details

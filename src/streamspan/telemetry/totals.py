@@ -1,0 +1,97 @@
+"""Counters that we add up ourselves, at a tenth of the cost of the SDK's: they are read by observable counters.
+
+A meter provider has one counter of a name, and asks the callback that it got first. So the sums belong to the provider,
+and every `instrument()` with this provider adds to the same.
+"""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
+
+from streamspan import semconv
+from streamspan.semconv import Metric
+
+from .labels import Labels
+
+_lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
+
+
+@dataclass(slots=True)
+class Total:
+    labels: Labels
+    amount: float = 0
+
+
+class Totals:
+    """The sums of the streams of one meter provider."""
+
+    def __init__(self) -> None:
+        self._totals: dict[Metric, dict[tuple[object, ...], Total]] = {metric: {} for metric in TOTALS}
+
+    def total(self, metric: Metric, labels: Labels) -> Total:
+        """The sum with these labels, which is there from now on."""
+        with _lock:
+            return self._totals[metric].setdefault(tuple(labels.values()), Total(labels))
+
+    def observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
+        """The callback of a counter."""
+        for total in tuple(self._totals[metric].values()):
+            yield Observation(total.amount, total.labels)
+
+
+def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
+    """None: nothing is added."""
+    with _lock:
+        for total, amount in additions:
+            if amount is not None:
+                total.amount += amount
+
+
+TOTALS = (
+    semconv.CACHE_TOKENS,
+    semconv.WAITED_FOR_PROVIDER,
+    semconv.WAITED_FOR_CONSUMER,
+    semconv.OUTPUT_CHARS,
+)
+"""The metrics that are added up here."""
+
+_totals: list[tuple[Callable[[], MeterProvider | None], Totals]] = []
+"""Those of each provider that there still is."""
+
+
+def totals_of(given_provider: MeterProvider | None) -> Totals:
+    """None: those of the global provider, whichever that is."""
+    _totals[:] = [(provider, totals) for provider, totals in _totals if provider is _global or provider() is not None]
+    for provider, totals in _totals:
+        if provider() is given_provider:
+            return totals
+    totals = Totals()
+    _totals.append((_reference(given_provider), totals))
+    return totals
+
+
+def _reference(given_provider: MeterProvider | None) -> Callable[[], MeterProvider | None]:
+    if given_provider is None:
+        return _global
+    try:
+        return weakref.ref(given_provider)
+    except TypeError:  # it has slots
+        return lambda: given_provider
+
+
+def _global() -> None:
+    """The global provider, whichever that is."""
+
+
+def _renew_lock() -> None:
+    """In a child process: the old one may be held by a thread that the child does not have."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock)
