@@ -13,9 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, guard
+from streamspan import AnthropicStreamInstrumentor, guard, runtime
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
 from tests.anthropic.logs import LogExporter
 from tests.schema.checker import CHECKER, listen
 
@@ -69,9 +68,10 @@ def failures_of_ours_are_errors() -> Iterator[None]:
 def each_test_has_its_own_streams() -> Iterator[None]:
     """What a failing test leaves open is not the next one's."""
     yield
-    for observer in tuple(open_streams):
-        observer.forget()
-    open_streams.clear()
+    runtime.finish_ends()
+    for stream in runtime.open_streams():
+        stream.forget()
+        runtime.closed(stream)
 
 
 @pytest.fixture

@@ -1,15 +1,13 @@
-"""What an application may say of a stream while it reads it, and ask: `stream_of(stream)` gives the handle.
+"""The handle of a stream: what an application may tell and ask of it. `stream_of(stream)` gives the handle.
 
-Nothing here acts on the stream, raises into the application, or holds its stream or response: a handle holds the
-observer. Its methods may be called from any thread, and after the end, when what is said has no effect any longer.
-
-How a stream leads to its observer is the provider's to know: each adds a function to `finders` when it is imported. So
-an application that has no provider's SDK, or has not instrumented it, gets a handle that does nothing.
+A handle never acts on the stream, never raises into the application, and holds neither the stream nor its response,
+only the observer. Its methods may be called from any thread, from a signal handler, and after the end, when what the
+application tells no longer has an effect.
 """
 
 import logging
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Protocol, cast
@@ -66,13 +64,13 @@ class Snapshot:
     span_id: str | None
 
 
-class Watched(Protocol):
+class Observed(Protocol):
     """A stream's observer, as far as a handle needs it."""
 
     @property
     def loop(self) -> Loop | None: ...
-    def abort_declared(self, reason: str) -> None: ...
-    def noted(self, name: str, attributes: Mapping[str, AttributeValue]) -> None: ...
+    def abort_declared(self, reason: str) -> bool: ...
+    def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None: ...
     def silence(self) -> float: ...
     def facts(self) -> tuple[Summary, bool]: ...
     def span_identity(self) -> tuple[str | None, str | None]: ...
@@ -81,14 +79,14 @@ class Watched(Protocol):
 class StreamHandle:
     """One stream, for the application that reads it. Of a stream that is not observed it does nothing."""
 
-    __slots__ = ("_watched",)
+    __slots__ = ("_observed",)
 
-    def __init__(self, watched: Watched | None) -> None:
-        self._watched = watched
+    def __init__(self, observed: Observed | None) -> None:
+        self._observed = observed
 
     @property
     def observed(self) -> bool:
-        return self._watched is not None
+        return self._observed is not None
 
     @contained
     def abort_reason(self, reason: str) -> None:
@@ -99,8 +97,10 @@ class StreamHandle:
         """
         if not _is_word(reason):
             _warn_once("abort_reason() takes a word such as user_stop: up to 64 of a-z, 0-9, _ and .; ignored")
-        elif self._watched is not None:
-            self._watched.abort_declared(reason)
+        elif self._observed is not None:
+            in_time = self._observed.abort_declared(reason)
+            if not in_time:
+                _warn_once("abort_reason() came after the span of its stream had been written; ignored")
 
     @contained
     def event(self, name: str, attributes: Mapping[str, object] | None = None) -> None:
@@ -112,27 +112,25 @@ class StreamHandle:
         """
         if not _is_word(name) or name.startswith(_OURS):
             _warn_once("event() takes a name such as guardrail.triggered: up to 64 of a-z, 0-9, _ and .; ignored")
-        elif self._watched is not None:
-            self._watched.noted(name, _bounded_attributes(attributes or {}))
+        elif self._observed is not None:
+            self._observed.note(name, _bounded_attributes(attributes or {}))
 
     @contained
     def snapshot(self) -> Snapshot | None:
         """The facts as of now, or as of the end. None: the stream is not observed."""
-        return None if self._watched is None else _snapshot(self._watched)
-
-
-finders: list[Callable[[object], Watched | None]] = []
-"""Of each provider: the observer of a stream, of whatever it gives for one. None: it is none of its streams."""
+        return None if self._observed is None else _snapshot(self._observed)
 
 
 def stream_of(stream: object) -> StreamHandle:
     """The handle of a stream, however it was made; one that does nothing if it is not observed. Never raises."""
-    return StreamHandle(next((watched for find in finders if (watched := find(stream)) is not None), None))
+    from .stainless.body import observer_of  # noqa: PLC0415  # which needs OpenTelemetry, and this module
+
+    return StreamHandle(observer_of(stream))
 
 
-def _snapshot(watched: Watched) -> Snapshot:
-    summary, ended = watched.facts()
-    trace_id, span_id = watched.span_identity()
+def _snapshot(observed: Observed) -> Snapshot:
+    summary, ended = observed.facts()
+    trace_id, span_id = observed.span_identity()
     return Snapshot(
         ended=ended,
         outcome=summary.outcome,
@@ -140,7 +138,7 @@ def _snapshot(watched: Watched) -> Snapshot:
         phase=summary.phase,
         duration=summary.duration,
         time_to_first_chunk=summary.time_to_first_chunk,
-        silence=0.0 if ended else watched.silence(),
+        silence=0.0 if ended else observed.silence(),
         chars=dict(summary.chars),
         chunk_count=summary.chunk_count,
         block_count=summary.block_count,
@@ -149,8 +147,8 @@ def _snapshot(watched: Watched) -> Snapshot:
         stop_reason=summary.stop_reason,
         stall_count=summary.pace.stall_count,
         stall_time=summary.pace.stall_time,
-        loop=summary.loop or watched.loop,
-        message_id=summary.message_id,
+        loop=summary.loop or observed.loop,
+        message_id=summary.response_id,
         model=summary.model,
         trace_id=trace_id,
         span_id=span_id,

@@ -1,355 +1,362 @@
-"""One stream's observer: a clock, the core and the telemetry. The first end wins; nothing raises into the caller.
+"""One stream, observed: a clock, the core and the telemetry. It takes signals and events, and never raises of its own.
 
-Who runs what: the verbs run in the thread or task that reads. An end may come from any thread, from a finalizer that
-the garbage collector runs, and from a signal handler; the last two may interrupt any line, of this module too. So the
-lock is reentrant, and an end that finds the OpenTelemetry SDK or the application's redaction running in its thread,
-whose locks are not, waits until the next stream begins or ends, or until the process exits.
+Who runs what. Events and the ends that a read brings are handled in the reader's thread. Every other end may come from
+any thread, from a finalizer and from a signal handler, so it is only decided there: `runtime.py` has it written.
 
-`_lock` is held while the end is claimed, and `_counting` while what a block has is added up: who asks for the facts
-waits for it. Nothing else runs under either.
+`_counting` is held while the core takes events, and while somebody asks what it has taken: a snapshot never sees half
+an event. Nothing of the application's and nothing of OpenTelemetry's runs under it.
 
-What holds what: `open_streams` holds the observer until its end, the observer holds the span. The observer never
-refers to the application's stream or to its response, so those are dropped as if it were not there.
+The observer refers to nothing of the application's, so that a stream is dropped as if it were not observed.
 """
 
-import atexit
-import inspect
-import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
-from types import FrameType
+from typing import Any, Protocol
 
+from . import guard, runtime
 from .config import Config
-from .core.model import AttributeValue, ContentBlock, DeltaKind, Ending, Fact, FirstToken, Loop, Note, Stall, Summary
+from .core.lifecycle import Cause, Lifecycle, Signal, State
+from .core.model import (
+    AttributeValue,
+    ContentBlock,
+    Ending,
+    Fact,
+    FirstToken,
+    Interval,
+    Loop,
+    Note,
+    Report,
+    Stall,
+    Summary,
+)
 from .core.stream import StreamState
-from .guard import contained
 from .handle import StreamHandle
-from .telemetry import content
-from .telemetry import spans as telemetry
-from .telemetry.events import StreamFact
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
+from .telemetry.spans import Attributes, Call, Telemetry
 
-open_streams: set["Observer"] = set()
-"""Every stream of this process that has not ended."""
+_WRITTEN_BY_THE_READER: frozenset[Signal] = frozenset({"finished", "exhausted", "unobservable"})
+_UNTIMED = frozenset({"dropped", "never_read"})
+_CLOSING_SECONDS = 30.0  # a close that takes longer no longer holds the end back
+_NOTES_AT_MOST = 128
 
-_waiting_ends: deque[Callable[[], None]] = deque()
-_exit_is_behind: object = None
-_MAY_HOLD_A_LOCK = ("opentelemetry.sdk", "opentelemetry.exporter", content.__name__)
+
+class Incoming(Protocol):
+    """Chunks that the reader has taken and has not handed over, and what only the provider knows of the stream.
+
+    waiting_since  when the current read began, or the last one
+    texts          chunks that go on with the block and kind of the last one
+    attributes     the provider's own
+    """
+
+    waiting_since: float
+
+    @property
+    def texts(self) -> Sequence[str]: ...
+    @property
+    def attributes(self) -> Attributes: ...
+    def hand_over(self, state: StreamState) -> tuple[Fact, ...]: ...
 
 
 class Observer:
-    """Watches one streamed call, which begins when this is made.
+    """Observes one streamed call, which begins when this is made.
 
-    attributes     what else the span gets at the end; the provider's own
-    waiting_since  when the reader began to wait for the bytes that it waits for; None while it does not
-    is_reading     the reader is inside the read of an event
-    loop           the first that was told
-    is_read        the events are being read, or have been
-    records_chunks each chunk goes to a metric of its own
-    reads_bytes    the application reads the bytes of the body itself, or may have done so unseen
-    raised         the id of what a callback of the application raised, which is on its way to the reader
-    gave_up        observing has failed too often to go on
-    handled_at_start  which exception the application handled when it made the call
-    torn_at        when the body was closed while the reader waited; None: it was not
+    due_at    when the end is to be written, once the stream has ended
+    incoming  the reader's, from the first read on
     """
 
     __slots__ = (
-        "_config",
+        "__weakref__",
+        "_attributes",
         "_counting",
-        "_ended",
-        "_lock",
+        "_declared_reason",
+        "_ending",
+        "_exit",
+        "_failure_count",
+        "_loop",
+        "_notes",
         "_started_ns",
         "_summary",
-        "_telemetry",
-        "attributes",
-        "failure_count",
-        "gave_up",
-        "handled_at_start",
-        "is_read",
-        "is_reading",
-        "loop",
-        "raised",
-        "reads_bytes",
-        "records_chunks",
+        "_written",
+        "config",
+        "due_at",
+        "incoming",
+        "lifecycle",
         "state",
-        "torn_at",
-        "waiting_since",
+        "telemetry",
     )
 
-    def __init__(self, call: telemetry.Call, source: telemetry.Telemetry, config: Config) -> None:
-        finish_waiting_ends()
+    def __init__(self, call: Call, source: Telemetry, config: Config) -> None:
+        self.lifecycle = Lifecycle()
+        self._written = False
+        self._ending: Ending | None = None
+        self.due_at = 0.0
+        self.incoming: Incoming | None = None
+        self._attributes: dict[str, Any] = {}
+        self._exit: SystemExit | None = None
+        self._failure_count = 0
+        self._loop: Loop | None = None
+        self._declared_reason: str | None = None
+        self._notes: deque[tuple[Note, float]] = deque(maxlen=_NOTES_AT_MOST)
+        self._summary: Summary | None = None
+        self._counting = threading.RLock()
+        self.config = config
         self._started_ns = time.time_ns()
-        self._config = config
         started_at = time.perf_counter()
-        self._telemetry = source.begin(call, self._started_ns)
         self.state = StreamState(
             started_at,
             stall_seconds=config.stall_seconds,
             loops=config.repetition,
-            content=None if self.content is None else self.content.output,
+            reports_chunks=config.time_per_output_chunk,
         )
-        self.attributes: dict[str, telemetry.AttributeValue | None] = {}
-        self.waiting_since: float | None = None
-        self.is_read = False
-        self.is_reading = False
-        self.reads_bytes = False
-        self.torn_at: float | None = None
-        self.handled_at_start: tuple[object, ...] = ()
-        self.raised: int | None = None
-        self.failure_count = 0
-        self.gave_up = False
-        self.records_chunks = config.time_per_output_chunk
-        self.loop: Loop | None = None
-        self._ended = False
-        self._summary: Summary | None = None
-        self._lock = threading.RLock()
-        self._counting = threading.RLock()
-        _remember(self, source)
+        self.telemetry = source.stream(call)
+        source.start(self.telemetry, call, self._started_ns)
+        content = self.telemetry.content
+        if content is not None:
+            self.state.capture(content.output)
+        runtime.opened(self, source.providers)
 
-    # --- what the gauges ask ---------------------------------------------------------------------------------------
+    def __del__(self) -> None:
+        """Nobody holds a stream that was interrupted at its start, or at its end."""
+        if not getattr(self, "_written", True) and hasattr(self, "telemetry"):
+            verdict = self.lifecycle.verdict("dropped")
+            self._ending = self._ending or Ending(verdict or "cancelled")
+            runtime.closed(self)
+            runtime.write_later(self)
 
-    @property
-    def span(self) -> telemetry.Span:
-        return self._telemetry.span
-
-    @property
-    def content(self) -> content.Content | None:
-        return self._telemetry.content
-
-    @property
-    def labels(self) -> Labels:
-        return self._telemetry.labels
-
-    @property
-    def metrics(self) -> Metrics:
-        return self._telemetry.metrics
-
-    def silence(self) -> float:
-        """Seconds that somebody has waited for the provider until now; 0.0: nobody waits."""
-        since = self.waiting_since if self.state.is_open else self.state.started_at
-        return 0.0 if since is None else time.perf_counter() - since
-
-    # --- verbs ---------------------------------------------------------------------------------------------------
+    # --- what the adapter tells --------------------------------------------------------------------------------------
 
     def opened(self) -> None:
         """The response headers have come."""
+        self.lifecycle.state = "unread"
         self.state.opened(time.perf_counter())
 
-    @contained
-    def waited(self) -> None:
-        """The wait for bytes is over, whatever it has brought."""
-        since, self.waiting_since = self.waiting_since, None
-        if since is not None:
-            self.state.waited(since, time.perf_counter())
+    def describe(self, attributes: Attributes) -> None:
+        """Attributes of the request or of the response, for the span."""
+        self._attributes.update(attributes)
 
-    def heard(self, at: float) -> None:
-        """An event that is no chunk has come."""
-        self.tell(self.state.heard(), at)
+    def bytes_came(self) -> None:
+        self.state.event(0.0, time.perf_counter())
 
-    @contained
-    def record_chunk(self, previous_at: float | None) -> None:
-        """Behind an event: if it was a chunk, the time since the previous one goes to a metric."""
-        at = self.state.last_chunk_at
-        if previous_at is not None and at is not None and at != previous_at:
-            self._telemetry.chunk(at - previous_at, self.state.model)
+    def connection_closed(self) -> None:
+        self.state.connection_closed = True
 
-    def block_started(
-        self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
-    ) -> None:
+    def take(self, translate: Callable[[StreamState], tuple[Report, ...]], at: float) -> None:
+        """Hand the waiting chunks and one event to the core, whose facts go to the timeline and to the callbacks.
+
+        Raises only what a callback of the application raises.
+        """
+        try:
+            facts = self._taken(translate)
+            self._add_notes()
+            for fact in facts:
+                self._add_event(fact, at)
+        except Exception as error:  # noqa: BLE001  # as `contained`, and counted for this stream
+            self._failed(error)
+            return
+        if self.state.finished and not self.lifecycle.has_ended:
+            try:
+                self.signal("finished", at=at)
+            except SystemExit as error:  # of a span processor: the reader gets its event first
+                self._exit = error
+        for fact in facts:
+            self._call_back(fact)
+
+    def exhausted(self) -> None:
+        """The body has ended. Raises the exit that a span processor asked for at the last event."""
+        self.signal("exhausted")
+        self.exit_if_asked()
+
+    def exit_if_asked(self) -> None:
+        error, self._exit = self._exit, None
+        if error is not None:
+            raise error
+
+    def _taken(self, translate: Callable[[StreamState], tuple[Report, ...]]) -> tuple[Report, ...]:
         with self._counting:
-            facts = self.state.block_started(index, block_type, at, tool_name, tool_id)
-        self.tell(facts, at)
+            if self.lifecycle.has_ended:
+                return ()
+            waiting = () if self.incoming is None else self.incoming.hand_over(self.state)
+            return waiting + translate(self.state)
 
-    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> None:
-        """One that is not put aside."""
-        with self._counting:
-            facts = self.state.delta(kind, index, text, at)
-        self.tell(facts, at)
+    def _failed(self, error: Exception) -> None:
+        self._failure_count += 1
+        if self._failure_count >= guard.FAILURES_AT_MOST:
+            self.signal("unobservable")
+        guard.count("observe", error)
 
-    def block_stopped(self, index: object, at: float) -> None:
-        with self._counting:
-            facts = self.state.block_stopped(index, at)
-        self.tell(facts, at)
+    # --- how it ends -------------------------------------------------------------------------------------------------
 
-    def message_stopped(self, at: float) -> None:
-        self.state.touched(at)
-        self.end(Ending("message_stop", at))
+    def signal(
+        self, signal: Signal, cause: Cause = "none", *, at: float | None = None, error_type: str | None = None
+    ) -> bool:
+        """Whether the stream ends by this. `at`: when, if not now."""
+        state = self.lifecycle.state
+        verdict = self.lifecycle.verdict(signal, cause)
+        if verdict is None:
+            return False
+        if at is None and _is_timed(verdict, signal, state):
+            at = time.perf_counter()
+        self._ending = Ending(verdict, at, error_type)
+        runtime.closed(self)
+        if signal in _WRITTEN_BY_THE_READER or (signal == "raised" and verdict == "error"):
+            self.write()
+        else:
+            self.due_at = 0.0 if signal == "dropped" else time.perf_counter() + runtime.GRACE
+            runtime.write_later(self)
+        return True
 
-    # --- what the application says and asks, through its handle -------------------------------------------------------
+    def close_begins(self) -> None:
+        """The application's frame is closing the stream, which may take a while. `close_ends` follows."""
+        self.due_at = time.perf_counter() + _CLOSING_SECONDS
 
-    def abort_declared(self, reason: str) -> None:
-        if not self._ended:
-            self.state.abort_declared(reason)
+    def close_ends(self) -> None:
+        self.due_at = time.perf_counter() + runtime.GRACE
 
-    def noted(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
+    def gone(self) -> None:
+        """The stream has ended, and its object has gone: nobody can say any more why it was left."""
+        self.due_at = 0.0
+
+    @guard.contained
+    def write(self) -> None:
+        """Write the end that was decided. Whatever fails, the span ends."""
+        ending = self._ending
+        if ending is None or self._written:
+            return
+        try:
+            incoming = self.incoming
+            summary = self._named(self._summary or self._final_summary(ending))
+            self._add_notes()
+            attributes = self._attributes if incoming is None else {**self._attributes, **incoming.attributes}
+            self.telemetry.end(summary, attributes, self._timestamp(self.state.started_at + summary.duration))
+        except Exception:
+            self.telemetry.abandon(self._timestamp(self.state.last_at))
+            self._written = True
+            self.incoming = None
+            raise
+        self._written = True
+        self.incoming = None
+
+    def _final_summary(self, ending: Ending) -> Summary:
+        with guard.Briefly(self._counting):
+            incoming, waiting_since = self.incoming, None
+            facts: tuple[Fact, ...] = ()
+            if incoming is not None:
+                facts = incoming.hand_over(self.state)
+                waiting_since = incoming.waiting_since if self.lifecycle.state == "reading" else None
+            summary = self.state.ended(ending, waiting_since)
+            self._summary = summary._replace(at_the_end=facts + summary.at_the_end)
+            return self._summary
+
+    def _named(self, summary: Summary) -> Summary:
+        """With the application's own word for why it left, which it may say after the leaving."""
+        word = self._declared_reason
+        return summary._replace(abort_reason=word) if word is not None and summary.outcome == "aborted" else summary
+
+    def shut_down(self) -> None:
+        """The process ends."""
+        self.signal("shutdown")
+
+    def forget(self) -> None:
+        """In a process that the stream does not belong to: it ends without a word."""
+        self._counting = threading.RLock()
+        self.lifecycle.verdict("shutdown")
+        self._written = True
+
+    # --- what gauges ask --------------------------------------------------------------------------------------------
+
+    @property
+    def labels(self) -> Labels:
+        return self.telemetry.labels
+
+    @property
+    def metrics(self) -> Metrics:
+        return self.telemetry.metrics
+
+    # --- what the application says and asks, through its handle ------------------------------------------------------
+
+    def abort_declared(self, reason: str) -> bool:
+        """Whether the reason comes in time: the span has not been written."""
+        if self._written:
+            return False
+        self._declared_reason = reason
+        return True
+
+    def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
+        """An event of the application's. It is written with the next event: it may come from a signal handler."""
         at = time.perf_counter()
         chars_delivered = sum(self.facts()[0].chars.values())
-        if _may_hold_a_lock():  # a signal handler has interrupted it
-            self._telemetry.drop_event()
-            return
-        self._add_event(Note(name, attributes, at - self.state.started_at, chars_delivered), at)
+        if not self.lifecycle.has_ended:
+            self._notes.append((Note(name, attributes, at - self.state.started_at, chars_delivered), at))
 
     def facts(self) -> tuple[Summary, bool]:
         """The summary as of now, or as of the end, and whether it is that of the end."""
         with self._counting:
-            if self._summary is not None:
-                return self._summary, True
-            return self.state.so_far(time.perf_counter()), False
+            if self._ending is not None:
+                return self._named(self._summary or self._final_summary(self._ending)), True
+            texts = () if self.incoming is None else self.incoming.texts
+            return self.state.so_far(time.perf_counter(), texts), False
+
+    @property
+    def loop(self) -> Loop | None:
+        """The first loop that was found."""
+        return self._loop
+
+    def silence(self) -> float:
+        """Seconds for which somebody has waited for the provider; 0.0 where nobody waits."""
+        state = self.lifecycle.state
+        if state == "opening":
+            return time.perf_counter() - self.state.started_at
+        if state != "reading" or self.incoming is None:
+            return 0.0
+        return max(time.perf_counter() - self.incoming.waiting_since, 0.0)
 
     def span_identity(self) -> tuple[str | None, str | None]:
-        return self._telemetry.identity()
+        return self.telemetry.identity()
 
-    def _call_back(self, fact: Fact) -> None:
-        """As the application asked. It may end the stream in there, and what it raises is for its reader."""
-        callback = None if self._ended else self._callback(fact)
-        if callback is None:
+    # --- events ------------------------------------------------------------------------------------------------------
+
+    def _add_event(self, fact: Report, at: float) -> None:
+        if isinstance(fact, Interval):
+            self.telemetry.chunk(fact.seconds, self.state.model)
+            return
+        reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self._loop is None)
+        if isinstance(fact, Loop):
+            self._loop = self._loop or fact
+        self.telemetry.event(fact, self._timestamp(at), reserved=reserved)
+        if isinstance(fact, ContentBlock) and fact.tool_call is not None:
+            self.telemetry.event(fact.tool_call, self._timestamp(at))
+
+    def _add_notes(self) -> None:
+        with suppress(IndexError):  # another thread writes the end
+            while self._notes:
+                note, at = self._notes.popleft()
+                self.telemetry.event(note, self._timestamp(at))
+
+    def _call_back(self, fact: Report) -> None:
+        """As the application asked. What it raises is for its reader."""
+        callback: Callable[[], Any] | None = None
+        if isinstance(fact, Loop) and self.config.on_repetition is not None:
+            callback = partial(self.config.on_repetition, StreamHandle(self), fact)
+        elif isinstance(fact, Stall) and self.config.on_stall is not None:
+            callback = partial(self.config.on_stall, StreamHandle(self), fact)
+        if callback is None or self.lifecycle.has_ended:
             return
         try:
-            try:
-                callback()
-            except (StopIteration, StopAsyncIteration) as error:  # which a reader would take for the end of the stream
-                raise RuntimeError(f"a callback raised {type(error).__name__}") from error
-        except BaseException as error:
-            self.raised = id(error)
-            raise
-
-    def _callback(self, fact: Fact) -> Callable[[], object] | None:
-        if isinstance(fact, Loop) and self._config.on_repetition is not None:
-            return partial(self._config.on_repetition, StreamHandle(self), fact)
-        if isinstance(fact, Stall) and self._config.on_stall is not None:
-            return partial(self._config.on_stall, StreamHandle(self), fact)
-        return None
-
-    # --- the end -------------------------------------------------------------------------------------------------
-
-    def end(self, ending: Ending) -> None:
-        """Ends the span, unless it has ended. Never raises."""
-        if self._claim():
-            self._finish(ending)
-        finish_waiting_ends()
-
-    @contextmanager
-    def leaving(self, ending: Ending) -> Generator[None]:
-        """The reader leaves, and closes the stream in this block: whatever fails now is part of this end."""
-        claimed = self._claim()
-        try:
-            yield
-        finally:
-            if claimed:
-                self._finish(ending)
-            finish_waiting_ends()
-
-    def forget(self) -> None:
-        """Ends without a word, in a process that the stream does not belong to."""
-        # The old ones may be held by a thread that this process does not have.
-        self._lock, self._counting = threading.RLock(), threading.RLock()
-        self._ended = True
-
-    def _claim(self) -> bool:
-        with self._lock:
-            ended, self._ended = self._ended, True
-        return not ended
-
-    @contained
-    def _finish(self, ending: Ending) -> None:
-        if ending.kind != "message_stop" and _may_hold_a_lock():  # a reader at its last event is no finalizer
-            _waiting_ends.append(partial(self._finish, ending))
-            return
-        open_streams.discard(self)
-        # In a copy of the context, because span processors set variables. Up to Python 3.11 a finalizer may run in the
-        # middle of a `ContextVar.set`, which crashes if a variable of the same context is set meanwhile.
-        copy_context().run(self._write, ending)
-
-    def _write(self, ending: Ending) -> None:
-        end_ns = self._timestamp(self.state.last_at if ending.at is None else ending.at)
-        try:
-            with self._counting:
-                ending = Ending("unobserved", ending.at) if self.gave_up else ending
-                summary = self._summary = self.state.ended(ending, self.waiting_since)
-        except BaseException:
-            self._telemetry.span.end(end_ns)
-            raise
-        self.loop = self.loop or next((fact for fact in summary.at_the_end if isinstance(fact, Loop)), None)
-        self._telemetry.end(summary, self.attributes, end_ns)
-
-    # --- events --------------------------------------------------------------------------------------------------
-
-    def tell(self, facts: tuple[Fact, ...], at: float) -> None:
-        if not facts:
-            return
-        for fact in facts:
-            reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self.loop is None)
-            if isinstance(fact, Loop):
-                self.loop = self.loop or fact
-            self._add_event(fact, at, reserved=reserved)
-            if isinstance(fact, ContentBlock) and fact.tool_call is not None:
-                self._add_event(fact.tool_call, at)
-        for fact in facts:
-            self._call_back(fact)
-
-    def _add_event(self, fact: StreamFact, at: float, *, reserved: bool = False) -> None:
-        """Nothing is added once the stream has ended."""
-        if not self._ended:
-            self._telemetry.event(fact, self._timestamp(at), reserved=reserved)
+            callback()
+        except (StopIteration, StopAsyncIteration) as error:  # which a reader would take for the end of the stream
+            raise RuntimeError(f"a callback raised {type(error).__name__}") from error
 
     def _timestamp(self, at: float) -> int:
         return self._started_ns + int((at - self.state.started_at) * 1e9)
 
 
-@contained
-def finish_waiting_ends() -> None:
-    if not _waiting_ends or _may_hold_a_lock():
-        return
-    with suppress(IndexError):  # another thread was faster
-        while True:
-            _waiting_ends.popleft()()
-
-
-def _may_hold_a_lock() -> bool:
-    """Whether a function of the SDK, of an exporter or of a redaction is running in this thread: it may hold a lock."""
-    frame: FrameType | None = inspect.currentframe()
-    while frame is not None:
-        module = frame.f_globals.get("__name__")
-        if type(module) is str and module.startswith(_MAY_HOLD_A_LOCK):
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _remember(observer: Observer, source: telemetry.Telemetry) -> None:
-    """Put among the open streams, and have those end at exit, before the providers shut down.
-
-    What is registered last runs first, so this has to come after the application made its providers.
-    """
-    global _exit_is_behind  # noqa: PLW0603
-    providers = source.providers
-    if providers != _exit_is_behind:
-        _exit_is_behind = providers
-        atexit.unregister(_end_at_exit)
-        atexit.register(_end_at_exit)
-    open_streams.add(observer)
-
-
-def _end_at_exit() -> None:
-    finish_waiting_ends()
-    for observer in tuple(open_streams):
-        at = None if observer.waiting_since is None else time.perf_counter()
-        observer.end(Ending("reader_left", at, "shutdown"))
-
-
-def _forget_in_child() -> None:
-    """The streams that are open at a fork go on in the parent, which tells of them."""
-    for observer in tuple(open_streams):
-        observer.forget()
-    open_streams.clear()
-    _waiting_ends.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_in_child)
+def _is_timed(verdict: str, signal: Signal, state: State) -> bool:
+    """Whether the end is now. A finalizer runs at any time later, and so does the exit."""
+    if signal == "shutdown":
+        return state == "reading"
+    return signal != "dropped" and verdict not in _UNTIMED

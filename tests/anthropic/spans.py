@@ -6,10 +6,16 @@ from collections.abc import Mapping
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from streamspan import runtime
+
 
 def ended_spans(exporter: InMemorySpanExporter) -> list[ReadableSpan]:
-    """All spans that have ended, after the garbage is collected: up to 1.13 the SDK's streams are cycles."""
+    """All spans that have ended, after the garbage is collected and the ends that wait are written.
+
+    Up to 1.13 the SDK's streams are cycles.
+    """
     gc.collect()
+    runtime.finish_ends()
     return list(exporter.get_finished_spans())
 
 

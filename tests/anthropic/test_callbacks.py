@@ -23,7 +23,7 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
 from tests.anthropic.spans import abort_of, attributes, ended_spans
 
@@ -77,7 +77,7 @@ def nothing_failed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(guard, "reraises", False)
     guard.failures.clear()
     yield
-    assert (guard.failures, open_streams) == ({}, set())
+    assert (guard.failures, open_streams()) == ({}, [])
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Pause, Step
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic.paths import Path, Seen, plain
 from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
 
@@ -86,7 +86,7 @@ LEAVES = [Path("sync", leave), Path("async", leave_async, is_async=True)]
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
     yield
-    assert not open_streams
+    assert not open_streams()
 
 
 def one_span(exporter: InMemorySpanExporter) -> ReadableSpan:

@@ -21,13 +21,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from streamspan import AnthropicStreamInstrumentor, Config, guard
-from streamspan.anthropic import content as anthropic_content
-from streamspan.anthropic.content import capture_request
+from streamspan.anthropic import capture
+from streamspan.anthropic.capture import capture_request
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, error_response
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import ContentSignal
-from streamspan.core.model import Ending
+from streamspan.core.model import BlockStart, Ending
 from streamspan.core.stream import StreamState
 from streamspan.telemetry import stream_telemetry
 from streamspan.telemetry.content import WITHHELD, Content, as_json
@@ -255,7 +255,7 @@ def fails(*_: object) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("module", "name"), [(anthropic_content, "_request"), (Content, "written"), (stream_telemetry, "as_json")]
+    ("module", "name"), [(capture, "_request"), (Content, "written"), (stream_telemetry, "as_json")]
 )
 def test_capturing_that_fails(
     client: Anthropic,
@@ -486,7 +486,7 @@ def captured(body: dict[str, Any], chars: int = 10_000) -> dict[str, Any]:
     """The attributes of a request with this body."""
     content = Content({}, chars, None, on_span=True, in_log=False)
     capture_request(content, Options(body))
-    return dict(content.written(StreamState(0.0).ended(Ending("reader_left", 1.0))))
+    return dict(content.written(StreamState(0.0).ended(Ending("closed", 1.0))))
 
 
 # --- what is too deep ---------------------------------------------------------------------------------------------
@@ -501,11 +501,12 @@ DEPTHS = [
 def output_of(depth: int) -> str:
     """The answer that is a tool call with an input as deep as this, as it is on the span."""
     content = Content({}, 32_768, None, on_span=True, in_log=False)
-    state = StreamState(0.0, content=content.output)
+    state = StreamState(0.0)
+    state.capture(content.output)
     state.opened(0.0)
-    state.block_started(0, "tool_use", 0.0, "get", "toolu_1")
+    state.block_started(BlockStart(0, "tool_use", "tool_call", "get", "toolu_1"), 0.0)
     state.delta("tool_input", 0, "[" * depth + "]" * depth, 0.0)
-    summary = state.ended(Ending("reader_left", 1.0))
+    summary = state.ended(Ending("closed", 1.0))
     return as_json(content.written(summary)["gen_ai.output.messages"])
 
 

@@ -268,18 +268,18 @@ def test_a_generator_that_reads_is_closed(
     read_events(body, MIDDLE_OF_TEXT)
     body.close()
 
-    assert one_abort(exporter) == ("aborted", "cancelled", "text")
+    assert one_abort(exporter) == ("aborted", "dropped", "text")
 
 
 def test_the_helper_cannot_read_a_tool_input(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
 ) -> None:
-    """The SDK's helper raises for some broken tool inputs: for the stream that is its reader's error."""
+    """The SDK's helper raises for some broken tool inputs, which is an error of the data and not of the reader."""
     server.scripts.append(list(wire.whole_message(wire.tool_block(0, "get_weather", '{"city": Rome}'))))
     with pytest.raises(ValueError, match=r"JSON|expected value"), client.messages.stream(**REQUEST) as stream:
         stream.until_done()
 
-    assert one_abort(exporter) == ("aborted", "consumer_error", "tool_input")
+    assert one_abort(exporter) == ("error", None, "tool_input")
 
 
 # --- dropped -----------------------------------------------------------------------------------------------------
@@ -582,7 +582,7 @@ def test_an_async_generator_that_reads_is_closed(server: MessagesServer, exporte
     with async_client(server) as client:
         asyncio.run(main(client))
 
-    assert one_abort(exporter) == ("aborted", "cancelled", "text")
+    assert one_abort(exporter) == ("aborted", "dropped", "text")
 
 
 def test_dropped_in_a_task(server: MessagesServer, exporter: InMemorySpanExporter) -> None:

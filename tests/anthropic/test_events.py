@@ -20,13 +20,14 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import NoOpTracerProvider
 
-from streamspan import AnthropicStreamInstrumentor, Config, guard, stream_of
+from streamspan import AnthropicStreamInstrumentor, Config, guard, runtime, stream_of
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import EventSignal
 from tests.anthropic.logs import LogExporter, records
 from tests.anthropic.paths import REQUEST
+from tests.anthropic.spans import ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
@@ -67,6 +68,7 @@ def on_spans(exporter: InMemorySpanExporter) -> list[Event]:
 
 
 def as_logs(log_exporter: Any) -> list[Event]:
+    runtime.finish_ends()
     return [(record.event_name, record.timestamp, dict(record.attributes)) for record in records(log_exporter)]
 
 
@@ -341,4 +343,4 @@ def test_a_processor_that_waits_for_whoever_closes(
     instrumentor.uninstrument()
 
     assert not closer.is_alive()
-    assert [(span.attributes or {})["llm_stream.outcome"] for span in exporter.get_finished_spans()] == ["aborted"]
+    assert [(span.attributes or {})["llm_stream.outcome"] for span in ended_spans(exporter)] == ["aborted"]

@@ -20,11 +20,13 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from wrapt import FunctionWrapper
 
 from streamspan import AnthropicStreamInstrumentor, guard
-from streamspan.anthropic import body, patch, translate
+from streamspan.anthropic import events as anthropic_events
+from streamspan.anthropic import native, request
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, Wait
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
+from streamspan.stainless import body, http, patch, reader
 from streamspan.telemetry.events import StreamEvents
 from streamspan.telemetry.stream_telemetry import StreamTelemetry
 from tests.anthropic.paths import REQUEST
@@ -164,7 +166,7 @@ def test_other_streams_are_left_alone(
     events = [event.type for event in stream]
 
     assert events[-1] == "message_stop"
-    assert body.observer_of(stream.response) is None
+    assert body.body_of(stream.response) is None
     assert ended_spans(exporter) == []
 
 
@@ -284,7 +286,7 @@ def test_sampled_out(client: Anthropic, server: MessagesServer) -> None:
     instrumentor.uninstrument()
 
     assert events[-1] == "message_stop"
-    assert open_streams == set()
+    assert open_streams() == []
 
 
 def test_a_client_made_before(
@@ -353,21 +355,22 @@ def fails(*_: object, **__: object) -> Any:
 @pytest.mark.parametrize(
     ("module", "name"),
     [
-        (translate, "call"),
-        (translate, "response_attributes"),
-        (translate, "request_attributes"),
-        (translate, "error_type"),
-        (translate, "_message_start"),
-        (translate, "_message_delta"),
-        (translate, "_content_block_start"),
-        (translate, "_usage"),
-        (patch, "taken_over"),
+        (request, "_provider"),
+        (patch, "response_attributes"),
+        (http, "_headers"),
+        (body, "error_type"),
+        (anthropic_events.Translator, "translate"),
+        (anthropic_events.Translator, "_message_start"),
+        (anthropic_events.Translator, "_message_delta"),
+        (anthropic_events.Translator, "_block_start"),
+        (anthropic_events, "_usage"),
+        (native, "stand_in"),
         (patch, "Observer"),
         (patch, "Body"),
+        (patch, "suppressed"),
+        (reader, "body_of"),
         (StreamEvents, "add"),
         (StreamTelemetry, "end"),
-        (patch.telemetry, "stand_in"),
-        (patch.telemetry, "suppressed"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -393,18 +396,19 @@ def test_our_failures_stay_with_us(
     assert "with content in it" not in caplog.text
 
 
-@pytest.mark.parametrize("name", ["response_attributes", "request_attributes"])
+@pytest.mark.parametrize(("module", "name"), [(patch, "response_attributes"), (http, "_headers")])
 def test_a_response_that_cannot_be_described(
     client: Anthropic,
     server: MessagesServer,
     instrumented: AnthropicStreamInstrumentor,
     exporter: InMemorySpanExporter,
     monkeypatch: pytest.MonkeyPatch,
+    module: Any,
     name: str,
 ) -> None:
     """What we cannot read of the response, as another SDK may have it otherwise, costs its attributes and no more."""
     monkeypatch.setattr(guard, "reraises", False)
-    monkeypatch.setattr(translate, name, fails)
+    monkeypatch.setattr(module, name, fails)
     guard.failures.clear()
     list(opened(client, server))
     (span,) = ended_spans(exporter)
@@ -424,7 +428,7 @@ def test_a_logging_handler_that_fails(
 ) -> None:
     """What the application's own handler raises at the line that tells of a failure of ours stays with us, too."""
     monkeypatch.setattr(guard, "reraises", False)
-    monkeypatch.setattr(translate, "_other_event", fails)
+    monkeypatch.setattr(anthropic_events.Translator, "_other", fails)
     monkeypatch.setattr(caplog.handler, "emit", fails)
     caplog.set_level(logging.DEBUG, logger="streamspan")
     events = [event.type for event in opened(client, server)]
@@ -441,7 +445,7 @@ def test_a_stream_that_cannot_be_observed(
 ) -> None:
     """After three failures its events are not looked at any more; its span still ends, without an outcome."""
     monkeypatch.setattr(guard, "reraises", False)
-    monkeypatch.setattr(translate, "_other_event", fails)
+    monkeypatch.setattr(anthropic_events.Translator, "_other", fails)
     guard.failures.clear()
     list(opened(client, server))
 

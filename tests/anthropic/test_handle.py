@@ -370,14 +370,13 @@ def test_metrics_only(client: Anthropic, server: MessagesServer) -> None:
 
 @pytest.mark.usefixtures("instrumented")
 def test_the_last_reason_counts(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
-    """Of two reasons before the end the later one counts, and none that is declared behind it."""
+    """Of two reasons before the end is written the later one counts, and none that is declared after that."""
     with opened(client, server) as stream:
         read_events(stream, MIDDLE_OF_TEXT)
         stream_of(stream).abort_reason("user_stop")
         stream_of(stream).abort_reason("guardrail")
-    stream_of(stream).abort_reason("too_late")
-
     (span,) = ended_spans(exporter)
+    stream_of(stream).abort_reason("too_late")
 
     assert abort_of(span) == ("aborted", "guardrail", "text")
 

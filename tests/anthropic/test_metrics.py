@@ -35,13 +35,13 @@ from opentelemetry.trace import INVALID_SPAN, NoOpTracerProvider
 from prometheus_client import REGISTRY, generate_latest
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.anthropic.translate import EXPECTED
+from streamspan.anthropic.provider import ANTHROPIC
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script, Wait
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.core.model import Ending as StreamEnding
 from streamspan.core.stream import StreamState
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from streamspan.telemetry.metrics import Metrics
 from tests.anthropic.paths import REQUEST
 
@@ -340,7 +340,7 @@ def test_nobody_listens(server: MessagesServer) -> None:
         server.scripts.append(WHOLE)
         stream = app.client.messages.create(**REQUEST, stream=True)
 
-        assert open_streams == set()
+        assert open_streams() == []
         assert [event.type for event in stream][-1] == "message_stop"
 
 
@@ -443,8 +443,8 @@ class Interrupted(str):
 def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
     """They are told all the same."""
     reader = InMemoryMetricReader()
-    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, EXPECTED)
-    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, ANTHROPIC.expected)
+    summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
     model.meanwhile = lambda: None
@@ -521,8 +521,8 @@ class Slow(float):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     """A stream ends in the child, too."""
-    metrics = Metrics(NoOpMeterProvider(), "0", tuple, EXPECTED)
-    summary = StreamState(0.0).ended(StreamEnding("reader_left", 1.0, "closed"))
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple, ANTHROPIC.expected)
+    summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()
     slow = summary._replace(pace=summary.pace._replace(provider_time=amount))

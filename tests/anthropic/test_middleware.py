@@ -17,7 +17,7 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, Step, error_response
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path, Seen, plain
 from tests.anthropic.spans import abort_of, attributes, ended_spans
@@ -37,7 +37,7 @@ CACHED: Any = object()
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
     yield
-    assert not open_streams
+    assert not open_streams()
 
 
 # --- what middleware does ----------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Step, error_response
 from streamspan.cli.demo.server import Exchange, MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic import paths
 from tests.anthropic.aws_event_stream import event_stream, exception
 from tests.anthropic.paths import REQUEST, Path, Seen
@@ -138,7 +138,7 @@ def nothing_stays_open(quick_collection: None, monkeypatch: pytest.MonkeyPatch) 
     for name in ("AWS_BEARER_TOKEN_BEDROCK", "AWS_PROFILE", "AWS_SESSION_TOKEN"):
         monkeypatch.delenv(name, raising=False)
     yield
-    assert not open_streams
+    assert not open_streams()
 
 
 @pytest.fixture(params=PLATFORMS, ids=lambda platform: platform.name)

@@ -17,7 +17,7 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
 from tests.anthropic.spans import attributes
 
@@ -112,9 +112,10 @@ class Application:
         """
         gc.collect(1)
         for _ in range(5):
-            if open_streams:
+            if open_streams():
                 gc.collect()
                 self.loop.run_until_complete(asyncio.sleep(0.01))
+        finish_ends()
 
     def close(self) -> None:
         self.client.close()
@@ -159,4 +160,4 @@ def test_the_application_sees_what_it_sees_without_us(
 
     assert observed == bare
     assert [attributes(span).get("llm_stream.outcome", None) in {*OUTCOMES, None} for span in spans] == [True]
-    assert open_streams == set()
+    assert open_streams() == []

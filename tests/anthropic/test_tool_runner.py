@@ -15,7 +15,7 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Step
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.observer import open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic.paths import REQUEST, Path, Seen
 from tests.anthropic.spans import attributes, ended_spans
 
@@ -44,7 +44,7 @@ CHAT = "chat claude-sonnet-5-5"
 @pytest.fixture(autouse=True)
 def nothing_stays_open() -> Iterator[None]:
     yield
-    assert not open_streams
+    assert not open_streams()
 
 
 # --- the application ---------------------------------------------------------------------------------------------

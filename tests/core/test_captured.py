@@ -4,10 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspan.core.captured import Budget, Output, Text, part_of
-from streamspan.core.model import Ending
+from streamspan.core.model import BlockKind, BlockStart, Ending
 from streamspan.core.stream import StreamState
 
 CAP = 200
+KINDS: dict[str, BlockKind] = {"text": "text", "thinking": "thinking", "hidden": "hidden_thinking", "call": "tool_call"}
 
 
 def parts(output: Output) -> list[object]:
@@ -23,20 +24,21 @@ def delivered(*blocks: tuple[str, list[str]], cap: int) -> tuple[Output, Budget]
     """What is captured of a stream with these blocks, of a type and of pieces."""
     budget = Budget(cap)
     output = Output(budget)
-    state = StreamState(0.0, content=output)
+    state = StreamState(0.0)
+    state.capture(output)
     for index, (block_type, pieces) in enumerate(blocks):
-        state.block_started(index, block_type, 1.0, "get", f"id{index}")
+        state.block_started(BlockStart(index, block_type, KINDS.get(block_type, "other"), "get", f"id{index}"), 1.0)
         for piece in pieces:
             state.delta("text", index, piece, 1.0)
         state.block_stopped(index, 1.0)
-    state.ended(Ending("body_end", 2.0))
+    state.ended(Ending("truncated", 2.0))
     return output, budget
 
 
 def test_parts_in_order() -> None:
-    """Each block is a part in the conventions' form; a block that is redacted is none."""
+    """Each block is a part in the conventions' form; one of hidden thinking is none."""
     output, budget = delivered(
-        ("thinking", ["Let me ", "see."]), ("redacted_thinking", []), ("text", ["Hello"]), ("news", []), cap=10_000
+        ("thinking", ["Let me ", "see."]), ("hidden", []), ("text", ["Hello"]), ("news", []), cap=10_000
     )
 
     assert not budget.exceeded
@@ -48,20 +50,38 @@ def test_parts_in_order() -> None:
 
 
 def test_tool_calls() -> None:
-    """Each is a tool call, also one of a tool of the provider's own; a name or an id that did not come is not there."""
+    """Each is a tool call, whatever its type; a name or an id that did not come is not there."""
     text = Text(Budget(9), "{}", is_json=True)
 
-    assert part_of("tool_use", text, "get", "id1") == {
+    assert part_of(BlockStart(0, "call", "tool_call", "get", "id1"), text) == {
         "type": "tool_call",
         "id": "id1",
         "name": "get",
         "arguments": text,
     }
-    assert part_of("server_tool_use", text, "web_search") == {
+    assert part_of(BlockStart(0, "call_of_the_server", "tool_call", "search"), text) == {
         "type": "tool_call",
-        "name": "web_search",
+        "name": "search",
         "arguments": text,
     }
+
+
+def test_only_the_input_of_a_tool_call_is_json() -> None:
+    """A text that happens to be JSON stays a text."""
+    output = Output(Budget(1000))
+    texts = [output.part(BlockStart(0, block_type, KINDS[block_type])) for block_type in ("text", "call")]
+
+    assert [text.is_json for text in texts if text is not None] == [False, True]
+
+
+def test_many_small_pieces_are_few_objects() -> None:
+    """A text that comes char by char takes the room of a few strings."""
+    text = Text(Budget(1000))
+    for char in "abcdefghij" * 50:
+        text.add(char)
+
+    assert (str(text), text.truncated) == ("abcdefghij" * 50, False)
+    assert len(text._pieces) <= 64
 
 
 def test_what_is_beyond_the_cap_is_cut() -> None:
@@ -72,8 +92,18 @@ def test_what_is_beyond_the_cap_is_cut() -> None:
     assert (budget.exceeded, budget.left) == (True, 0)
 
 
+def test_a_budget_remembers_that_it_was_exceeded() -> None:
+    """Whether a text or a frame had no room, and whatever follows."""
+    of_text, of_frames = Budget(3), Budget(64)
+    taken = [of_text.taken(5), of_text.taken(0)]
+    has_room = [of_frames.has_frame("a name"), of_frames.has_frame(None)]
+
+    assert (taken, has_room) == ([3, 0], [False, True])
+    assert (of_text.exceeded, of_frames.exceeded) == (True, True)
+
+
 @given(
-    st.lists(st.tuples(st.sampled_from(["text", "thinking", "tool_use"]), st.lists(st.text(max_size=40), max_size=9))),
+    st.lists(st.tuples(st.sampled_from(["text", "thinking", "call"]), st.lists(st.text(max_size=40), max_size=9))),
     st.integers(0, 1000),
 )
 def test_any_stream_stays_under_the_cap(blocks: list[tuple[str, list[str]]], cap: int) -> None:
@@ -84,7 +114,7 @@ def test_any_stream_stays_under_the_cap(blocks: list[tuple[str, list[str]]], cap
 
     assert sum(len(text) for text in captured) <= cap
     assert budget.left >= 0
-    # In their order; a block that has no room is left out, and a shorter one behind it may have some.
+    # In their order; a block that has no room is left out, and a shorter one after it may have some.
     assert all(any(text.startswith(beginning) for text in wrote) for beginning in texts(output))
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.model import Ending, Fact, Pace, Stall, Summary, Usage
+from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Ending, Pace, Report, Stall, Summary, Usage, Verdict
 from streamspan.core.stream import StreamState
 from tests.core.reading import Reader
 
@@ -20,35 +20,34 @@ RELATIVE_ERROR = 0.1
 class Clocked:
     """A stream on a clock: each verb says how long the reader was busy before it, and how long it then waited."""
 
-    def __init__(self, *, first_wait: float = 1.0, busy: float = 0.0) -> None:
-        self.now = CALLED_AT
+    def __init__(self, *, opening: float = 0.0, first_wait: float = 1.0, busy: float = 0.0) -> None:
+        self.now = CALLED_AT + opening
         self.state = StreamState(CALLED_AT, stall_seconds=STALL_SECONDS)
-        self.reader = Reader(self.state)
-        self.told: list[Fact] = []
+        self.reader = Reader(self.state, STALL_SECONDS)
+        self.facts: list[Report] = []
         self.state.opened(self.now)
         self.other(first_wait, busy)
-        self.state.block_started(0, "text", self.now)
+        self.block(0, "text")
 
-    def chunk(self, wait: float = 0.0, busy: float = 0.0, *, index: int = 0, kind: str = "text") -> "Clocked":
-        since = self.now + busy
-        self.now = since + wait
-        self.told += self.reader.chunk(kind, index, "chunk ", since, self.now)  # type: ignore[arg-type]
+    def chunk(self, wait: float = 0.0, busy: float = 0.0, *, index: int = 0, kind: DeltaKind = "text") -> "Clocked":
+        self.now += busy + wait
+        self.facts += self.reader.chunk(kind, index, "chunk ", wait, self.now)
         return self
 
     def other(self, wait: float = 0.0, busy: float = 0.0) -> None:
-        since = self.now + busy
-        self.now = since + wait
-        self.state.waited(since, self.now)
-        self.told += self.state.heard()
-        self.state.touched(self.now)
+        self.now += busy + wait
+        self.facts += self.reader.event(wait, self.now)
+
+    def block(self, index: int, kind: BlockKind) -> None:
+        self.facts += self.state.block_started(BlockStart(index, "a type", kind), self.now)
 
     def tool_call(self, index: int, wait: float) -> None:
         self.state.block_stopped(index - 1, self.now)
         self.other(wait)
-        self.state.block_started(index, "tool_use", self.now)
+        self.block(index, "tool_call")
 
     def ended(self, ending: Ending | None = None, waiting_since: float | None = None) -> Summary:
-        return self.state.ended(ending or Ending("message_stop", self.now), waiting_since)
+        return self.reader.ended(ending or Ending("complete", self.now), waiting_since)
 
 
 def pace(waits: Sequence[float]) -> Pace:
@@ -84,7 +83,7 @@ def test_the_wait_for_the_first_chunk_is_no_gap() -> None:
 
 
 def test_a_stream_without_a_second_event_has_no_gap() -> None:
-    """Nothing was waited for behind the first chunk, so nothing is known of gaps."""
+    """Nothing was waited for after the first chunk, so nothing is known of gaps."""
     pace = Clocked().chunk().ended().pace
 
     assert (pace.gap_p50, pace.gap_p95, pace.gap_max) == (None, None, None)
@@ -114,6 +113,12 @@ def test_chunks_that_come_together_have_no_gap() -> None:
     assert found.provider_time == pytest.approx(3.0)
 
 
+@pytest.mark.parametrize(("wait", "expected"), [(0.0005, 0.0005), (0.00049, 0.0)])
+def test_the_shortest_gap(wait: float, expected: float) -> None:
+    """Less than half a millisecond is nobody's silence."""
+    assert (pace([wait]).gap_max, pace([wait]).provider_time) == (expected, expected)
+
+
 @pytest.mark.parametrize("wait", [inf, 1e9, 36_000.0])
 def test_an_absurd_gap_is_a_gap(wait: float) -> None:
     """Beyond the histogram, too: a clock may jump, and a connection may hang for a day."""
@@ -129,7 +134,7 @@ def test_a_stall_is_told_when_it_is_over() -> None:
 
     pace = stream.ended().pace
 
-    stalls = [fact for fact in stream.told if isinstance(fact, Stall)]
+    stalls = [fact for fact in stream.facts if isinstance(fact, Stall)]
     assert [(stall.start, stall.gap) for stall in stalls] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
     assert {stall.phase for stall in stalls} == {"text"}
     assert (pace.stall_count, pace.stall_time) == (2, pytest.approx(12.5))
@@ -140,38 +145,65 @@ def test_a_stall_may_end_with_any_event() -> None:
     stream = Clocked().chunk()
     stream.other(6.0)
 
-    assert stream.told[-1] == Stall(start=1.0, gap=6.0, phase="text")
+    assert stream.facts[-1] == Stall(start=1.0, gap=6.0, phase="text")
 
 
-@pytest.mark.parametrize("kind", ["reader_left", "failure", "body_end"])
-def test_a_stream_that_ends_during_a_stall(kind: str) -> None:
+@pytest.mark.parametrize("verdict", ["closed", "error", "truncated"])
+def test_a_stream_that_ends_during_a_stall(verdict: Verdict) -> None:
     """The stall is told at the end, before the end itself, and counted."""
     stream = Clocked().chunk()
-    waiting_since = stream.now + 1.0
 
-    summary = stream.ended(Ending(kind, stream.now + 9.0), waiting_since)  # type: ignore[arg-type]
+    summary = stream.ended(Ending(verdict, stream.now + 9.0), stream.now + 1.0)
 
     assert summary.at_the_end[0] == Stall(start=2.0, gap=8.0, phase="text")
     assert (summary.pace.stall_count, summary.pace.stall_time, summary.pace.gap_max) == (1, 8.0, 8.0)
     assert (summary.pace.provider_time, summary.pace.consumer_time) == (8.0, 1.0)
 
 
+def test_batches_of_chunks_have_the_pace_of_their_chunks() -> None:
+    """Gaps are counted one by one, though the core gets a few chunks at a time, and the last comes before the end."""
+    stream = Clocked().chunk()
+    for wait in (0.25, 0.0, 1.0, 0.0001, 0.5):
+        stream.chunk(wait)
+    waiting = len(stream.reader.texts)
+
+    summary = stream.ended(Ending("dropped"))
+
+    assert waiting == 5
+    assert (summary.chunk_count, summary.duration) == (6, pytest.approx(2.7501))
+    assert (summary.pace.gap_max, summary.pace.provider_time, summary.pace.gap_p50) == (
+        1.0,
+        1.75,
+        pytest.approx(0.25, rel=RELATIVE_ERROR),
+    )
+
+
 def test_a_reader_that_is_not_waiting_ends_no_stall() -> None:
     """Nobody waited for the provider while the reader was busy."""
-    summary = Clocked().chunk().ended(Ending("reader_left", CALLED_AT + 100.0, "closed"))
+    summary = Clocked().chunk().ended(Ending("closed", CALLED_AT + 100.0))
 
     assert summary.pace.stall_count == 0
     assert not any(isinstance(fact, Stall) for fact in summary.at_the_end)
     assert summary.pace.consumer_time == 99.0
 
 
-def test_a_stream_that_was_dropped_has_no_stall_at_its_end() -> None:
+@pytest.mark.parametrize("waiting_for", [-1.0, 0.5])
+def test_a_stream_that_was_dropped_has_no_stall_at_its_end(waiting_for: float) -> None:
     """Its end is its last activity, whenever the collector comes."""
     stream = Clocked().chunk()
 
-    summary = stream.ended(Ending("reader_left", None, "dropped"), stream.now + 1.0)
+    summary = stream.ended(Ending("dropped"), stream.now - waiting_for)
 
-    assert (summary.duration, summary.pace.stall_count) == (1.0, 0)
+    assert (summary.duration, summary.pace.stall_count, summary.pace.gap_max) == (1.0, 0, None)
+
+
+def test_a_read_that_began_after_the_end_is_no_gap() -> None:
+    """The body had been closed before, which is when the stream ended."""
+    stream = Clocked().chunk()
+
+    summary = stream.ended(Ending("closed", stream.now + 1.0), stream.now + 2.0)
+
+    assert (summary.duration, summary.pace.gap_max) == (2.0, None)
 
 
 # --- pauses, tokens, buffering -------------------------------------------------------------------------------------
@@ -188,8 +220,17 @@ def test_the_longest_silence_before_a_tool_call() -> None:
     assert stream.ended().pace.tool_call_pause == pytest.approx(2.0)
 
 
+def test_events_that_come_together_are_no_pause() -> None:
+    """Less than half a millisecond is nobody's silence."""
+    stream = Clocked().chunk()
+    stream.other(0.0004)
+    stream.tool_call(1, 0.0004)
+
+    assert stream.ended().pace.tool_call_pause == 0.0
+
+
 @pytest.mark.parametrize("first_chunk", [True, False])
-def test_without_a_tool_call_behind_a_chunk_there_is_no_pause(first_chunk: bool) -> None:
+def test_without_a_tool_call_after_a_chunk_there_is_no_pause(first_chunk: bool) -> None:
     """A wait before the first chunk is told by `time_to_first_chunk`."""
     stream = Clocked()
     if first_chunk:
@@ -211,27 +252,51 @@ def test_without_a_tool_call_behind_a_chunk_there_is_no_pause(first_chunk: bool)
     ],
 )
 def test_time_per_output_token(tokens: int | None, waits: list[float], expected: float | None) -> None:
-    """From the first chunk to the last over the tokens behind the first; unknown without tokens or a second chunk."""
+    """From the first chunk to the last over the tokens after the first; unknown without tokens or a second chunk."""
     stream = Clocked().chunk()
     for wait in waits:
         stream.chunk(wait)
-    stream.state.message_delta("end_turn", Usage(output_tokens=tokens), stream.now + 5.0)
+    stream.other(5.0)
+    stream.state.reported(Usage(output_tokens=tokens))
 
     assert stream.ended().time_per_output_token == (None if expected is None else pytest.approx(expected))
 
 
+@pytest.mark.parametrize("kind", ["thinking", "hidden_thinking"])
 @pytest.mark.parametrize(("thinking_tokens", "expected"), [(900, 1.0), (None, None)])
-def test_thinking_that_is_not_sent_is_not_timed(thinking_tokens: int | None, expected: float | None) -> None:
+def test_thinking_that_is_not_sent_is_not_timed(
+    kind: BlockKind, thinking_tokens: int | None, expected: float | None
+) -> None:
     """Its tokens are written before the first chunk comes; where nobody says how many, the time is not known."""
     stream = Clocked()
-    stream.state.block_started(1, "thinking", stream.now)
+    stream.block(1, kind)
     stream.other(10.0)
     stream.state.block_stopped(1, stream.now)
     stream.chunk()
     stream.chunk(99.0)
-    stream.state.message_delta("end_turn", Usage(output_tokens=1000, reasoning_tokens=thinking_tokens), stream.now)
+    stream.state.reported(Usage(output_tokens=1000, reasoning_tokens=thinking_tokens))
 
     assert stream.ended().time_per_output_token == expected
+
+
+def test_thinking_after_the_first_chunk_is_timed() -> None:
+    """Sent or not, its tokens are written between the first chunk and the last."""
+    stream = Clocked().chunk()
+    stream.block(1, "hidden_thinking")
+    stream.chunk(99.0)
+    stream.state.reported(Usage(output_tokens=100))
+
+    assert stream.ended().time_per_output_token == 1.0
+
+
+def test_thinking_that_is_sent_is_timed() -> None:
+    """Its tokens are written between the first chunk and the last, as those of the text."""
+    stream = Clocked()
+    stream.block(1, "thinking")
+    stream.chunk(index=1, kind="thinking").chunk(99.0, index=1, kind="thinking")
+    stream.state.reported(Usage(output_tokens=100, reasoning_tokens=90))
+
+    assert stream.ended().time_per_output_token == 1.0
 
 
 @pytest.mark.parametrize(
@@ -249,12 +314,21 @@ def test_thinking_that_is_not_sent_is_not_timed(thinking_tokens: int | None, exp
 def test_buffered(
     chunks: int, first_wait: float, busy_before: float, wait: float, busy: float, expected: bool | None
 ) -> None:
-    """Many chunks, denser than a model writes, behind a long wait, and not because the reader was slow."""
+    """Many chunks, denser than a model writes, after a long wait, and not because the reader was slow."""
     stream = Clocked(first_wait=first_wait, busy=busy_before)
     for _ in range(chunks):
         stream.chunk(wait, busy)
 
     assert stream.ended().pace.buffered is expected
+
+
+def test_a_wait_for_the_headers_counts_as_one_for_the_first_chunk() -> None:
+    """A proxy that holds a stream back may hold back its headers too."""
+    stream = Clocked(opening=4.0, first_wait=0.0)
+    for _ in range(20):
+        stream.chunk()
+
+    assert stream.ended().pace.buffered is True
 
 
 def test_pace_is_bounded() -> None:

@@ -19,10 +19,14 @@ import pytest
 from anthropic import Anthropic
 from opentelemetry.trace import Span
 
-from streamspan import observer
+from streamspan import runtime
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.core.tool_input import ToolInput
+from streamspan.stainless.provider import Provider
+from streamspan.telemetry.logs import EventLog
+from streamspan.telemetry.metrics import Metrics
+from streamspan.telemetry.series import CallLabels
 from streamspan.telemetry.spans import Telemetry
 from tests.anthropic.paths import REQUEST
 
@@ -35,7 +39,7 @@ CHANCE = random.Random(1)
 LONG_TEXT = "".join(CHANCE.choices("abcdefgh ", k=CHARS * (LATE + 2 * MEASURED_DELTAS)))  # no loop
 TEN_MEGABYTES = 10_000_000
 WHOLE = 2 * TEN_MEGABYTES  # chars to a delta: all in one
-NOT_OF_THE_STREAM = (type, ModuleType, FunctionType, Span, Telemetry)
+NOT_OF_THE_STREAM = (type, ModuleType, FunctionType, Span, Telemetry, Metrics, EventLog, CallLabels, Provider)
 Block = Callable[[], Iterable[wire.Event]]
 
 
@@ -70,7 +74,7 @@ def skip(stream: Any, events: int) -> None:
 
 def most_held(stream: Any) -> int:
     """The most that the only open stream holds at any of the next deltas."""
-    (open_stream,) = observer.open_streams
+    (open_stream,) = runtime.open_streams()
     return max(bytes_held(open_stream) for _ in islice(stream, MEASURED_DELTAS))
 
 
@@ -110,7 +114,7 @@ def test_a_huge_delta(client: Anthropic, server: MessagesServer, block: Block) -
     """Nothing of a delta of 10 MB is held behind it."""
     with opened(client, server, block) as stream:
         next(event for event in stream if len(str(event)) > TEN_MEGABYTES)
-        (open_stream,) = observer.open_streams
+        (open_stream,) = runtime.open_streams()
         held = bytes_held(open_stream)
 
     assert held <= STATE_BYTES_AT_MOST

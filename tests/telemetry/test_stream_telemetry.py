@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import Config, guard
 from streamspan.core.model import ContentBlock, Ending, FirstToken, Summary
 from streamspan.core.stream import StreamState
-from streamspan.telemetry.spans import Call, Expected, Telemetry
+from streamspan.telemetry.spans import Call, Expected, StreamTelemetry, Telemetry
 
 CALL = Call("chat", "claude-x", {"gen_ai.request.model": "claude-x"})
 FIRST_TOKEN = FirstToken("text", 0.5)
@@ -22,7 +22,7 @@ NO_EXPECTATIONS = Expected((), (), ())
 
 
 def aborted() -> Summary:
-    return StreamState(0.0).ended(Ending("reader_left", 1.0, "closed"))
+    return StreamState(0.0).ended(Ending("closed", 1.0))
 
 
 def telemetry(
@@ -39,6 +39,12 @@ def telemetry(
         tuple,
         NO_EXPECTATIONS,
     )
+
+
+def begun(source: Telemetry) -> StreamTelemetry:
+    stream = source.stream(CALL)
+    source.start(stream, CALL, 1)
+    return stream
 
 
 @pytest.fixture
@@ -58,7 +64,7 @@ def test_the_state_of_the_connection_is_there_where_it_is_known(
     is_closed: bool | None, tracer_provider: TracerProvider, exporter: InMemorySpanExporter
 ) -> None:
     """Unknown is absent."""
-    telemetry(tracer_provider).begin(CALL, 1).end(aborted()._replace(connection_closed=is_closed), {}, 2)
+    begun(telemetry(tracer_provider)).end(aborted()._replace(connection_closed=is_closed), {}, 2)
 
     [span] = exporter.get_finished_spans()
 
@@ -67,7 +73,7 @@ def test_the_state_of_the_connection_is_there_where_it_is_known(
 
 def test_nothing_is_added_after_the_end(tracer_provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
     """The last event is the one that says how the stream ended."""
-    stream = telemetry(tracer_provider).begin(CALL, 1)
+    stream = begun(telemetry(tracer_provider))
     stream.event(FIRST_TOKEN, 2, reserved=True)
     stream.end(aborted(), {}, 3)
     stream.event(ContentBlock(0, "text", 0.0, 1.0, 4, 1, complete=True, tool_call=None), 4)
@@ -81,7 +87,7 @@ def test_an_event_in_the_middle_of_another(
     tracer_provider: TracerProvider, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A signal handler that tells of one while the same thread adds another does not wait for itself: it is dropped."""
-    stream = telemetry(tracer_provider).begin(CALL, 1)
+    stream = begun(telemetry(tracer_provider))
     add_event = stream.span.add_event
 
     def interrupted(*args: Any) -> None:
@@ -101,7 +107,7 @@ def test_an_event_in_the_middle_of_another(
 
 def test_without_an_sdk_a_stream_has_no_identity() -> None:
     """The span around the call is not the stream's."""
-    assert telemetry().begin(CALL, 1).identity() == (None, None)
+    assert begun(telemetry()).identity() == (None, None)
 
 
 # --- the failures of others -----------------------------------------------------------------------------------------
@@ -163,7 +169,7 @@ def test_a_metrics_sdk_that_fails(
     failures: dict[str, int],
 ) -> None:
     """Neither `instrument()` nor a stream raises; the span is whole, and the failure is counted."""
-    stream = telemetry(tracer_provider, provider).begin(CALL, 1)
+    stream = begun(telemetry(tracer_provider, provider))
     stream.event(FIRST_TOKEN, 2, reserved=True)
     stream.chunk(0.1, "claude-x")
     stream.end(aborted(), {}, 3)
@@ -188,7 +194,7 @@ def test_events_for_logs_without_a_logs_sdk(
 
     monkeypatch.setattr(NoOpLogger, "emit", emit)
     config = Config(events="both", capture_content="EVENT_ONLY")
-    stream = telemetry(tracer_provider, None, NoOpLoggerProvider(), config).begin(CALL, 1)
+    stream = begun(telemetry(tracer_provider, None, NoOpLoggerProvider(), config))
     stream.event(FIRST_TOKEN, 2, reserved=True)
     stream.end(aborted(), {}, 3)
 
@@ -208,7 +214,7 @@ def test_a_span_processor_that_exits(tracer_provider: TracerProvider, exporter: 
     reader = InMemoryMetricReader()
     meter_provider = metrics_sdk.MeterProvider([reader], shutdown_on_exit=False)
     tracer_provider.add_span_processor(Exits())
-    stream = telemetry(tracer_provider, meter_provider).begin(CALL, 1)
+    stream = begun(telemetry(tracer_provider, meter_provider))
 
     with pytest.raises(SystemExit):
         stream.end(aborted(), {}, 3)

@@ -10,15 +10,14 @@ from copy import copy
 from typing import Any
 
 from streamspan.guard import contained
-from streamspan.observer import Observer
-from streamspan.telemetry import spans as telemetry
+from streamspan.telemetry.spans import Span, stand_in
 
 
 class SpanName(str):
     """The name of the SDK's span of one call, with the span that takes its place."""
 
     __slots__ = ("span",)
-    span: telemetry.Span
+    span: Span
 
     def __deepcopy__(self, _: object) -> "SpanName":
         """Bedrock's client copies the options deeply; the span is the same."""
@@ -26,14 +25,14 @@ class SpanName(str):
 
 
 @contained
-def taken_over(options: Any, observer: Observer) -> Any:
+def replace_span(options: Any, span: Span) -> Any:
     """`options` for a call whose span is ours; None where the SDK makes no span, or we have none."""
     name = getattr(options, "span_name", None)
-    span = telemetry.stand_in(observer.span)
-    if not isinstance(name, str) or span is None:
+    substitute = stand_in(span)
+    if not isinstance(name, str) or substitute is None:
         return None
     ours = SpanName(name)
-    ours.span = span
+    ours.span = substitute
     options = copy(options)  # the caller's stay as they are
     options.span_name = ours
     return options

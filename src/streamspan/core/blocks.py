@@ -1,21 +1,36 @@
-"""A content block while it is open: what its deltas add up to.
+"""The content blocks of a stream: what their deltas add up to, and what is judged of each.
 
-Deltas that come together are put aside and taken together, because what one costs is paid for each delta of a stream.
+Deltas arrive in batches of one block and one kind, because joining and searching text costs more per call than per
+character.
 """
 
 from array import array
+from collections.abc import Mapping, Sequence
+from typing import Literal
 
-from .captured import Text
+from .captured import Output, Text
 from .loops.detector import Repetition, RepetitionDetector
-from .model import ContentBlock, DeltaKind, Loop, ToolCall
+from .model import BlockStart, ContentBlock, DeltaKind, Fact, Loop, Phase, ToolCall
 from .tool_input import ToolInput, Verdict
+
+LoopSearch = Literal["off", "exact", "drift"]
+"""Which loops are looked for; `drift` includes the exact ones."""
 
 _FOLLOWED_EVERY = 160  # chars
 _MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
+_OPEN_BLOCKS_AT_MOST = 64  # providers send one block after the other; a stream of starts alone must not use memory
+_WATCHED_BLOCKS_AT_MOST = 2
+_PHASES: Mapping[str, Phase] = {
+    "text": "text",
+    "thinking": "thinking",
+    "hidden_thinking": "thinking",
+    "tool_call": "tool_input",
+    "other": "between_blocks",
+}
 
 
 class LoopWatch:
-    """Looks for a loop in what a block has of one channel, and follows the first."""
+    """Looks for a loop in one block's part of a channel, and follows the first one."""
 
     __slots__ = (
         "_before",
@@ -34,7 +49,7 @@ class LoopWatch:
         self._before = chars_before
         self._detector = RepetitionDetector(drift=drift)
         self._chars = 0
-        self._marks = array("d")  # by turns: chars, and when they had come
+        self._marks = array("d")  # alternating: a number of chars, and when they had come
         self._began_at: float | None = None
         self._until = 0.0
         self._loop_chars = 0
@@ -62,7 +77,7 @@ class LoopWatch:
 
     @property
     def loop(self) -> Loop | None:
-        """The loop as of now. None: there is none."""
+        """The loop as of now; None where there is none."""
         repetition = self._detector.repetition
         return None if repetition is None else self._as_of_now(repetition)
 
@@ -95,58 +110,42 @@ class LoopWatch:
 
 
 class OpenBlock:
-    """What the block consists of so far.
+    """One block until it stops.
 
-    captured  where its content goes; None: nowhere
-    pieces   deltas that were put aside; the hot path appends to it
-    kind     that of the last delta, None before the first
-    chars    and `chunk_count`: without the pieces
-    verdict  on a tool call's input, once the block is closed
+    kind      the kind of its last delta; None before the first
+    captured  where its content goes; None: it is not captured
+    verdict   on a tool call's input, once the block has closed
     """
 
     __slots__ = (
-        "_kind_from",
+        "_chars_before_kind",
         "_started_at",
-        "_tool_id",
         "_tool_input",
-        "_tool_name",
         "_watch",
         "captured",
         "chars",
         "chunk_count",
-        "index",
         "kind",
-        "pieces",
-        "type",
+        "start",
         "verdict",
     )
 
-    def __init__(
-        self, index: int, type_: str, started_at: float, tool_name: str | None = None, tool_id: str | None = None
-    ) -> None:
-        self.index = index
-        self.type = type_
+    def __init__(self, start: BlockStart, at: float) -> None:
+        self.start = start
         self.kind: DeltaKind | None = None
         self.captured: Text | None = None
-        self.pieces: list[str] = []
         self.chars = 0
         self.chunk_count = 0
-        self._kind_from = 0
-        self._started_at = started_at
-        self._tool_name = tool_name
-        self._tool_id = tool_id
-        self._tool_input = ToolInput() if type_.endswith("tool_use") else None
+        self._chars_before_kind = 0
+        self._started_at = at
+        self._tool_input = ToolInput() if start.kind == "tool_call" else None
         self._watch: LoopWatch | None = None
         self.verdict: Verdict = "unfinished"
 
-    @property
-    def is_tool_call(self) -> bool:
-        return self._tool_input is not None
-
     def begin(self, kind: DeltaKind, watch: LoopWatch | None) -> None:
-        """What follows is of this kind. Everything before has been taken."""
+        """Deltas of this kind follow."""
         self.kind = kind
-        self._kind_from = self.chars
+        self._chars_before_kind = self.chars
         self._watch = watch
 
     @property
@@ -155,41 +154,29 @@ class OpenBlock:
 
     @property
     def chars_of_kind(self) -> int:
-        """Of the kind of its last delta, since that began."""
-        return self.chars - self._kind_from
+        """Chars of the kind of its last delta, since that kind began."""
+        return self.chars - self._chars_before_kind
 
-    def so_far(self) -> tuple[int, int]:
-        """Its chunks, and its chars of the last kind, with those put aside. May be asked from any thread."""
-        pieces, chunk_count, chars, kind_from = [*self.pieces], self.chunk_count, self.chars, self._kind_from
-        pieces, text = _joined(pieces)
-        return chunk_count + len(pieces), chars - kind_from + len(text)
-
-    def take(self, at: float) -> Loop | None:
-        """Take the pieces; the last came at `at`. The loop, if they make one."""
-        pieces, text = _joined(self.pieces)
-        chunk_count, chars = self.chunk_count + len(pieces), self.chars + len(text)
-        # No call from here to the last, so that no other thread runs in between and counts them twice or not at all.
-        del self.pieces[:]
-        self.chunk_count, self.chars = chunk_count, chars
+    def add(self, text: str, chunk_count: int, at: float) -> Loop | None:
+        """Chunks whose last came at `at`. The loop, if they complete one."""
+        self.chunk_count += chunk_count
+        self.chars += len(text)
         if self.captured is not None:
             self.captured.add(text)
         if self._tool_input is not None:
             self._tool_input.feed(text)
-        if self._watch is None:
-            return None
-        return self._watch.feed(text, at)
+        return None if self._watch is None else self._watch.feed(text, at)
 
     def finish_watch(self, at: float) -> tuple[Loop | None, Loop | None]:
-        """Everything has been taken. The loop, if only the last chars make one; and the loop as it ended."""
+        """The loop, if only the last chars complete one; and the loop as it ended."""
         if self._watch is None:
             return None, None
         return self._watch.finish(at), self._watch.loop
 
     def closed(self, at: float, stream_started_at: float, *, complete: bool) -> ContentBlock:
-        """Everything has been taken."""
         return ContentBlock(
-            index=self.index,
-            type=self.type,
+            index=self.start.index,
+            type=self.start.type,
             start=self._started_at - stream_started_at,
             duration=at - self._started_at,
             chars=self.chars,
@@ -202,19 +189,176 @@ class OpenBlock:
         self.verdict = tool_input.verdict()
         valid = self.verdict == "complete"
         return ToolCall(
-            name=self._tool_name,
-            id=self._tool_id,
-            type=self.type,
+            name=self.start.tool_name,
+            id=self.start.tool_id,
+            type=self.start.type,
             input_chars=tool_input.chars,
             complete=stopped and valid,
             valid_json=valid,
         )
 
 
-def _joined(pieces: list[str]) -> tuple[list[str], str]:
-    """Those that are text, and their text: to look at each as it comes would cost more than all else."""
-    try:
-        return pieces, "".join(pieces)
-    except TypeError:
-        texts = [piece for piece in pieces if isinstance(piece, str)]  # pyright: ignore[reportUnnecessaryIsInstance]  # as sent
-        return texts, "".join(texts)
+class Blocks:
+    """All blocks of a stream: those that are open, and the counts of all.
+
+    Every tool call is counted once: completed, incomplete or invalid.
+
+    chunk_count, chars  of the blocks that have closed
+    loop                the first that a block ended with
+    output              where the content of blocks goes; None: it is not captured
+    """
+
+    __slots__ = (
+        "_current",
+        "_last_is_empty_tool_call",
+        "_loops",
+        "_open",
+        "_started_at",
+        "_unannounced",
+        "chars",
+        "chunk_count",
+        "count",
+        "loop",
+        "output",
+        "tool_calls",
+    )
+
+    def __init__(self, started_at: float, loops: LoopSearch) -> None:
+        self._started_at = started_at
+        self._loops: LoopSearch = loops
+        self._open: dict[int, OpenBlock] = {}
+        self._unannounced = OpenBlock(
+            BlockStart(-1, "", "other"), started_at
+        )  # takes deltas of blocks that are not open
+        self._current = self._unannounced
+        self._last_is_empty_tool_call = False
+        self.output: Output | None = None
+        self.count = 0
+        self.chunk_count = 0
+        self.chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
+        self.loop: Loop | None = None
+        self.tool_calls = ToolCallCounts()
+
+    @property
+    def are_open(self) -> bool:
+        return bool(self._open)
+
+    @property
+    def phase(self) -> Phase:
+        """What the block that began last delivers."""
+        for block in reversed(tuple(self._open.values())):
+            return _PHASES[block.start.kind]
+        return "between_blocks"
+
+    def started(self, start: BlockStart, at: float) -> tuple[Fact, ...]:
+        """A block begins. A block of the same index that is still open is cut off by it, which is the fact given."""
+        self.count += 1
+        replaced = self._open.pop(start.index, None)
+        facts = () if replaced is None else self._closed(replaced, at, at, complete=False)
+        if start.kind == "tool_call":
+            self.tool_calls.count += 1
+        if len(self._open) < _OPEN_BLOCKS_AT_MOST:
+            block = self._current = self._open[start.index] = OpenBlock(start, at)
+            if self.output is not None:
+                block.captured = self.output.part(start)
+        elif start.kind == "tool_call":
+            self.tool_calls.incomplete += 1
+        return facts
+
+    def added(self, kind: DeltaKind, index: object, text: str, at: float) -> tuple[Fact, ...]:
+        """One chunk of any block."""
+        block = self._current
+        if block.start.index != index:
+            block = self._current = (
+                self._open.get(index, self._unannounced) if isinstance(index, int) else self._unannounced
+            )
+        facts = self._kind_begins(block, kind, at) if block.kind != kind else ()
+        loop = block.add(text, 1, at)
+        return facts if loop is None else (*facts, loop)
+
+    def continued(self, text: str, chunk_count: int, at: float) -> tuple[Fact, ...]:
+        """More chunks of the block and kind of the last one."""
+        loop = self._current.add(text, chunk_count, at)
+        return () if loop is None else (loop,)
+
+    def stopped(self, index: object, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
+        """The block with this index has stopped. Gives the block, if it was open."""
+        block = self._open.pop(index, None) if isinstance(index, int) else None
+        return () if block is None else self._closed(block, at, last_chunk_at, complete=True)
+
+    def cut_off(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
+        """The stream has ended. Gives the blocks that were open."""
+        self._count(self._unannounced)
+        facts: tuple[Fact, ...] = ()
+        for block in tuple(self._open.values()):
+            facts += self._closed(block, at, last_chunk_at, complete=False)
+        return facts
+
+    def output_was_cut(self, was_cut: bool) -> None:
+        """Whether a limit stopped the model. An empty tool input is whole, unless the model was cut off there."""
+        if self._last_is_empty_tool_call and was_cut:
+            self.tool_calls.completed -= 1
+            self.tool_calls.incomplete += 1
+        self._last_is_empty_tool_call = False
+
+    def counts_so_far(self, waiting: Sequence[str]) -> tuple[int, dict[DeltaKind, int]]:
+        """Chunks and chars, with those of open blocks and the `waiting` chunks that go on with the last one."""
+        chunk_count, chars = self.chunk_count, dict(self.chars)
+        for block in (self._unannounced, *self._open.values()):
+            if block.kind is not None:
+                chunk_count += block.chunk_count
+                chars[block.kind] += block.chars_of_kind
+        if self._current.kind is not None:
+            chunk_count += len(waiting)
+            chars[self._current.kind] += sum(map(len, waiting))
+        return chunk_count, chars
+
+    def _kind_begins(self, block: OpenBlock, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
+        """The first delta of a block, or the first of another kind in it."""
+        facts = self._watch_ends(block, at)
+        self._count_chars(block)
+        watched = sum(other.is_watched for other in self._open.values() if other is not block)
+        looks = self._loops != "off" and block is not self._unannounced and watched < _WATCHED_BLOCKS_AT_MOST
+        block.begin(kind, LoopWatch(kind, self.chars[kind], drift=self._loops == "drift") if looks else None)
+        return facts
+
+    def _watch_ends(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
+        found, loop = block.finish_watch(at)
+        self.loop = self.loop or loop
+        return () if found is None else (found,)
+
+    def _closed(self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool) -> tuple[Fact, ...]:
+        facts = self._watch_ends(block, last_chunk_at)
+        self._count(block)
+        self._current = self._unannounced
+        closed = block.closed(at, self._started_at, complete=complete)
+        call = closed.tool_call
+        self._last_is_empty_tool_call = call is not None and call.complete and call.input_chars == 0
+        if call is not None:
+            self.tool_calls.add(call, block.verdict)
+        return (*facts, closed)
+
+    def _count(self, block: OpenBlock) -> None:
+        self.chunk_count += block.chunk_count
+        self._count_chars(block)
+
+    def _count_chars(self, block: OpenBlock) -> None:
+        if block.kind is not None:
+            self.chars[block.kind] += block.chars_of_kind
+
+
+class ToolCallCounts:
+    """The tool calls of a stream: all that began, and how those that closed came out."""
+
+    __slots__ = ("completed", "count", "incomplete", "invalid")
+
+    def __init__(self) -> None:
+        self.count = self.completed = self.incomplete = self.invalid = 0
+
+    def add(self, call: ToolCall, verdict: Verdict) -> None:
+        if call.complete:
+            self.completed += 1
+        elif verdict == "invalid":
+            self.invalid += 1
+        else:
+            self.incomplete += 1

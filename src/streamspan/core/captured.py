@@ -1,18 +1,19 @@
-"""What is captured of a stream's content, where that is asked for: texts under one cap, cut as they come.
+"""Content that is captured from a stream, where that is asked for: texts under one cap, cut as they arrive.
 
-A captured thing is a tree of mappings and lists. Its strings are structure: names, ids, types. Its content is `Text`s,
-so that whoever writes the tree down can pass each through a redaction, and knows which were cut.
+Captured content is a tree of mappings and lists. Its strings are structure: names, ids, types. Its content is made of
+`Text`s, so that the writer can pass each one through a redaction and knows which were cut.
 
 Terms
     part   one item of a message: a text, a thought, a tool call
-    frame  what a part costs beside its text, so that many empty parts are bounded, too
+    frame  what a part costs besides its text, which bounds the number of empty parts
 """
 
 from collections.abc import Mapping, Sequence
 
+from .model import BlockStart
+
 _FRAME_CHARS = 64
 _PIECES_AT_MOST = 64  # a small string costs more than its chars
-_PART_OF_BLOCK: Mapping[str, str] = {"text": "text", "thinking": "reasoning"}
 
 
 class Budget:
@@ -79,18 +80,19 @@ class Output:
         self._budget = budget
         self.parts: list[Captured] = []
 
-    def part(self, block_type: str, tool_name: str | None, tool_id: str | None) -> Text | None:
-        """Where the content of a block that starts goes. None: nowhere, as there is no room, or nothing to read."""
-        if block_type == "redacted_thinking" or not self._budget.has_frame(block_type, tool_name, tool_id):
+    def part(self, start: BlockStart) -> Text | None:
+        """Where the content of a block that starts goes. None: there is no room, or nothing that can be read."""
+        if start.kind == "hidden_thinking" or not self._budget.has_frame(start.type, start.tool_name, start.tool_id):
             return None
-        text = Text(self._budget, is_json=block_type.endswith("tool_use"))
-        self.parts.append(part_of(block_type, text, tool_name, tool_id))
+        text = Text(self._budget, is_json=start.kind == "tool_call")
+        self.parts.append(part_of(start, text))
         return text
 
 
-def part_of(block_type: str, text: Text, tool_name: str | None = None, tool_id: str | None = None) -> Captured:
-    """In the form of the GenAI conventions. A block type that they do not know keeps its name."""
-    if not block_type.endswith("tool_use"):
-        return {"type": _PART_OF_BLOCK.get(block_type, block_type), "content": text}
-    named = (("id", tool_id), ("name", tool_name))
+def part_of(start: BlockStart, text: Text) -> Captured:
+    """A part in the form of the GenAI conventions. A block type that they do not define keeps its name."""
+    if start.kind != "tool_call":
+        part_type = "reasoning" if start.kind == "thinking" else start.type
+        return {"type": part_type, "content": text}
+    named = (("id", start.tool_id), ("name", start.tool_name))
     return {"type": "tool_call", **{key: value for key, value in named if value is not None}, "arguments": text}

@@ -1,13 +1,14 @@
-"""What is said of a stream, as data: what ended it, what happened in it, and the Summary at its end.
+"""The records that describe a stream: what ended it, what happened in it, and the Summary at its end.
 
-What every stream has is a named tuple: a frozen dataclass of thirty fields takes 10 us to make.
+Records that every stream has are named tuples, because a frozen dataclass of thirty fields takes 10 us to make.
 
-Terms
-    event    one message of the provider; a ping is none
+Glossary
+    event    one message of the provider that reaches the application; a keep-alive does not
     chunk    a delta that carries content: text, thinking or tool input
     chars    Unicode code points
-    block    a content block; a tool call is a block whose type ends in `tool_use`
-    channel  all that a stream has of one kind: its text, its thinking, its tool input
+    block    a content block; some blocks are tool calls
+    channel  everything that a stream has of one kind: its text, its thinking, its tool input
+    gap      the seconds for which the reader waited in one read until the next event came
     time     seconds on the caller's clock; a name in `_at` is a point on it, all others are durations or offsets
 """
 
@@ -20,20 +21,36 @@ from typing import Literal, NamedTuple
 Outcome = Literal["complete", "truncated", "error", "aborted"]
 Phase = Literal["opening", "waiting", "thinking", "text", "tool_input", "between_blocks", "after_stop_reason"]
 AbortReason = Literal["closed", "cancelled", "dropped", "never_read", "consumer_error", "shutdown"]
+Verdict = Literal["complete", "truncated", "error", "unobserved"] | AbortReason
+"""How a stream ended: `unobserved`, where nobody saw its events, or why its reader left, or the outcome itself."""
 DeltaKind = Literal["text", "thinking", "tool_input"]
-EndKind = Literal["message_stop", "body_end", "failure", "reader_left", "unobserved"]
+BlockKind = Literal["text", "thinking", "hidden_thinking", "tool_call", "other"]
+"""What a block delivers. Hidden thinking is thinking whose content the provider does not send in plain text."""
 LoopKind = Literal["exact", "drift"]
+
+TRUNCATED = "stream_truncated"
+"""The `error.type` of a stream whose body ended without the provider's own end."""
 
 _COUNTS_AT_MOST = 32  # of the provider's own
 
 
 class Ending(NamedTuple):
-    """What ended a stream. `at` None: nobody knows when, so the last activity counts."""
+    """How a stream ended. `at` is None where nobody knows when; then the last activity counts."""
 
-    kind: EndKind
+    verdict: Verdict
     at: float | None = None
-    abort_reason: AbortReason | None = None
     error_type: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BlockStart:
+    """A block that begins. `type` is the provider's word; the name and the id are those of a tool call."""
+
+    index: int
+    type: str
+    kind: BlockKind
+    tool_name: str | None = None
+    tool_id: str | None = None
 
 
 class Usage(NamedTuple):
@@ -74,7 +91,7 @@ def _newer(older: int | None, newer: int | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class FirstToken:
-    """The first chunk, `time` after the call."""
+    """The first chunk came `time` seconds after the call."""
 
     kind: DeltaKind
     time: float
@@ -82,7 +99,7 @@ class FirstToken:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A silence of the provider, told when it is over. `start`: from the call."""
+    """A silence of the provider that is over. `start` is an offset from the call."""
 
     start: float
     gap: float
@@ -91,7 +108,7 @@ class Stall:
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Content that comes again and again, as of now.
+    """Content that repeats itself, as of now.
 
     start      chars into the channel
     period     chars of what comes again
@@ -123,7 +140,7 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ContentBlock:
-    """A block that has stopped, or that was cut by the end of its stream (`complete` false)."""
+    """A block that has stopped, or that the end of its stream has cut off (`complete` is false)."""
 
     index: int
     type: str
@@ -135,8 +152,17 @@ class ContentBlock:
     tool_call: ToolCall | None
 
 
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """The time from one chunk to the next, where each chunk is reported."""
+
+    seconds: float
+
+
 Fact = FirstToken | Stall | Loop | ContentBlock
 """What becomes an event on the timeline."""
+Report = Fact | Interval
+"""What the core tells of an event."""
 
 AttributeValue = bool | int | float | str | Sequence[bool] | Sequence[int] | Sequence[float] | Sequence[str]
 
@@ -177,14 +203,14 @@ class Summary(NamedTuple):
     abort_reason: str | None
     """An AbortReason, or the application's own word."""
     connection_closed: bool | None
-    """Whether the connection had been closed when the end was noticed."""
+    """None: it is not known whether the connection was closed."""
     error_type: str | None
     duration: float
     time_to_headers: float | None
     time_to_first_chunk: float | None
     time_to_first_text: float | None
     time_per_output_token: float | None
-    message_id: str | None
+    response_id: str | None
     model: str | None
     stop_reason: str | None
     usage: Usage

@@ -76,7 +76,8 @@ class Pacing:
         if last_chunk_at != self._chunk_at:
             self._chunk_at = last_chunk_at
             self._silence = 0.0
-        self._silence += gap
+        if gap >= SHORTEST_GAP:
+            self._silence += gap
 
     def stalled(self, gap: float) -> None:
         self.stall_count += 1

@@ -1,108 +1,85 @@
-"""The life of one stream: verbs in, one frozen Summary out.
+"""The life of one stream: neutral verbs in, one frozen Summary out.
 
-How a stream ends. The first end counts, and there is exactly one.
+A provider's adapter turns each event into one of the verbs; `lifecycle.py` decides how the stream ended. What follows
+from the two is decided here:
 
-    what happened                                                   outcome
-    message_stop arrived, or the reader left behind the stop reason  complete
-    the body ended without message_stop                              truncated
-    an error event, a transport error, malformed data, HTTP error    error
-    the reader left: closed, cancelled, dropped, never read, ...     aborted
-    the body was read as bytes, so nothing is known of its events    none (`observed` is false)
+    verdict of the lifecycle            outcome
+    complete                            complete
+    truncated                           truncated
+    error                               error
+    unobserved                          none: the body was read as bytes, so nobody saw its events
+    why the reader left                 complete where the stop reason had arrived before, else aborted
 
-`partial` is about the content, not the ending: false once the stop reason has arrived and every block is closed.
-The end is the moment that ended the stream; where nobody knows it (dropped, shut down), the last activity.
+`partial` is about the content, not the ending: false once the stop reason has arrived and every block is closed. The
+end is the moment that ended the stream; where nobody knows it (dropped, shut down), it is the last activity.
 
 A tool call counts as completed once its block has stopped with whole JSON, as incomplete when its input was cut, and
-as invalid when no text that follows could have made it JSON. Every tool call is one of the three.
+as invalid when no text that follows could have made it JSON.
 
-What the words mean is at the head of `facts.py`; the rules of pace are at the head of `pacing.py`, those of loops at
-the head of `repetition.py`.
+The glossary is at the head of `model.py`, the rules of pace at the head of `pacing.py`, and those of loops at the head
+of `loops/detector.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from math import inf
-from typing import Literal
 
-from .blocks import LoopWatch, OpenBlock
+from .blocks import Blocks, LoopSearch
 from .captured import Output
 from .model import (
+    TRUNCATED,
+    BlockStart,
     DeltaKind,
     Ending,
-    EndKind,
     Fact,
     FirstToken,
-    Loop,
+    Interval,
     Outcome,
     Pace,
     Phase,
+    Report,
     Stall,
     Summary,
-    ToolCall,
     Usage,
 )
 from .pacing import Pacing
-from .tool_input import Verdict
 
-LoopSearch = Literal["off", "exact", "drift"]
-"""Which loops are looked for; `drift` is exact ones too."""
-
-ASIDE_CHUNKS = 63
-ASIDE_CHARS = 128  # so that what waits has 32 KiB at the most
-_TAKEN_APART = 8  # where the reader waits for each: what they show is not to be told late
-_OPEN_BLOCKS_AT_MOST = 64  # the provider sends one after the other; a stream of starts alone must not grow us
-_WATCHED_BLOCKS_AT_MOST = 2
-_CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
-_PHASE_OF_BLOCK: Mapping[str, Phase] = {"text": "text", "thinking": "thinking", "redacted_thinking": "thinking"}
+_OUTCOMES: dict[str, Outcome | None] = {
+    "complete": "complete",
+    "truncated": "truncated",
+    "error": "error",
+    "unobserved": None,
+}
+_CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
+"""Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
 
 
 class StreamState:
     """One stream, from the call to its end. The verbs take the time at which the event arrived.
 
-    `waited` says of each wait for bytes; the wait is over with the next event: a `delta`, or any other behind `heard`.
+    Chunks that go on with the block and kind of the one before may be handed over together, through `deltas`.
 
-    What a chunk costs is paid for each. So one of the same block and kind as the one before need not be a `delta`: if
-    it has no more than ASIDE_CHARS it may be put `aside`, up to ASIDE_CHUNKS of them. The next `delta` takes them, and
-    leaves out what is no text.
-
-    alike  the index of the block whose chunks, of the kind of the last, may be put aside; None: none may
-    aside  where to, with the time in `last_chunk_at`
+    finished           the provider's own end has arrived
+    connection_closed  the connection was given back or torn down
     """
 
     __slots__ = (
-        "_block",
-        "_block_count",
-        "_chars",
-        "_chunk_count",
-        "_connection_closed",
-        "_content",
-        "_declared_reason",
+        "_blocks",
         "_event_at",
         "_first_chunk_at",
         "_first_text_at",
         "_first_wait",
-        "_gap",
-        "_gap_behind",
-        "_gap_since",
-        "_last_block_is_empty_tool_call",
-        "_loop",
+        "_hidden_thinking",
+        "_last_chunk_at",
         "_loops",
-        "_message_id",
-        "_open_blocks",
         "_opened_at",
         "_pacing",
+        "_reports_chunks",
+        "_response_id",
         "_stall_seconds",
         "_stop_reason",
-        "_stray",
-        "_taking",
-        "_thought_unseen",
-        "_tool_call_count",
-        "_tool_calls_completed",
-        "_tool_calls_incomplete",
-        "_tool_calls_invalid",
         "_usage",
-        "alike",
-        "aside",
-        "last_chunk_at",
+        "connection_closed",
+        "finished",
         "model",
         "started_at",
     )
@@ -113,142 +90,94 @@ class StreamState:
         *,
         stall_seconds: float = inf,
         loops: LoopSearch = "off",
-        content: Output | None = None,
+        reports_chunks: bool = False,
     ) -> None:
         self.started_at = started_at
-        self._content = content
+        self.finished = False
+        self.connection_closed = False
+        self.model: str | None = None
         self._stall_seconds = stall_seconds
         self._loops: LoopSearch = loops
-        self._event_at = started_at  # of the last that was no chunk
+        self._event_at = started_at  # when the last event that was no chunk came
         self._opened_at: float | None = None
         self._first_chunk_at: float | None = None
-        self.last_chunk_at: float | None = None
+        self._last_chunk_at: float | None = None
         self._first_text_at: float | None = None
         self._first_wait = 0.0
-        self.alike: int | None = None
-        self.aside: list[str] = []
-        self._gap = 0.0  # as of now; 0.0: nobody has waited since the last event
-        self._gap_since = started_at
-        self._gap_behind: float | None = None  # the last chunk before it
         self._pacing = Pacing()
-        self._message_id: str | None = None
-        self.model: str | None = None
+        self._response_id: str | None = None
         self._stop_reason: str | None = None
         self._usage = Usage()
-        self._block_count = 0
-        self._open_blocks: dict[int, OpenBlock] = {}
-        self._block = self._stray = OpenBlock(-1, "", started_at)  # takes the deltas of blocks that are not open
-        self._chunk_count = 0  # this and the chars: of the blocks that have closed
-        self._chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
-        self._loop: Loop | None = None
-        self._tool_call_count = 0
-        self._tool_calls_completed = 0
-        self._tool_calls_incomplete = 0
-        self._tool_calls_invalid = 0
-        self._last_block_is_empty_tool_call = False
-        self._connection_closed = False
-        self._declared_reason: str | None = None
-        self._taking = False
-        self._thought_unseen = False
+        self._hidden_thinking = False  # before the first chunk
+        self._blocks = Blocks(started_at, loops)
+        self._reports_chunks = reports_chunks
+
+    def capture(self, output: Output) -> None:
+        """Capture the content of the blocks that follow."""
+        self._blocks.output = output
+
+    # --- verbs ---------------------------------------------------------------------------------------------------
 
     def opened(self, at: float) -> None:
         """The response headers have come."""
         self._opened_at = self._event_at = at
 
-    def waited(self, since: float, at: float) -> None:
-        """The reader has waited for bytes, which may be no event yet, or a ping, which is none."""
-        self._settle_gap()
-        if not self._gap:
-            self._gap_since = since
-        self._gap += at - since
-        if self._gap >= self._stall_seconds or len(self.aside) >= _TAKEN_APART:
-            self.alike = None
-
-    def heard(self) -> tuple[Fact, ...]:
-        """An event that is no chunk has come. What is to be told of the wait for it: a stall."""
-        gap = self._gap_ends()
-        self._pacing.waited_between_chunks(gap, self.last_chunk_at)
-        return self._stall(gap)
-
-    def message_started(self, message_id: str | None, model: str | None, usage: Usage, at: float) -> None:
-        """The first counts: a proxy that starts a second message inside the stream does not change whose it is."""
+    def event(self, gap: float, at: float) -> tuple[Fact, ...]:
+        """An event that is no chunk has come, after a wait of `gap` seconds. Gives the stall, if that was one."""
         self._event_at = at
-        if self._message_id is None:
-            self._message_id = message_id
+        self._pacing.waited_between_chunks(gap, self._last_chunk_at)
+        return self._stalled(gap, at)
+
+    def delta(self, kind: DeltaKind, index: object, text: str, at: float, gap: float = 0.0) -> tuple[Report, ...]:
+        """One chunk, of any block and kind, after a wait of `gap` seconds."""
+        self._pacing.waited(gap)
+        facts: tuple[Report, ...] = self._stalled(gap, at)
+        if self._first_chunk_at is None:
+            facts += self._first_chunk(kind, at)
+        if kind == "text" and self._first_text_at is None:
+            self._first_text_at = at
+        if self._reports_chunks and self._last_chunk_at is not None:
+            facts += (Interval(at - self._last_chunk_at),)
+        self._last_chunk_at = at
+        return facts + self._blocks.added(kind, index, text, at)
+
+    def deltas(self, texts: Sequence[str], gaps: Sequence[float], at: float) -> tuple[Fact, ...]:
+        """Chunks of the block and kind of the last one. None of the `gaps` is a stall; the last came at `at`."""
+        for gap in gaps:
+            self._pacing.waited(gap)
+        self._last_chunk_at = at
+        return self._blocks.continued("".join(texts), len(texts), at)
+
+    def started(self, response_id: str | None, model: str | None, usage: Usage) -> None:
+        """The answer begins. Only the first start counts: a proxy may start a second one inside the stream."""
+        if self._response_id is None:
+            self._response_id = response_id
             self.model = model
-        # What `message_start` says of the output is a placeholder.
+        # Output tokens that are reported before there is output are a placeholder.
         self._usage = self._usage.replaced_by(usage._replace(output_tokens=None, reasoning_tokens=None))
 
-    def model_changed(self, model: str) -> None:
-        """Another model goes on with the message."""
-        self.model = model
-
-    def block_started(
-        self, index: int, block_type: str, at: float, tool_name: str | None = None, tool_id: str | None = None
-    ) -> tuple[Fact, ...]:
-        """What is to be told: the block of the same index that was still open, and is cut by this one."""
-        self._event_at = at
-        self.alike = None
-        self._block_count += 1
-        replaced = self._open_blocks.pop(index, None)
-        facts = () if replaced is None else self._closed(replaced, at, complete=False)
-        block = OpenBlock(index, block_type, at, tool_name, tool_id)
-        if block.is_tool_call:
-            self._tool_call_count += 1
-            if self._first_chunk_at is not None:
-                self._pacing.tool_call_started()
-        if len(self._open_blocks) < _OPEN_BLOCKS_AT_MOST:
-            self._block = self._open_blocks[index] = block
-            if self._content is not None:
-                block.captured = self._content.part(block_type, tool_name, tool_id)
-        elif block.is_tool_call:
-            self._tool_calls_incomplete += 1
-        return facts
-
-    def delta(self, kind: DeltaKind, index: object, text: str, at: float) -> tuple[Fact, ...]:
-        """One chunk, whatever came before it. What is to be told."""
-        gap = self._gap_ends()
-        self._pacing.waited(gap)
-        facts = self._stall(gap)
-        block = self._block
-        if block.index != index:
-            block = self._block = self._open_block(index)
-        if block.kind != kind:
-            facts += self._kind_begins(block, kind, at)
-        self.alike = block.index
-        self.last_chunk_at = at
-        block.pieces.append(text)
-        return facts + self._take(block, at)
+    def block_started(self, start: BlockStart, at: float) -> tuple[Fact, ...]:
+        """Gives the block with the same index that was still open, and that this one cuts off."""
+        if start.kind == "tool_call" and self._first_chunk_at is not None:
+            self._pacing.tool_call_started()
+        if start.kind in {"thinking", "hidden_thinking"} and self._first_chunk_at is None:
+            self._hidden_thinking = True
+        return self._blocks.started(start, at)
 
     def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:
-        """What is to be told: the block, if it is open."""
-        self._event_at = at
-        block = self._open_blocks.pop(index, None) if isinstance(index, int) else None
-        return () if block is None else self._closed(block, at, complete=True)
+        """Gives the block, if it is open."""
+        return self._blocks.stopped(index, at, at if self._last_chunk_at is None else self._last_chunk_at)
 
-    def message_delta(self, stop_reason: str | None, usage: Usage, at: float) -> None:
-        self._event_at = at
+    def reported(self, usage: Usage) -> None:
+        """Token counts so far."""
         self._usage = self._usage.replaced_by(usage)
-        if stop_reason is None:
-            return
-        if self._last_block_is_empty_tool_call and stop_reason in _CUTTING_STOP_REASONS:
-            # No input at all stands for an empty one, unless the model was cut before it could write any.
-            self._tool_calls_completed -= 1
-            self._tool_calls_incomplete += 1
-        self._last_block_is_empty_tool_call = False
+
+    def stopped(self, stop_reason: str, *, cut: bool) -> None:
+        """The stop reason has come. `cut`: a limit stopped the model, so its last tool call may lack its input."""
+        self._blocks.output_was_cut(cut)
         self._stop_reason = stop_reason
 
-    def touched(self, at: float) -> None:
-        """Something else arrived."""
-        self._event_at = at
-
-    def connection_closed(self) -> None:
-        """The connection was given back or torn down, by whomever."""
-        self._connection_closed = True
-
-    def abort_declared(self, reason: str) -> None:
-        """The application's own word for it, in case that the stream ends aborted. The last one counts."""
-        self._declared_reason = reason
+    # --- what is known while the stream is open ----------------------------------------------------------------------
 
     @property
     def is_open(self) -> bool:
@@ -257,12 +186,12 @@ class StreamState:
 
     @property
     def has_blocks(self) -> bool:
-        return self._block_count > 0
+        return self._blocks.count > 0
 
     @property
     def last_at(self) -> float:
-        """When something came last."""
-        return max(self._event_at, self.last_chunk_at or self._event_at)
+        """When something last arrived."""
+        return self._event_at if self._last_chunk_at is None else max(self._event_at, self._last_chunk_at)
 
     @property
     def phase(self) -> Phase:
@@ -270,206 +199,105 @@ class StreamState:
             return "opening"
         if self._stop_reason is not None:
             return "after_stop_reason"
-        if self._first_chunk_at is None:
-            return "waiting"
-        for block in reversed(tuple(self._open_blocks.values())):
-            return "tool_input" if block.is_tool_call else _PHASE_OF_BLOCK.get(block.type, "between_blocks")
-        return "between_blocks"
+        return "waiting" if self._first_chunk_at is None else self._blocks.phase
 
-    # --- deltas --------------------------------------------------------------------------------------------------
-
-    def _kind_begins(self, block: OpenBlock, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
-        """The first delta of a block, or of another kind in it."""
-        facts = self._take(block, at) + self._watch_ends(block, at)
-        self._count_chars(block)
-        block.begin(kind, self._watch(block, kind))
-        if self._first_text_at is None and kind == "text":
-            self._first_text_at = at
-        if self._first_chunk_at is not None:
-            return facts
-        self._first_chunk_at = at
-        self._first_wait = (self._opened_at or self.started_at) - self.started_at + self._pacing.total
-        self._pacing = Pacing()
-        return (FirstToken(kind, at - self.started_at),)
-
-    def _watch(self, block: OpenBlock, kind: DeltaKind) -> LoopWatch | None:
-        watched = sum(other.is_watched for other in self._open_blocks.values() if other is not block)
-        if self._loops == "off" or block is self._stray or watched >= _WATCHED_BLOCKS_AT_MOST:
-            return None
-        return LoopWatch(kind, self._chars[kind], drift=self._loops == "drift")
-
-    def _open_block(self, index: object) -> OpenBlock:
-        return self._open_blocks.get(index, self._stray) if isinstance(index, int) else self._stray
-
-    def _take(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
-        """Nothing while another take runs: an end may come from a thread or a signal that interrupts it."""
-        if self._taking:
-            return ()
-        self._taking = True
-        try:
-            loop = block.take(at)
-            self.aside = self._block.pieces
-        finally:
-            self._taking = False
-        return () if loop is None else (loop,)
-
-    def _watch_ends(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
-        if self._taking:
-            return ()
-        found, loop = block.finish_watch(at)
-        self._loop = self._loop or loop
-        return () if found is None else (found,)
-
-    def _settle_gap(self) -> None:
-        """If a chunk that was put aside has ended it."""
-        if self._gap_behind != self.last_chunk_at:
-            self._gap_behind = self.last_chunk_at
-            self._pacing.waited(self._gap)
-            self._gap = 0.0
-
-    def _gap_ends(self) -> float:
-        """By an event that was not put aside."""
-        self._settle_gap()
-        gap, self._gap = self._gap, 0.0
-        return gap
-
-    def _stall(self, gap: float) -> tuple[Fact, ...]:
-        """Silence before the first chunk is no stall."""
-        if gap < self._stall_seconds or self._first_chunk_at is None:
-            return ()
-        self._pacing.stalled(gap)
-        return (Stall(self._gap_since - self.started_at, gap, self.phase),)
+    def so_far(self, at: float, waiting: Sequence[str] = ()) -> Summary:
+        """The summary as of now, without an outcome. `waiting`: chunks that have not been handed over yet."""
+        chunk_count, chars = self._blocks.counts_so_far(waiting)
+        summary = self._summary(Ending("unobserved"), at, self.phase, partial=self._is_partial)
+        return summary._replace(chunk_count=chunk_count, chars=chars)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
     def ended(self, ending: Ending, waiting_since: float | None = None) -> Summary:
-        """Call once. What `ending` means follows from what has arrived: see the head of this module.
-
-        waiting_since  the reader was waiting for bytes when the stream ended
-        """
-        phase = self.phase
-        partial = self._is_partial
+        """Call once. `waiting_since`: the reader was inside a read when the stream ended, since then."""
+        phase, partial = self.phase, self._is_partial
         ended_at = self.last_at if ending.at is None else ending.at
-        self._settle_gap()
-        if waiting_since is not None and waiting_since <= ended_at:
-            self.waited(waiting_since, ended_at)
-        facts = self.heard() if self._gap and ending.at is not None else ()
-        self._take(self._stray, ended_at)
-        self._count(self._stray)
-        for block in tuple(self._open_blocks.values()):
-            facts += self._closed(block, ended_at, complete=False)
+        facts: tuple[Fact, ...] = ()
+        if waiting_since is not None and ending.at is not None and waiting_since < ended_at:
+            gap = ended_at - waiting_since
+            self._pacing.waited_between_chunks(gap, self._last_chunk_at)
+            facts = self._stalled(gap, ended_at)
+        facts += self._blocks.cut_off(ended_at, ended_at if self._last_chunk_at is None else self._last_chunk_at)
         return self._summary(ending, ended_at, phase, partial=partial)._replace(at_the_end=facts)
-
-    def so_far(self, at: float) -> Summary:
-        """What the stream has come to, with no outcome. Changes nothing, so any thread may ask."""
-        chunk_count, chars = self._chunk_count, dict(self._chars)
-        for block in (self._stray, *self._open_blocks.values()):
-            if block.kind is not None:
-                block_chunk_count, block_chars = block.so_far()
-                chunk_count += block_chunk_count
-                chars[block.kind] += block_chars
-        summary = self._summary(Ending("unobserved"), at, self.phase, partial=self._is_partial)
-        return summary._replace(chunk_count=chunk_count, chars=chars)
 
     @property
     def _is_partial(self) -> bool:
-        return self._stop_reason is None or bool(self._open_blocks)
+        return self._stop_reason is None or self._blocks.are_open
+
+    def _first_chunk(self, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
+        self._first_chunk_at = at
+        self._first_wait = (self._opened_at or self.started_at) - self.started_at + self._pacing.total
+        self._pacing = Pacing()
+        self._hidden_thinking = self._hidden_thinking and kind != "thinking"
+        return (FirstToken(kind, at - self.started_at),)
+
+    def _stalled(self, gap: float, at: float) -> tuple[Fact, ...]:
+        """Silence before the first chunk is no stall."""
+        if gap < self._stall_seconds or self._first_chunk_at is None:
+            return ()
+        self._pacing.stalled(gap)
+        return (Stall(at - gap - self.started_at, gap, self.phase),)
+
+    def _outcome(self, ending: Ending) -> Outcome | None:
+        if ending.verdict in _OUTCOMES:
+            return _OUTCOMES[ending.verdict]
+        return "aborted" if self._stop_reason is None else "complete"
 
     def _summary(self, ending: Ending, ended_at: float, phase: Phase, *, partial: bool) -> Summary:
-        outcome = self._outcome(ending.kind)
+        outcome = self._outcome(ending)
+        blocks = self._blocks
+        calls = blocks.tool_calls
         return Summary(
             outcome=outcome,
             partial=partial,
             phase=phase,
-            abort_reason=(self._declared_reason or ending.abort_reason) if outcome == "aborted" else None,
-            connection_closed=self._connection_closed,
-            error_type=ending.error_type if outcome in {"error", "truncated"} else None,
+            abort_reason=ending.verdict if outcome == "aborted" else None,
+            connection_closed=True if self.connection_closed else None if ending.verdict in _CLOSED_LATER else False,
+            error_type=TRUNCATED if outcome == "truncated" else ending.error_type,
             duration=ended_at - self.started_at,
             time_to_headers=self._offset(self._opened_at),
             time_to_first_chunk=self._offset(self._first_chunk_at),
             time_to_first_text=self._offset(self._first_text_at),
             time_per_output_token=self._time_per_output_token(),
-            message_id=self._message_id,
+            response_id=self._response_id,
             model=self.model,
             stop_reason=self._stop_reason,
             usage=self._usage,
             pace=self._pace(ended_at),
-            chunk_count=self._chunk_count,
-            chars=dict(self._chars),
-            block_count=self._block_count,
-            tool_call_count=self._tool_call_count,
-            tool_calls_completed=self._tool_calls_completed,
-            tool_calls_incomplete=self._tool_calls_incomplete,
-            tool_calls_invalid=self._tool_calls_invalid,
+            chunk_count=blocks.chunk_count,
+            chars=blocks.chars,
+            block_count=blocks.count,
+            tool_call_count=calls.count,
+            tool_calls_completed=calls.completed,
+            tool_calls_incomplete=calls.incomplete,
+            tool_calls_invalid=calls.invalid,
             looks_for_loops=self._loops != "off",
-            loop=self._loop,
+            loop=blocks.loop,
             at_the_end=(),
         )
 
-    def _outcome(self, kind: EndKind) -> Outcome | None:
-        match kind:
-            case "message_stop":
-                return "complete"
-            case "reader_left":
-                return "aborted" if self._stop_reason is None else "complete"
-            case "body_end":
-                return "truncated"
-            case "failure":
-                return "error"
-            case "unobserved":
-                return None
-
-    def _closed(self, block: OpenBlock, at: float, *, complete: bool) -> tuple[Fact, ...]:
-        last_chunk_at = at if self.last_chunk_at is None else self.last_chunk_at
-        facts = self._take(block, last_chunk_at) + self._watch_ends(block, last_chunk_at)
-        self._count(block)
-        if self._first_chunk_at is None and _PHASE_OF_BLOCK.get(block.type) == "thinking":
-            self._thought_unseen = True
-        self._block, self.alike = self._stray, None
-        self._last_block_is_empty_tool_call = False
-        closed = block.closed(at, self.started_at, complete=complete)
-        if closed.tool_call is not None:
-            self._count_tool_call(closed.tool_call, block.verdict)
-        return (*facts, closed)
-
-    def _count_tool_call(self, call: ToolCall, verdict: Verdict) -> None:
-        if call.complete:
-            self._tool_calls_completed += 1
-        elif verdict == "invalid":
-            self._tool_calls_invalid += 1
-        else:
-            self._tool_calls_incomplete += 1
-        self._last_block_is_empty_tool_call = call.complete and call.input_chars == 0
-
-    def _count(self, block: OpenBlock) -> None:
-        self._chunk_count += block.chunk_count
-        self._count_chars(block)
-
-    def _count_chars(self, block: OpenBlock) -> None:
-        if block.kind is not None:
-            self._chars[block.kind] += block.chars_of_kind
-
     def _time_per_output_token(self) -> float | None:
-        """From the first chunk to the last, over the tokens behind the first.
+        """From the first chunk to the last, over the tokens after the first.
 
-        Thinking that is not sent comes before the first chunk, but its tokens are among those of the output.
+        Hidden thinking comes before the first chunk, but its tokens are among those of the output.
         """
         tokens = self._usage.output_tokens
-        if self._thought_unseen and tokens is not None:
+        if self._hidden_thinking and tokens is not None:
             thinking_tokens = self._usage.reasoning_tokens
             tokens = None if thinking_tokens is None else tokens - thinking_tokens
-        if self._first_chunk_at is None or self.last_chunk_at is None or self._chunk_count < 2 or not tokens:  # noqa: PLR2004
+        if self._first_chunk_at is None or self._last_chunk_at is None or self._blocks.chunk_count < 2 or not tokens:  # noqa: PLR2004
             return None
-        return (self.last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
+        return (self._last_chunk_at - self._first_chunk_at) / (tokens - 1) if tokens > 1 else None
 
     def _pace(self, ended_at: float) -> Pace:
-        if self._first_chunk_at is None or self.last_chunk_at is None:
+        if self._first_chunk_at is None or self._last_chunk_at is None:
             return Pace()
         return self._pacing.pace(
             self._first_chunk_at,
-            self.last_chunk_at,
+            self._last_chunk_at,
             ended_at,
-            chunk_count=self._chunk_count,
+            chunk_count=self._blocks.chunk_count,
             first_wait=self._first_wait,
         )
 

@@ -97,7 +97,7 @@ def _add_pace(attributes: dict[str, AttributeValue | None], summary: Summary) ->
 
 def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:
     usage = summary.usage
-    attributes[semconv.RESPONSE_ID] = summary.message_id
+    attributes[semconv.RESPONSE_ID] = summary.response_id
     attributes[semconv.RESPONSE_MODEL] = summary.model
     attributes[semconv.STOP_REASON] = summary.stop_reason
     attributes[semconv.RESPONSE_FINISH_REASONS] = _finish_reasons(summary)

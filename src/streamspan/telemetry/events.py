@@ -13,6 +13,7 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.core.model import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
+from streamspan.guard import Briefly
 
 from .attributes import without_unknown
 from .logs import EventLog
@@ -86,7 +87,7 @@ class StreamEvents:
 
     def close(self, summary: Summary) -> list[Event]:
         """The last events, as far as there is room for them; they are for `add_last()`."""
-        with self._lock:
+        with Briefly(self._lock):
             self._closed = True
         last: list[Event] = []
         for fact in _last_facts(summary):

@@ -43,10 +43,11 @@ class Metrics:
         self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
         meter = meter_of(meter_provider, version)
         self._instruments = Instruments(meter)
-        for metric in TOTALS:
-            observe(meter, metric, partial(self._totals.observe, metric))
+        # The gauges come first: to ask for the open streams is to wait for the ends that the totals count.
         observe(meter, semconv.ACTIVE, self._gauges.active)
         observe(meter, semconv.SILENCE, self._gauges.silence)
+        for metric in TOTALS:
+            observe(meter, metric, partial(self._totals.observe, metric))
         observe(meter, semconv.INSTRUMENTATION_FAILURES, _failures)
         self._count_dropped(0, Context())
 

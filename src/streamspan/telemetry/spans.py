@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 
 from opentelemetry import _logs as api_logs
@@ -93,25 +94,24 @@ class Telemetry:
         self._has_sdk = self._traces or self._counts or self._logs
         return self._has_sdk
 
-    def begin(self, call: Call, start_ns: int) -> StreamTelemetry:
-        """With a started span whose parent is the current one. It is not made current."""
-        span = self._tracer.start_span(
+    def stream(self, call: Call) -> StreamTelemetry:
+        """The telemetry of a call, whose span `start` starts."""
+        labels = self.metrics.labels(call.attributes) if self._counts else NO_LABELS
+        return StreamTelemetry(self.metrics, labels, self._log, has_metrics=self._counts, has_spans=self._traces)
+
+    def start(self, stream: StreamTelemetry, call: Call, start_ns: int) -> None:
+        """Start the span, whose parent is the current one. It is not made current."""
+        stream.start(partial(self._start_span, call, start_ns))
+        span, is_recording = stream.span, stream.is_recording
+        events = self._events(span, is_recording=is_recording)
+        stream.attach(events, self._content(call, is_recording=is_recording))
+
+    def _start_span(self, call: Call, start_ns: int) -> Span:
+        return self._tracer.start_span(
             f"{call.operation} {call.model}" if call.model else call.operation,
             kind=SpanKind.CLIENT,
             attributes=without_unknown(call.attributes) if self._traces else None,
             start_time=start_ns,
-        )
-        is_recording = span.is_recording()
-        return StreamTelemetry(
-            span,
-            self.metrics,
-            self.metrics.labels(call.attributes) if self._counts else NO_LABELS,
-            events=self._events(span, is_recording=is_recording),
-            content=self._content(call, is_recording=is_recording),
-            log=self._log,
-            has_metrics=self._counts,
-            has_spans=self._traces,
-            is_recording=is_recording,
         )
 
     def _events(self, span: Span, *, is_recording: bool) -> StreamEvents | None:

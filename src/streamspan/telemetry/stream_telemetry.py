@@ -4,7 +4,7 @@ A stream's attributes are written once, at its end, beside those that samplers s
 current while the application's code runs; only around the HTTP request, see `current.py`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from opentelemetry import trace
@@ -37,37 +37,37 @@ class StreamTelemetry:
         "_events",
         "_has_metrics",
         "_has_spans",
-        "_is_recording",
         "_log",
         "content",
+        "is_recording",
         "labels",
         "metrics",
         "span",
     )
 
-    def __init__(  # noqa: PLR0913  # made in one place
-        self,
-        span: Span,
-        metrics: Metrics,
-        call_labels: CallLabels,
-        *,
-        events: StreamEvents | None,
-        content: Content | None,
-        log: EventLog,
-        has_metrics: bool,
-        has_spans: bool,
-        is_recording: bool,
+    def __init__(
+        self, metrics: Metrics, call_labels: CallLabels, log: EventLog, *, has_metrics: bool, has_spans: bool
     ) -> None:
-        self.span = span
+        self.span: Span = trace.INVALID_SPAN
+        self.is_recording = False
         self.metrics = metrics
         self.labels: Labels = call_labels.labels
+        self.content: Content | None = None
         self._call_labels = call_labels
-        self.content = content
-        self._events = events
+        self._events: StreamEvents | None = None
         self._log = log
         self._has_metrics = has_metrics
         self._has_spans = has_spans
-        self._is_recording = is_recording
+
+    def start(self, start_span: Callable[[], Span]) -> None:
+        """In one line, so that no interrupt leaves a span that started and that nobody holds."""
+        self.span = start_span()
+        self.is_recording = self.span.is_recording()
+
+    def attach(self, events: StreamEvents | None, content: Content | None) -> None:
+        """None: events go nowhere, content is not captured."""
+        self._events = events
+        self.content = content
 
     def identity(self) -> tuple[str | None, str | None]:
         """The ids of its trace and of its span, in hexadecimal digits. None: it has no span of its own."""
@@ -92,16 +92,25 @@ class StreamTelemetry:
             self.metrics.record_chunk(seconds, self._call_labels, model, self.span)
 
     def end(self, summary: Summary, attributes: Attributes, end_ns: int) -> None:
-        """Write all that the end tells, and end the span, whatever fails before that. Call it once.
+        """Write all that the end tells, and end the span, whatever fails before that.
+
+        May be called again if it was interrupted.
 
         attributes  what else the span gets; the provider's own
         """
+        if self.is_recording and not self.span.is_recording():
+            return
         try:
             self._describe(summary, attributes, end_ns)
             if self._has_metrics:
                 dropped = 0 if self._events is None else self._events.dropped
                 self.metrics.record(summary, self._call_labels, self.span, dropped)
         finally:
+            self.span.end(end_ns)
+
+    def abandon(self, end_ns: int) -> None:
+        """End the span without a word, unless it has ended."""
+        if not self._has_spans or self.span.is_recording():
             self.span.end(end_ns)
 
     @contained
@@ -111,9 +120,9 @@ class StreamTelemetry:
         last_events = () if events is None else events.close(summary)
         captured = None if content is None else _captured(content, summary)
         attributes: Written = {}
-        if self._is_recording or captured is not None:
+        if self.is_recording or captured is not None:
             attributes = end_attributes(summary, provider_attributes, 0 if events is None else events.dropped)
-        if self._is_recording:
+        if self.is_recording:
             self.span.set_attributes(attributes if captured is None else {**attributes, **captured.on_span})
             if summary.outcome in {"error", "truncated"}:
                 self.span.set_status(_ERROR)

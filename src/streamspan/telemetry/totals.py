@@ -17,7 +17,7 @@ from streamspan.semconv import Metric
 
 from .labels import Labels
 
-_lock = threading.RLock()  # a finalizer may end a stream in the middle of the end of another
+_lock = threading.RLock()
 
 
 @dataclass(slots=True)
@@ -34,8 +34,7 @@ class Totals:
 
     def total(self, metric: Metric, labels: Labels) -> Total:
         """The sum with these labels, which is there from now on."""
-        with _lock:
-            return self._totals[metric].setdefault(tuple(labels.values()), Total(labels))
+        return self._totals[metric].setdefault(tuple(labels.values()), Total(labels))
 
     def observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
         """The callback of a counter."""
@@ -45,10 +44,17 @@ class Totals:
 
 def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
     """None: nothing is added."""
-    with _lock:
+    lock = _lock
+    is_held = lock.acquire(timeout=1.0)
+    if not is_held:  # by a thread that was interrupted just before it released the lock
+        _renew_lock()
+    try:
         for total, amount in additions:
             if amount is not None:
                 total.amount += amount
+    finally:
+        if is_held:
+            lock.release()
 
 
 TOTALS = (

@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
 from streamspan.cli.drawing.finished import FinishedStream, finished_stream
+from streamspan.runtime import finish_ends
 
 from .server import MessagesServer
 from .stories import STALL_SECONDS, Story, play_at
@@ -60,6 +61,7 @@ class Recorder:
         """Plays the story. The streams that it left: one, unless the instrumentation is broken."""
         self._memory.clear()
         play_at(self._server, story)
+        finish_ends()
         self._meters.force_flush()
         self.spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]
         return [stream_of(span) for span in self.spans]

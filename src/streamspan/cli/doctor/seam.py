@@ -1,6 +1,6 @@
 """What of the provider's SDK is patched, and who else makes spans of its calls.
 
-What is patched is asked of `anthropic/patch.py`, which is imported only here. Another instrumentation is known by its
+What is patched is asked of `stainless/patch.py`, which is imported only here. Another instrumentation is known by its
 entry point, which `opentelemetry-instrument` starts, or by its name if the application starts it.
 """
 
@@ -13,7 +13,7 @@ from .packages import installed
 
 ESSENTIAL = ("request", "__stream__")
 """Without these functions there is no span, or one with nothing inside."""
-PATCH = "streamspan.anthropic.patch"
+PROVIDER = "streamspan.anthropic.provider"
 CURE = 'pip install --upgrade streamspan "anthropic<3"'
 STARTED_BY_THE_APPLICATION = {
     "logfire": "leave out logfire.instrument_anthropic(), beside which a streamed call may have no span of ours",
@@ -28,20 +28,21 @@ def patched(_: Environment) -> Iterator[Finding]:
         yield Finding("seam.sdk", "note", "without an anthropic that can be imported there is nothing to look at")
         return
     version = installed()["anthropic"].version
-    failure = import_failure(PATCH)
+    failure = import_failure(PROVIDER)
     if failure:
         text = f"streamspan cannot be imported beside anthropic {version}: {failure}"
         yield Finding("seam.sdk", "problem", text, CURE)
         return
-    from streamspan.anthropic import patch  # noqa: PLC0415  # needs the SDK
+    from streamspan.anthropic.provider import ANTHROPIC, TRACES_ITSELF  # noqa: PLC0415  # needs the SDK
+    from streamspan.stainless.patch import resolved, targets  # noqa: PLC0415  # the same
 
     library = "httpx2" if any(line.startswith("httpx2") for line in requires("anthropic") or ()) else "httpx"
-    generation = "makes spans itself" if patch.traces_itself() else "makes no spans itself"
+    generation = "makes spans itself" if TRACES_ITSELF else "makes no spans itself"
     yield Finding("seam.sdk", "ok", f"anthropic {version} reads over {library} and {generation}")
-    targets = patch.targets("replace")
-    missing = [name for name in targets if patch.resolved(name) is None]
-    if len(missing) < len(targets):
-        there = ", ".join(name for name in targets if name not in missing)
+    modules = targets(ANTHROPIC, replaces_span=True)
+    missing = [name for name, module in modules.items() if resolved(module, name) is None]
+    if len(missing) < len(modules):
+        there = ", ".join(name for name in modules if name not in missing)
         yield Finding("seam.targets", "ok", f"it has what is patched: {there}")
     for name in missing:
         is_essential = name.endswith(ESSENTIAL)
@@ -55,11 +56,11 @@ def patched(_: Environment) -> Iterator[Finding]:
 
 def native(environment: Environment) -> Iterator[Finding]:
     """The SDK's own span of each call, from 1.14 on."""
-    if import_failure(PATCH):
+    if import_failure(PROVIDER):
         return
-    from streamspan.anthropic import patch  # noqa: PLC0415  # needs the SDK
+    from streamspan.anthropic.provider import TRACES_ITSELF  # noqa: PLC0415  # needs the SDK
 
-    if not patch.traces_itself():
+    if not TRACES_ITSELF:
         yield Finding("spans.native", "ok", "the SDK makes no span of its own")
     elif environment.get("ANTHROPIC_OPEN_TELEMETRY", "").lower() == "false":
         yield Finding("spans.native", "ok", "ANTHROPIC_OPEN_TELEMETRY=false switches off the SDK's own spans")

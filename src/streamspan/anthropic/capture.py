@@ -11,11 +11,12 @@ from typing import Any
 
 from streamspan import semconv
 from streamspan.core.captured import Budget, Captured, Text, part_of
+from streamspan.core.model import BlockStart
 from streamspan.guard import contained
+from streamspan.stainless.values import field, items, typed
 from streamspan.telemetry.content import Content
 
-from .translate import body_of
-from .values import field, items, typed
+from .request import body_of
 
 _TOOL_RESULTS = frozenset({"tool_result", "mcp_tool_result"})
 _MIME_TYPE_CHARS_AT_MOST = 64
@@ -79,9 +80,12 @@ def _part(block: Any, budget: Budget) -> Captured | None:
     if not budget.has_frame(block_type, name, tool_id):
         return None
     if block_type in {"text", "thinking"}:
-        return part_of(block_type, _text(field(block, block_type), budget))
+        return part_of(
+            BlockStart(0, block_type, "text" if block_type == "text" else "thinking"),
+            _text(field(block, block_type), budget),
+        )
     if block_type.endswith("tool_use"):
-        return part_of(block_type, _json(field(block, "input"), budget), name, tool_id)
+        return part_of(BlockStart(0, block_type, "tool_call", name, tool_id), _json(field(block, "input"), budget))
     if block_type in _TOOL_RESULTS:
         return _tool_result(block, budget)
     if block_type in {"image", "document"}:
@@ -103,7 +107,7 @@ def _data(modality: str, source: Any, budget: Budget) -> Captured:
     kind = typed(field(source, "type"), str)
     url, data = field(source, "url"), field(source, "data")
     if kind == "text":
-        return part_of("text", _text(data, budget))
+        return part_of(BlockStart(0, "text", "text"), _text(data, budget))
     if kind == "content":
         return {"type": modality, "parts": _parts(field(source, "content"), budget)}
     if kind == "file":

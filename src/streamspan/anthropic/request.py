@@ -1,0 +1,97 @@
+"""From a request of the Anthropic SDK to what its span starts with, and from its headers to attributes.
+
+Nothing here is validated by the SDK, so every value is checked before it is used. Sources: `anthropic/_tracing.py`
+and `anthropic/lib/_tracing/`, the attributes of the SDK's own span and how it reads them.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from opentelemetry.util.types import AttributeValue
+
+from streamspan import semconv
+from streamspan.stainless.values import count, field, mapping, number, strings, text
+from streamspan.telemetry.spans import Attributes, Call
+
+OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
+"""The streamed calls that generate something, by route. Sessions and threads stream events of another kind."""
+
+_PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
+_FIELDS: Mapping[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
+    "max_tokens": (semconv.REQUEST_MAX_TOKENS, count),
+    "max_tokens_to_sample": (semconv.REQUEST_MAX_TOKENS, count),
+    "stop_sequences": (semconv.REQUEST_STOP_SEQUENCES, strings),
+    "service_tier": (semconv.ANTHROPIC_REQUEST_SERVICE_TIER, text),
+    "temperature": (semconv.REQUEST_TEMPERATURE, number),
+    "top_p": (semconv.REQUEST_TOP_P, number),
+    "top_k": (semconv.REQUEST_TOP_K, number),
+}
+"""Fields of the request's body, each with its attribute."""
+HEADERS = frozenset((b"request-id", b"anthropic-organization-id", b"anthropic-workspace-id", b"anthropic-beta"))
+
+
+def call(client: Any, options: Any) -> Call | None:
+    """What a streamed call starts with. None: it is a call that generates nothing."""
+    path = "/" + str(options.url).partition("?")[0].strip("/")
+    route = next((route for route in OPERATIONS if path.endswith(route)), None)
+    if route is None:
+        return None
+    operation = OPERATIONS[route]
+    body = body_of(options)
+    base_url = client.base_url
+    model = text(body.get("model"))
+    attributes: dict[str, AttributeValue | None] = {
+        semconv.OPERATION_NAME: operation,
+        semconv.PROVIDER_NAME: _provider(client),
+        semconv.REQUEST_MODEL: model,
+        semconv.REQUEST_STREAM: True,
+        semconv.SERVER_ADDRESS: base_url.host,
+        semconv.SERVER_PORT: base_url.port or (80 if base_url.scheme == "http" else 443),
+        semconv.HTTP_REQUEST_METHOD: str(options.method).upper(),
+        semconv.HTTP_ROUTE: route,
+    }
+    if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
+        attributes[semconv.CONVERSATION_ID] = text(conversation_id)
+    for name, value in body.items():
+        if (known := _FIELDS.get(name)) is not None:
+            attributes[known[0]] = known[1](value)
+    if thinking := body.get("thinking"):
+        attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
+        attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))
+    if config := body.get("output_config"):
+        attributes[semconv.REQUEST_REASONING_LEVEL] = text(field(config, "effort"))
+    if _asks_for_json(body):
+        attributes[semconv.OUTPUT_TYPE] = "json"
+    return Call(operation, model, attributes)
+
+
+def body_of(options: Any) -> Mapping[str, Any]:
+    """The JSON body with `extra_body` merged in, as the SDK merges it: by the top level."""
+    body, extra = mapping(options.json_data), field(options, "extra_json")
+    return {**body, **mapping(extra)} if extra else body
+
+
+def _provider(client: Any) -> str:
+    """As the client says, from 1.14 on; before that, by the module that its class comes from."""
+    name = text(getattr(client, "_gen_ai_provider_name", None))
+    if name is not None:
+        return name
+    modules = [cls.__module__ for cls in type(client).__mro__]
+    return next((name for path, name in _PLATFORMS.items() if any(m.startswith(path) for m in modules)), "anthropic")
+
+
+def _asks_for_json(body: Mapping[str, Any]) -> bool:
+    """`output_format` is the deprecated form of `output_config.format`."""
+    formats = (field(body.get("output_config"), "format"), body.get("output_format"))
+    return any(field(a_format, "type") == "json_schema" for a_format in formats)
+
+
+def exchange(received: Mapping[str, str], sent: Mapping[str, str]) -> Attributes:
+    """Attributes of the headers of a response and of its request."""
+    betas = [beta.strip() for beta in sent.get("anthropic-beta", "").split(",") if beta.strip()]
+    return {
+        semconv.ANTHROPIC_REQUEST_ID: received.get("request-id"),
+        semconv.ANTHROPIC_ORGANIZATION_ID: received.get("anthropic-organization-id"),
+        semconv.ANTHROPIC_WORKSPACE_ID: received.get("anthropic-workspace-id"),
+        semconv.ANTHROPIC_BETA: betas or None,
+    }

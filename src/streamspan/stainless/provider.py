@@ -1,0 +1,62 @@
+"""What distinguishes one SDK from the others: a record of names and functions, one for each provider."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from streamspan.core.model import Report
+from streamspan.core.stream import StreamState
+from streamspan.telemetry.content import Content
+from streamspan.telemetry.spans import Attributes, Call, Expected
+
+
+class Translator(Protocol):
+    """Translates the events of one stream into the verbs of the core.
+
+    attributes  what only this provider reports
+    """
+
+    attributes: dict[str, Any]
+
+    def continued(self, event: Any) -> str | None:
+        """The text of a delta of the same block and kind as the last; None for any other event.
+
+        Called for every event, so it costs as little as it can. Raises nothing.
+        """
+        ...
+
+    def translate(self, event: Any, gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
+        """Tell `state` of any event, which came `at` this time after a wait of `gap` seconds."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Provider:
+    """One SDK.
+
+    title         its name in messages
+    package       its import name
+    helpers       modules of the SDK that read a raw stream for the application, and may raise above it
+    parsers       packages that the helpers hand the content of a stream to
+    call          what a streamed call starts with, from the client and the options; None: it is left alone
+    headers       the headers that `exchange` needs, in lower case
+    exchange      attributes of the headers of the response, and of those of the request
+    capture       captures the content of the request whose options these are
+    replace_span  `options` for a call whose span takes the place of the SDK's own; None: the SDK has none
+    replaced      the SDK's function that starts its own span, with its replacement; None: it has none
+    rivals        where other instrumentations of this SDK put their wrappers: module, class, methods
+    """
+
+    title: str
+    package: str
+    helpers: tuple[str, ...]
+    parsers: frozenset[str]
+    call: Callable[[Any, Any], Call | None]
+    translator: Callable[[], Translator]
+    headers: frozenset[bytes]
+    exchange: Callable[[Mapping[str, str], Mapping[str, str]], Attributes]
+    capture: Callable[[Content, Any], None]
+    replace_span: Callable[[Any, Any], Any]
+    replaced: tuple[str, Callable[..., Any]] | None
+    rivals: tuple[str, str, tuple[str, ...]]
+    expected: Expected

@@ -1,0 +1,85 @@
+"""Values of an SDK's models and of what the application gives it, none of which has been validated."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+_NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float; a sum of a few still fits into the integers of OTLP
+_NOTHING: Mapping[str, Any] = {}
+T = TypeVar("T")
+
+
+def field(value: Any, name: str) -> Any:
+    """A field of a model or of a mapping, or an attribute of anything else; None where there is none."""
+    if value is None:
+        return None
+    if type(value) is dict or _is_model(value) or isinstance(value, Mapping):
+        return fields(value).get(name)
+    return getattr(value, name, None)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    # An ABC takes 0.4 us to say that a dict is a mapping.
+    is_mapping = type(value) is dict or isinstance(value, Mapping)
+    return value if is_mapping else _NOTHING  # pyright: ignore[reportUnknownVariableType]  # as sent
+
+
+def fields(value: Any) -> Mapping[str, Any]:
+    """All fields of a model or of a mapping, including those that this version of the SDK does not define.
+
+    A pydantic model takes 2 us to say that it lacks a field.
+    """
+    if not _is_model(value):
+        return mapping(value)
+    extra: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", None)
+    return {**value.__dict__, **extra} if extra else value.__dict__
+
+
+def _is_model(value: Any) -> bool:
+    """A model of pydantic 2 or 1, neither of which is imported."""
+    return hasattr(value, "__pydantic_extra__") or hasattr(value, "__fields_set__")
+
+
+def items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else ()  # pyright: ignore[reportUnknownVariableType]  # as sent
+
+
+def typed(value: Any, type_: type[T]) -> T | None:
+    """`value` if it is of `type_` and every exporter can encode it; else None.
+
+    A bool is not a number, and a member of an enum counts as its value. One lone surrogate breaks the Prometheus
+    exporter's page until the process ends, and one integer that is too large breaks a whole export.
+    """
+    if value is None or isinstance(value, bool) or not isinstance(value, type_):
+        return None
+    if isinstance(value, str):
+        text: Any = str.__str__(value)
+        return text if text.isascii() or _is_encodable(text) else None
+    if isinstance(value, int):
+        number: Any = int(value)
+        return number if 0 <= number <= _NUMBER_AT_MOST else None
+    return value
+
+
+def text(value: Any) -> str | None:
+    return typed(value, str)
+
+
+def count(value: Any) -> int | None:
+    return typed(value, int)
+
+
+def number(value: Any) -> float | None:
+    return float(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+
+
+def strings(value: Any) -> list[str] | None:
+    """The strings of a list of strings; None where there are none."""
+    return [text for item in items(value) if (text := typed(item, str)) is not None] or None
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
