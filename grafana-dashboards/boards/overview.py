@@ -110,7 +110,7 @@ def now() -> list[Panel]:
             Look(
                 "Mid-stream errors",
                 "percentunit",
-                "Failed or cut behind the headers, of the streams that nobody aborted. The HTTP status of these calls"
+                "Failed or cut after the headers, of the streams that nobody aborted. The HTTP status of these calls"
                 " was 200. Red: error types and phases below say whether provider or network.",
                 3,
                 up_to(slo.MID_STREAM_ERROR_SHARE),
@@ -288,7 +288,7 @@ def inside() -> list[Panel]:
             Look(
                 "Worst silence within a stream, p99",
                 "s",
-                "The longest pause of each stream behind its first chunk: freezes in the middle of a sentence. One"
+                "The longest pause of each stream after its first chunk: freezes in the middle of a sentence. One"
                 " model: the provider. All: something on the way holds data back.",
                 steps=GAP_STEPS,
                 traces=(STALLED,),
@@ -328,7 +328,7 @@ def inside() -> list[Panel]:
             Look(
                 "Who is waited for",
                 "s",
-                "Seconds of waiting per second, behind the first chunk. Reader above provider: the application is too"
+                "Seconds of waiting per second, after the first chunk. Reader above provider: the application is too"
                 " slow to read, and no provider can help.",
                 6,
             ),

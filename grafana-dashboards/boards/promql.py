@@ -23,7 +23,7 @@ FAILED: Final = f'{OUTCOME}=~"truncated|error"'
 COMPLETE: Final = f'{OUTCOME}="complete"'
 ABORTED: Final = f'{OUTCOME}="aborted"'
 MID_STREAM: Final = (FAILED, f'{PHASE}!="opening"')
-"""Behind the headers of the response: the HTTP call was a success."""
+"""After the headers of the response: the HTTP call was a success."""
 
 
 def selected(name: str, *matchers: str) -> str:

@@ -139,7 +139,7 @@ def endings() -> Iterator[Alert]:
         "5m",
         "page",
         f"Streams of {OF_MODEL} break off after they began.",
-        f"{SHARE} were truncated or failed behind the headers. Their HTTP status was 200.",
+        f"{SHARE} were truncated or failed after the headers. Their HTTP status was 200.",
     )
     yield Alert(
         "LLMStreamAbortSpike",
@@ -160,7 +160,7 @@ def inside() -> Iterator[Alert]:
             "stall",
             slo.STALL_SHARE,
             "freeze in the middle",
-            f"{SHARE} stalls per stream: silences of {slo.GAP_SECONDS:g} s and more behind the first chunk.",
+            f"{SHARE} stalls per stream: silences of {slo.GAP_SECONDS:g} s and more after the first chunk.",
         ),
         (
             "LLMStreamRepetition",

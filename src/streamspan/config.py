@@ -30,7 +30,7 @@ T = TypeVar("T")
 class Kind(Generic[T]):
     """What a setting may be.
 
-    words  behind "must be"
+    words  what follows "must be"
     value  of what is given: an argument, the text of a variable, or what YAML made of it; None: it is not of this kind
     """
 
@@ -241,7 +241,7 @@ def judged(section: Mapping[str, object]) -> tuple[dict[str, Any], list[str]]:
     for name, given in section.items():
         setting = SETTINGS.get(name)
         if setting is None or setting.environment is None:
-            can_be_set = ", ".join(known for known, setting in SETTINGS.items() if setting.environment)
+            can_be_set = ", ".join(name for name, setting in SETTINGS.items() if setting.environment)
             wrong.append(f"{name} in the configuration file is no setting of streamspan; there are {can_be_set}")
         elif given is not None:
             try:

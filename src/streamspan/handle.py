@@ -108,7 +108,7 @@ class StreamHandle:
 
         It counts towards `max_events`. `name`: a word as for `abort_reason`, not under `llm_stream.`. `attributes` are
         the application's own content and are exported as they are: up to 16, each a bool, a number, a text (cut
-        behind 256 chars) or a list of up to 16 of one of them. What is none of that is left out, with one warning.
+        after 256 chars) or a list of up to 16 of one of them. What is none of that is left out, with one warning.
         """
         if not _is_word(name) or name.startswith(_OURS):
             _warn_once("event() takes a name such as guardrail.triggered: up to 64 of a-z, 0-9, _ and .; ignored")

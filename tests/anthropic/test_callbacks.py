@@ -30,7 +30,7 @@ from tests.anthropic.spans import abort_of, attributes, ended_spans
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
-CLOSES_BEHIND_EXCEPTIONS = SDK >= (0, 75)
+CLOSES_AFTER_EXCEPTIONS = SDK >= (0, 75)
 SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORIES}
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]
 AT_ONCE = [b"".join(step.encoded() for step in LOOPS if isinstance(step, wire.Event))]
@@ -132,7 +132,7 @@ def test_a_loop(
 def test_a_stall(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, started: Callable[[Config], None]
 ) -> None:
-    """A stall is told when it is over, behind its event."""
+    """A stall is told when it is over, after its event."""
     application = Application(lambda stream, stall: stream.event("app.saw_it"))
     started(Config(stall_seconds=0.1, on_repetition=application, on_stall=application))
     list(opened(client, server, STALLS))
@@ -217,7 +217,7 @@ def test_every_reader_gets_what_a_callback_raises(
 
     assert seen[-1] == ("LoopError", "it says the same again")
     assert abort_of(span) == ("aborted", "loop", "text")
-    assert attributes(span)["llm_stream.abort.connection_closed"] is CLOSES_BEHIND_EXCEPTIONS
+    assert attributes(span)["llm_stream.abort.connection_closed"] is CLOSES_AFTER_EXCEPTIONS
 
 
 def test_without_a_declared_reason(
@@ -372,7 +372,7 @@ def test_a_callback_closes_the_stream(
 def test_a_reader_that_looks_at_a_flag(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, started: Callable[[Config], None]
 ) -> None:
-    """The reader gets the event at which the loop was found, and leaves behind it."""
+    """The reader gets the event at which the loop was found, and leaves after it."""
     stop = threading.Event()
 
     def sets_the_flag(stream: StreamHandle, loop: Loop) -> None:

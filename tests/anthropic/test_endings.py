@@ -26,12 +26,12 @@ MESSAGE: list[Step] = list(
     wire.whole_message(
         wire.text_block(0, "Some text to begin with."),
         wire.tool_block(1, "send_email", {"to": "a@b.c"}),
-        wire.text_block(2, "And some more text behind it."),
+        wire.text_block(2, "And some more text after it."),
     )
 )
 HANGS_IN_THE_TEXT = [*MESSAGE[:4], Pause(inf)]
 MIDDLE_OF_TEXT = 3  # events up to the first text delta
-BEHIND_THE_TOOL_CALL = 11  # events up to the stop of the tool call
+AFTER_THE_TOOL_CALL = 11  # events up to the stop of the tool call
 
 
 class ReaderError(Exception):
@@ -73,10 +73,10 @@ def one_abort(exporter: InMemorySpanExporter) -> tuple[object, ...]:
     return abort_of(span)
 
 
-# --- behind the stop reason --------------------------------------------------------------------------------------
+# --- after the stop reason --------------------------------------------------------------------------------------
 
 
-def test_leaving_behind_the_stop_reason_is_complete(
+def test_leaving_after_the_stop_reason_is_complete(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
 ) -> None:
     """A reader that closes before `message_stop` has got everything."""
@@ -140,7 +140,7 @@ def test_close_twice(client: Anthropic, server: MessagesServer, exporter: InMemo
     assert one_abort(exporter) == ("aborted", "closed", "text")
 
 
-def test_close_behind_the_end(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_close_after_the_end(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """The first end counts."""
     stream = opened(client, server)
     read_events(stream, len(MESSAGE) - 1)

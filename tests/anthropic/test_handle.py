@@ -1,4 +1,4 @@
-"""What an application says and asks through `stream_of`: on every object of the SDK, from threads, behind the end."""
+"""What an application says and asks through `stream_of`: on every object of the SDK, from threads, after the end."""
 
 import asyncio
 import gc
@@ -37,7 +37,7 @@ MESSAGE: list[Step] = list(
     wire.whole_message(
         wire.text_block(0, TEXT),
         wire.tool_block(1, "send_email", {"to": "a@b.c"}),
-        wire.text_block(2, "And some more text behind it."),
+        wire.text_block(2, "And some more text after it."),
         stop_reason="end_turn",
     )
 )
@@ -568,7 +568,7 @@ def test_events_count_towards_the_cap(
 
 
 @pytest.mark.usefixtures("instrumented")
-def test_an_event_behind_the_end(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_an_event_after_the_end(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """Nothing is added to a stream that has ended."""
     with opened(client, server) as stream:
         read_events(stream, MIDDLE_OF_TEXT)

@@ -271,7 +271,7 @@ def test_anomalies_and_tool_calls(app: Metered) -> None:
 
 
 def test_the_time_per_chunk_is_recorded_where_asked(tracer_provider: TracerProvider, server: MessagesServer) -> None:
-    """A record for each chunk behind the first."""
+    """A record for each chunk after the first."""
     with metered(tracer_provider, server, config=Config(time_per_output_chunk=True)) as app:
         app.read(WHOLE)
         app.collect()

@@ -274,7 +274,7 @@ def fallen_back() -> Script:
 
 @pytest.fixture
 def fallbacks() -> list[Any]:
-    """The middleware that goes on with another model behind a refusal."""
+    """The middleware that goes on with another model after a refusal."""
     if importlib.util.find_spec("anthropic.lib.middleware") is None:
         pytest.skip("this SDK has no middleware of its own")
     module: Any = importlib.import_module("anthropic.lib.middleware")
@@ -295,7 +295,7 @@ def facts_of(span: ReadableSpan) -> Mapping[str, object]:
             {**COMPLETE, "llm_stream.text.chars": 29, "llm_stream.content_block.count": 3},
         ),
     ],
-    ids=["before the text", "behind some text"],
+    ids=["before the text", "after some text"],
 )
 def test_a_stream_that_falls_back_is_one(
     first: Script,
@@ -368,7 +368,7 @@ def test_every_request_of_the_stream_names_our_span(
     exporter: InMemorySpanExporter,
     instrumented: AnthropicStreamInstrumentor,
 ) -> None:
-    """The request behind the refusal, which is made while the application reads, has our `traceparent` too."""
+    """The request after the refusal, which is made while the application reads, has our `traceparent` too."""
     server.scripts.extend([refused(wire.text_block(0, "I can")), fallen_back()])
     path.run(server.url, middleware=fallbacks, open_telemetry={"tracer_provider": tracer_provider})
     (span,) = ended_spans(exporter)

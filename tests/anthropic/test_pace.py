@@ -291,7 +291,7 @@ def test_the_pause_before_a_tool_call(
 
 
 def test_time_per_output_token(client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
-    """From the first chunk to the last over the tokens behind the first; unknown where the stream was cut."""
+    """From the first chunk to the last over the tokens after the first; unknown where the stream was cut."""
     list(opened(client, server, FROZEN))
     list(opened(client, server, FROZEN[:-1]))
 

@@ -58,7 +58,7 @@ SERVER_ENDINGS = [
     ),
     ServerEnding("no message_stop", IN_THE_TEXT, "truncated", "stream_truncated", "text", partial=True),
     ServerEnding(
-        "no message_stop behind the stop reason", message()[:-1], "truncated", "stream_truncated", "after_stop_reason"
+        "no message_stop after the stop reason", message()[:-1], "truncated", "stream_truncated", "after_stop_reason"
     ),
     ServerEnding("no final chunk", [*IN_THE_TEXT, Ending.CUT], "error", "connection_error", "text", partial=True),
     ServerEnding("reset", [*IN_THE_TEXT, Pause(0.05), Ending.RESET], "error", "connection_error", "text", partial=True),
@@ -87,7 +87,7 @@ SERVER_ENDINGS = [
         "complete",
     ),
     ServerEnding("empty body", [], "truncated", "stream_truncated", "waiting", partial=True),
-    ServerEnding("event behind message_stop", [*message(), wire.ping(), *wire.text_block(9, "late")], "complete"),
+    ServerEnding("event after message_stop", [*message(), wire.ping(), *wire.text_block(9, "late")], "complete"),
     ServerEnding("two message_start", [message()[0], *message()], "complete"),
 ]
 

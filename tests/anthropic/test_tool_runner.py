@@ -118,13 +118,13 @@ async def leave_in_the_text_async(client: Any, seen: Seen) -> None:
         break
 
 
-def leave_behind_the_first(client: Any, seen: Seen) -> None:
+def leave_after_the_first(client: Any, seen: Seen) -> None:
     for stream in runner_of(client, seen):
         seen.append(stream.get_final_message().stop_reason)
         break
 
 
-async def leave_behind_the_first_async(client: Any, seen: Seen) -> None:
+async def leave_after_the_first_async(client: Any, seen: Seen) -> None:
     async for stream in runner_of(client, seen):
         seen.append((await stream.get_final_message()).stop_reason)
         break
@@ -281,7 +281,7 @@ def test_leaving_in_the_middle_of_a_reply(
 
 
 @pytest.mark.parametrize(
-    "path", sync_and_async(leave_behind_the_first, leave_behind_the_first_async), ids=lambda path: path.name
+    "path", sync_and_async(leave_after_the_first, leave_after_the_first_async), ids=lambda path: path.name
 )
 def test_leaving_between_two_calls(
     path: Path,

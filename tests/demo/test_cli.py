@@ -256,7 +256,7 @@ def test_otlp_sends_the_same_spans(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_otlp_sends_the_metrics(capsys: pytest.CaptureFixture[str]) -> None:
-    """The metrics go there, too, behind each story: a counter goes on from one time to the next."""
+    """The metrics go there, too, after each story: a counter goes on from one time to the next."""
     with otlp_receiver(200) as (endpoint, received):
         main(["demo", *FAST, "--story", "clean", "--story", "cut-off", "--repeat", "2", "--otlp", endpoint])
 

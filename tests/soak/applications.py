@@ -158,7 +158,7 @@ def exits_from_a_task(url: str) -> None:
 def say_nothing(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None: ...
 
 
-def exits_behind_the_loop(url: str) -> None:
+def exits_after_the_loop(url: str) -> None:
     """`asyncio.run` closes the generators of a stream that is still referred to."""
     instrument(BatchSpanProcessor(Lines()))
 
@@ -220,7 +220,7 @@ APPLICATIONS: Mapping[str, Callable[[str], None]] = {
         exits_while_a_daemon_reads,
         exits_with_a_loop_open,
         exits_from_a_task,
-        exits_behind_the_loop,
+        exits_after_the_loop,
         collects_in_the_sdk,
     )
 }

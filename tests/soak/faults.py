@@ -44,7 +44,7 @@ _MESSAGE = [
     *wire.whole_message(
         wire.text_block(0, "Some text to begin with."),
         wire.tool_block(1, "send_email", {"to": "a@b.c"}),
-        wire.text_block(2, "And some more text behind it."),
+        wire.text_block(2, "And some more text after it."),
     )
 ]
 _BEGINNING = _sent(_MESSAGE[:4])

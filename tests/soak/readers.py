@@ -178,7 +178,7 @@ CANCELLED = "cancelled"
 """The async reader that reads events until somebody cancels it, at any time; who that is, is not told here."""
 
 LEFT_TO_THE_COLLECTOR = frozenset({"reads events", "drops", "drops in a cycle"})
-"""Those that do not close their stream. The SDK does, but up to 1.13 not behind an error event or malformed data."""
+"""Those that do not close their stream. The SDK does, but up to 1.13 not after an error event or malformed data."""
 
 READERS: Mapping[str, Callable[[Call], None]] = {
     "reads events": reads_events,

@@ -111,7 +111,7 @@ def test_a_long_stream(client: Anthropic, server: MessagesServer, block: Block) 
     ],
 )
 def test_a_huge_delta(client: Anthropic, server: MessagesServer, block: Block) -> None:
-    """Nothing of a delta of 10 MB is held behind it."""
+    """Nothing of a delta of 10 MB is held after it."""
     with opened(client, server, block) as stream:
         next(event for event in stream if len(str(event)) > TEN_MEGABYTES)
         (open_stream,) = runtime.open_streams()
@@ -133,12 +133,12 @@ def test_small_deltas(piece: Callable[[int], str]) -> None:
     """A string that comes in deltas of one or two chars holds no more than any other."""
     tool_input = ToolInput()
     tool_input.feed('"')
-    held = max(bytes_held_behind(tool_input, piece(number)) for number in range(5000))
+    held = max(bytes_held_after(tool_input, piece(number)) for number in range(5000))
 
     assert held <= STATE_BYTES_AT_MOST
 
 
-def bytes_held_behind(tool_input: ToolInput, piece: str) -> int:
+def bytes_held_after(tool_input: ToolInput, piece: str) -> int:
     """Behind every hundredth char, because it takes long."""
     tool_input.feed(piece)
     return bytes_held(tool_input) if tool_input.chars % 100 == 1 else 0

@@ -68,7 +68,7 @@ def test_prefork_server(server: MessagesServer) -> None:
         ("exits_while_a_daemon_reads", "shutdown"),
         ("exits_with_a_loop_open", "shutdown"),
         ("exits_from_a_task", "cancelled"),
-        ("exits_behind_the_loop", "dropped"),
+        ("exits_after_the_loop", "dropped"),
     ],
 )
 def test_exit(server: MessagesServer, application: str, reason: str) -> None:

@@ -66,7 +66,7 @@ def main() -> int:
 
 
 def make_traffic(endpoint: str, running: ExitStack) -> None:
-    """All kinds of streams, again and again; one that hangs goes on behind it."""
+    """All kinds of streams, again and again; one that hangs goes on after it."""
     resource = Resource.create({"service.name": "chat", "service.instance.id": "chat-1"})
     tracers = TracerProvider(resource=resource, shutdown_on_exit=False)
     tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces"), schedule_delay_millis=500))

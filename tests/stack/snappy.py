@@ -5,19 +5,19 @@ Source: https://github.com/google/snappy/blob/main/format_description.txt
 
 
 def decompressed(block: bytes) -> bytes:
-    """The bytes behind a block, which must be a correct one."""
+    """The bytes after a block, which must be a correct one."""
     size, at = _varint(block)
     out = bytearray()
     while at < len(block):
         tag, at = block[at], at + 1
-        if tag & 3 == 0:  # a literal; its length is in the tag, or in one to four bytes behind it
+        if tag & 3 == 0:  # a literal; its length is in the tag, or in one to four bytes after it
             length, extra = tag >> 2, max(0, (tag >> 2) - 59)
             if extra:
                 length = int.from_bytes(block[at : at + extra], "little")
             at += extra
             out += block[at : at + length + 1]
             at += length + 1
-        else:  # a copy of what is behind us, which may overlap with what it writes
+        else:  # a copy of what came before, which may overlap with what it writes
             length, offset_bytes = ((tag >> 2) + 1, 2 if tag & 3 == 2 else 4)
             offset = int.from_bytes(block[at : at + offset_bytes], "little")
             if tag & 3 == 1:

@@ -281,7 +281,7 @@ def test_the_words_of_an_alert(promtool: str, tmp_path: Path) -> None:
         "exp_labels": {**MODEL, "severity": "page"},
         "exp_annotations": {
             "summary": "Streams of chat, m break off after they began.",
-            "description": "10% were truncated or failed behind the headers. Their HTTP status was 200.",
+            "description": "10% were truncated or failed after the headers. Their HTTP status was 200.",
             "runbook_url": f"{rules.RUNBOOKS}llmstreammidstreamerrors",
         },
     }

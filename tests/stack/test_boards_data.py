@@ -176,7 +176,7 @@ def first_sample(prometheus: Prometheus, moment: float) -> float:
 
 
 def wait_for_sample(prometheus: Prometheus, moment: float) -> None:
-    """Until there are three behind the moment, so that nothing happens between the second and its export."""
+    """Until there are three after the moment, so that nothing happens between the second and its export."""
     wait_until(lambda: prometheus.query(STREAMS, time.time()) != [], seconds=30)
     wait_until(lambda: len(samples_after(prometheus, moment)) >= 3, seconds=30)
 
@@ -578,7 +578,7 @@ def test_the_alert_on_silence(seen: Seen) -> None:
 
 
 def test_the_alert_on_absence(seen: Seen) -> None:
-    """A quarter of an hour behind the last word of the service it tells of that service; a day later no more."""
+    """A quarter of an hour after the last word of the service it tells of that service; a day later no more."""
     [alert] = [alert for alert in ALERTS if alert.name == "LLMStreamTelemetryAbsent"]
 
     assert seen.prometheus.query(alert.expression, seen.end + 900) == [({"job": "chat"}, 1)]

@@ -86,7 +86,7 @@ ASKED = [
 
 @pytest.mark.parametrize("query", ASKED, ids=lambda query: f"{query[0]}: {query[1]} {query[2]['refId']}")
 def test_a_panel_has_something_to_show(query: tuple[str, str, dict[str, str]], shown: Shown) -> None:
-    """A value, in the seconds behind the end of the demo."""
+    """A value, in the seconds after the end of the demo."""
     assert shown.values(query[2]["expr"]) != []
 
 

@@ -54,8 +54,8 @@ IN_OTELCOL_CONTRIB = {
     f"{CONTRIB}/processor/tailsamplingprocessor",
     f"{CONTRIB}/processor/transformprocessor",
 }
-ADDED_BEHIND = {semconv.CACHE_HIT, semconv.CACHE_USE, semconv.TOKEN_TYPE, semconv.TOOL_CALL_COMPLETED, semconv.ANOMALY}
-"""What a processor adds behind the connector."""
+ADDED_AFTER = {semconv.CACHE_HIT, semconv.CACHE_USE, semconv.TOKEN_TYPE, semconv.TOOL_CALL_COMPLETED, semconv.ANOMALY}
+"""What a processor adds after the connector."""
 WALL = "transform/content_wall"
 SECRET = re.compile(r"(bearer\s+\w|api[-_]?key|password|secret)\s*[:=]?\s*\w{6}", re.IGNORECASE)
 
@@ -139,7 +139,7 @@ def test_the_metrics_from_spans_are_the_librarys(binary: Path) -> None:
     assert {(name_of(metric), each["key"]) for metric in made for each in metric["attributes"]} == {
         (metric.name, attribute)
         for metric in TOLD_BY_SPANS
-        for attribute in {*semconv.STREAM_METRIC_ATTRIBUTES, *metric.attributes} - ADDED_BEHIND
+        for attribute in {*semconv.STREAM_METRIC_ATTRIBUTES, *metric.attributes} - ADDED_AFTER
     }
 
 

@@ -171,7 +171,7 @@ REFUSED = {
     "no ids": (400, post(traces(stream_span({}, span_id=b"")))),
     "not gzip": (400, post(BODY, "Content-Encoding: gzip")),
     "gzip that is cut": (400, post(gzip.compress(BODY)[:-9], "Content-Encoding: gzip")),
-    "more behind gzip": (400, post(gzip.compress(BODY) + b"x", "Content-Encoding: gzip")),
+    "more after gzip": (400, post(gzip.compress(BODY) + b"x", "Content-Encoding: gzip")),
     "a bomb": (413, post(gzip.compress(bytes(BODY_AT_MOST + 1)), "Content-Encoding: gzip")),
     "many objects": (413, post(b'{"resourceSpans":[%b{}]}' % (b"{}," * OBJECTS_AT_MOST), media_type=JSON)),
     "many resources": (413, post(b"\n\0" * (RECORDS_AT_MOST + 1))),

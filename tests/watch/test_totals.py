@@ -46,7 +46,7 @@ def test_span_with_its_events_is_shown_at_once() -> None:
 
 
 def test_log_events_are_joined_wherever_they_come() -> None:
-    """Log events from before the span and from behind it are its events, in the order of their times."""
+    """Log events from before the span and from after it are its events, in the order of their times."""
     joined = Joined()
     joined.take_event(log("a", ABORT))
     joined.take_span(ended("a"), 0)
@@ -191,7 +191,7 @@ def test_memory_is_bounded() -> None:
     joined, totals = Joined(), Totals()
     day = SEEN_AT_MOST + 2000
 
-    def memory_behind(numbers: range) -> int:
+    def memory_after(numbers: range) -> int:
         for number in numbers:
             joined.take_event(log(f"lost {number}", BLOCK, size=5000))
             joined.take_span(ended(str(number), events=[BLOCK]), number)
@@ -201,8 +201,8 @@ def test_memory_is_bounded() -> None:
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()
-    first = memory_behind(range(day))
-    second = memory_behind(range(day, 2 * day))
+    first = memory_after(range(day))
+    second = memory_after(range(day, 2 * day))
     tracemalloc.stop()
     groups = [group for group, _ in totals]
 

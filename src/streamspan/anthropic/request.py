@@ -53,8 +53,8 @@ def call(client: Any, options: Any) -> Call | None:
     if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
         attributes[semconv.CONVERSATION_ID] = text(conversation_id)
     for name, value in body.items():
-        if (known := _FIELDS.get(name)) is not None:
-            attributes[known[0]] = known[1](value)
+        if (entry := _FIELDS.get(name)) is not None:
+            attributes[entry[0]] = entry[1](value)
     if thinking := body.get("thinking"):
         attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
         attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))

@@ -84,7 +84,7 @@ class Pacing:
         self.stall_time += gap
 
     def tool_call_started(self) -> None:
-        """Behind the event that started it."""
+        """Call it after the event that started it."""
         self._tool_call_pause = max(self._silence, self._tool_call_pause or 0.0)
 
     def pace(

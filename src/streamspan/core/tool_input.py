@@ -113,7 +113,7 @@ class ToolInput:
         return position if self._invalid else _matched_to(_ESCAPE, text, position)
 
     def _token_end(self, text: str, position: int, final: bool) -> int | None:
-        """Read one token. None: it may go on behind the end of the text."""
+        """Read one token. None: it may go on after the end of the text."""
         bare = _BARE.match(text, position)
         if bare is None:
             self._invalid = not self._punctuation(text[position])

@@ -103,11 +103,11 @@ def print_list() -> None:
 
 def chosen(names: Sequence[str]) -> Sequence[Story]:
     """The stories of these names, in this order; all if there are none. Raises ValueError for a name of none."""
-    known = {story.name: story for story in STORIES}
-    unknown = [name for name in names if name not in known]
+    stories = {story.name: story for story in STORIES}
+    unknown = [name for name in names if name not in stories]
     if unknown:
-        raise ValueError(f"no story is named {', '.join(unknown)}; there are {', '.join(known)}")
-    return [known[name] for name in names] or STORIES
+        raise ValueError(f"no story is named {', '.join(unknown)}; there are {', '.join(stories)}")
+    return [stories[name] for name in names] or STORIES
 
 
 def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None, times: int = 1) -> int:

@@ -79,7 +79,7 @@ def text(index: int, content: str, *, size: int = 6, pause: float = 0.025) -> li
 
 
 def frozen(steps: Sequence[Step], *, after: int, seconds: float) -> list[Step]:
-    """The steps, with a silence behind the first `after`."""
+    """The steps, with a silence after the first `after`."""
     return [*steps[:after], Pause(seconds, never_shorter=True), *steps[after:]]
 
 

@@ -71,8 +71,8 @@ def exporter(signal: Signal, word: str, environment: Environment) -> Exporter:
     if protocol not in get_args(Protocol):
         origin = variable_of("PROTOCOL", signal, environment)
         raise ValueError(f"{origin}={protocol} is neither grpc nor http/protobuf: the OpenTelemetry SDK does not start")
-    known = cast("Protocol", protocol)
-    return Exporter(signal, NAMES[known], known)
+    name = cast("Protocol", protocol)
+    return Exporter(signal, NAMES[name], name)
 
 
 def default_protocol() -> str:

@@ -14,7 +14,7 @@ from typing import cast
 from streamspan.config import SETTINGS, judged
 
 from .endpoint import Signal
-from .finding import DISABLED, OUR_NAME, Environment, Finding, heard, import_failure, one_line, with_
+from .finding import DISABLED, OUR_NAME, Environment, Finding, import_failure, logged, one_line, with_
 
 VARIABLE = "OTEL_CONFIG_FILE"
 CHECK = f"settings.{VARIABLE}"
@@ -42,7 +42,7 @@ def model(environment: Environment) -> object:
 def _read(path: str) -> object:
     """What is in the file, or the exception that says what is wrong."""
     try:
-        with heard():
+        with logged():
             return import_module("opentelemetry.configuration").load_config_file(path)
     except Exception as error:  # noqa: BLE001  # what is wrong with it is what is asked for
         return error
@@ -143,5 +143,5 @@ def _of_our_section(environment: Environment) -> Iterator[Finding]:
     for line in wrong:
         yield Finding(check, "warning", line)
     if right:
-        told = ", ".join(f"{name}={value}" for name, value in right.items())
-        yield Finding(check, "note", f"{VARIABLE} sets {told}")
+        settings = ", ".join(f"{name}={value}" for name, value in right.items())
+        yield Finding(check, "note", f"{VARIABLE} sets {settings}")

@@ -57,19 +57,19 @@ def with_(variable: str, word: str, environment: Environment) -> str:
 
 
 @contextmanager
-def heard() -> Generator[list[str]]:
+def logged() -> Generator[list[str]]:
     """What OpenTelemetry logs meanwhile, in the place of where it would be written."""
-    told: list[str] = []
+    messages: list[str] = []
 
     class Listener(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            told.append(record.getMessage())
+            messages.append(record.getMessage())
 
     logger, listener = logging.getLogger("opentelemetry"), Listener()
     propagated, logger.propagate = logger.propagate, False
     logger.addHandler(listener)
     try:
-        yield told
+        yield messages
     finally:
         logger.removeHandler(listener)
         logger.propagate = propagated

@@ -11,7 +11,7 @@ from streamspan.semconv import SCOPE, TEST_SPAN
 from .endpoint import PREFIX, other_protocol, variable_of
 from .export import Exporter, exporters
 from .file import VARIABLE, is_named
-from .finding import Environment, Finding, heard, one_line
+from .finding import Environment, Finding, logged, one_line
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan
@@ -44,14 +44,14 @@ def sent(one: Exporter, exporter_type: "type[SpanExporter]", environment: Enviro
     span.end()
     if not isinstance(span, ReadableSpan):
         return Finding(CHECK, "problem", "no test span is sent: the SDK is switched off", "unset OTEL_SDK_DISABLED")
-    with heard() as told:
+    with logged() as messages:
         failure = failure_to_export(exporter_type, span)
     if failure is None:
         service = span.resource.attributes.get("service.name")
         trace_id = f"{span.get_span_context().trace_id:032x}"
         text = f"a test span was accepted: {TEST_SPAN!r}, service.name {service!r}, trace {trace_id}"
         return Finding(CHECK, "ok", text)
-    reason = without_secrets(" ".join([*told[:1], failure]), environment).partition(", retrying in")[0]
+    reason = without_secrets(" ".join([*messages[:1], failure]), environment).partition(", retrying in")[0]
     command = cure_for_refused(reason, one, environment)
     return Finding(CHECK, "problem", f"the test span was not accepted: {reason}", command)
 

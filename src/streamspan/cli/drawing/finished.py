@@ -166,8 +166,8 @@ def facts(stream: FinishedStream) -> Iterator[str]:
     if stream.stop_reason:
         yield f"stop reason {stream.stop_reason}"
     tokens = {"in": stream.input_tokens, "out": stream.output_tokens}
-    if known := [f"{count} {way}" for way, count in tokens.items() if count is not None]:
-        yield f"tokens {', '.join(known)}"
+    if counts := [f"{count} {way}" for way, count in tokens.items() if count is not None]:
+        yield f"tokens {', '.join(counts)}"
     yield from _chars(stream)
     yield from _loop(attributes)
     yield from _pace(attributes)
@@ -214,8 +214,8 @@ def _pace(attributes: Mapping[str, AttributeValue]) -> Iterator[str]:
 
 
 def _durations(attributes: Mapping[str, AttributeValue], names: Mapping[str, str]) -> str:
-    known = {what: number(attributes, name) for what, name in names.items()}
-    return ", ".join(f"{what} {seconds(duration)}" for what, duration in known.items() if duration is not None)
+    durations = {what: number(attributes, name) for what, name in names.items()}
+    return ", ".join(f"{what} {seconds(duration)}" for what, duration in durations.items() if duration is not None)
 
 
 def _tool_calls(stream: FinishedStream) -> Iterator[str]:

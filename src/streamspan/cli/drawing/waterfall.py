@@ -105,7 +105,7 @@ def chart(stream: FinishedStream, width: int, symbols: Symbols) -> Iterator[Text
 
 
 def within(row: Row, end: float) -> Row:
-    """The row and its parts, none of which is before 0 or behind `end`: a span may say what cannot be."""
+    """The row and its parts, none of which is before 0 or after `end`: a span may say what cannot be."""
     parts = [replace(part, start=clamped(part.start, end), end=clamped(part.end, end)) for part in row.parts]
     start = clamped(row.start, end)
     return replace(row, start=start, end=max(clamped(row.end, end), start), parts=parts)

@@ -50,7 +50,7 @@ class Decoder:
         return BODY_AT_MOST - len(self._body)
 
     def body(self) -> bytes:
-        """All of it, behind the last piece."""
+        """All of it, after the last piece."""
         if self._zlib is not None and self._sent and (not self._zlib.eof or self._zlib.unused_data):
             raise RefusedError(400, "The compressed body is cut off, or more follows it.")
         return bytes(self._body)

@@ -1,4 +1,4 @@
-"""Each stream once, with its events, wherever they came: on its span, or as log records before or behind it.
+"""Each stream once, with its events, wherever they came: on its span, or as log records before or after it.
 
 With `Config(events="log")` a span has no events, and its content may be in a log record, too. Log records come in
 another export, so the span is held until they are all there, or `HELD_SECONDS` at the most. All that is kept is

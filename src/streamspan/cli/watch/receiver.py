@@ -59,8 +59,8 @@ class Receiver:
             refusal = RefusedError(408, "The request took too long.")
         except BadDataError as bad:
             refusal = RefusedError(400, str(bad))
-        except RefusedError as known:
-            refusal = known
+        except RefusedError as error:
+            refusal = error
         else:
             await request.answer(200, empty_answer(request.media_type))
             return

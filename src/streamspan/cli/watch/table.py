@@ -22,7 +22,7 @@ _COLUMNS = {
 """Their widths, 80 in all."""
 
 LONG_SILENCE = 5.0
-"""Seconds: what an application takes for a stall, unless it is told otherwise."""
+"""Seconds: what an application takes for a stall, unless it is set otherwise."""
 
 
 def table(totals: Totals, now: float, *, groups_at_most: int) -> Iterator[Text]:
@@ -43,8 +43,10 @@ def _line(text: Text) -> Text:
 
 
 def _names(group: Group, total: Total) -> Text:
-    told = [f"{count} {what if count == 1 else _PLURALS.get(what, what)}" for what, count in _what_else(total)]
-    return Text.assemble((" ".join(filter(None, group)), "bold"), (f"  {', '.join(told)}" if told else "", "yellow"))
+    counts = [f"{count} {what if count == 1 else _PLURALS.get(what, what)}" for what, count in _what_else(total)]
+    return Text.assemble(
+        (" ".join(filter(None, group)), "bold"), (f"  {', '.join(counts)}" if counts else "", "yellow")
+    )
 
 
 _PLURALS = {

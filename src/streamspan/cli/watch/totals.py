@@ -1,7 +1,7 @@
 """The running totals of each service and model, for as long as one watches.
 
 Percentiles are those of the last `FIRST_CHUNKS_KEPT` streams, so that they say how it is now. Gauges are the latest
-that each series has told; one that tells no more is forgotten.
+that each series has values; one that tells no more is forgotten.
 """
 
 from collections import Counter, OrderedDict, deque
@@ -93,14 +93,14 @@ class Totals:
 
     def active(self, group: Group, now: float) -> float | None:
         """How many streams are open, of all processes; None: no metrics have come."""
-        told = self._told(group, semconv.ACTIVE, now)
-        return sum(told) if told else None
+        values = self._values_of(group, semconv.ACTIVE, now)
+        return sum(values) if values else None
 
     def silence(self, group: Group, now: float) -> float | None:
         """The longest of the open streams, in seconds."""
-        return max(self._told(group, semconv.SILENCE, now), default=None)
+        return max(self._values_of(group, semconv.SILENCE, now), default=None)
 
-    def _told(self, group: Group, metric: semconv.Metric, now: float) -> Sequence[float]:
+    def _values_of(self, group: Group, metric: semconv.Metric, now: float) -> Sequence[float]:
         return [
             gauge.value
             for gauge, at in self._gauges.values()

@@ -83,9 +83,9 @@ class Lines:
 
     def show(self, ended: EndedStream) -> None:
         stream = ended.stream
-        known = (fact for fact in facts(stream) if not fact.startswith("stop reason"))  # which the headline has
-        told = "; ".join([headline(stream), seconds(stream.duration), *known])
-        print(f"{ended.clock} {printable(ended.service)} {printable(stream.name)}: {told}", flush=True)
+        others = (fact for fact in facts(stream) if not fact.startswith("stop reason"))  # which the headline has
+        summary = "; ".join([headline(stream), seconds(stream.duration), *others])
+        print(f"{ended.clock} {printable(ended.service)} {printable(stream.name)}: {summary}", flush=True)
         for who, line in said(stream):
             print(f"    {printable(who)}: {line}", flush=True)
 

@@ -105,12 +105,12 @@ class Watch:
         """Empty until something has come."""
         streams = self._totals.stream_count
         counts = {"streams": streams} if streams or list(self._totals) else {}
-        told = [f"{what}: {count}" for what, count in {**counts, **self._counts}.items() if count or what == "streams"]
+        parts = [f"{what}: {count}" for what, count in {**counts, **self._counts}.items() if count or what == "streams"]
         if self._counts["spans of others"] and not counts:
-            told.append(_NONE_OF_OURS)
+            parts.append(_NONE_OF_OURS)
         if self._last_refusal:
-            told.append(f"the last: {self._last_refusal}")
-        return ", ".join(told)
+            parts.append(f"the last: {self._last_refusal}")
+        return ", ".join(parts)
 
 
 def _ended_stream(span: Span, *, shows_content: bool) -> EndedStream:

@@ -5,14 +5,15 @@ One detector watches one channel of one content block: text, thinking or tool in
     unit     the text that comes back; its length is the *period*
     run      a stretch of text in which every char equals the one a period earlier
     cycle    one copy of the unit: a run of 3 periods has 3 cycles
-    loop     a run or a stammer (`exact`), or a stretch of nearly equal cycles (`drift`), that is too long to be meant
+    loop     a run, or a glitched run of a short unit (`exact`), or a stretch of nearly equal cycles (`drift`), that is
+             too long to be meant
     step     one of the char positions, STEP apart, at which the detector looks
 
 Its rules:
 
 1.  The verdict must not depend on how the text was cut into deltas. So the detector looks at fixed char
     positions only: at the steps, and where a run under way becomes long enough. Between them a delta is only
-    put aside.
+    kept.
 2.  `exact.py`: at a step the last chars are searched backwards. An earlier copy of them proposes a period, and
     the run with that period is measured. The search goes a little way back at every step, twice as far at
     every second one, and so on: every period is seen before its third cycle, at the same cost per char. How
@@ -179,7 +180,7 @@ class RepetitionDetector:
                     return next_look
             if at < drift.due < next_look:
                 next_look = drift.due
-        # A run that is longer than a step is no stammer.
+        # A run that is longer than a step is no glitched one.
         if depth > NEAREST and exact.chars(at) < STEP and (run := SHORT_UNITS.look(text, base, at)):
             self._set_found(run, SHORT_UNITS, at)
         return next_look

@@ -1,4 +1,4 @@
-"""Loops whose cycles are nearly equal; the terms are those of `repetition.py`.
+"""Loops whose cycles are nearly equal; the terms are those of `detector.py`.
 
 Without case, digits, punctuation and blanks, a loop that counts or that wavers in its spelling is exact again. Probes
 are taken from the letters one after the other, and each is searched in the letters before it; the way back to its
@@ -97,9 +97,9 @@ class DriftSearch:
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         """How far the loop reaches as of `at`: its last letters are still those of the loop."""
-        known = self.base + len(self.letters)
+        reach = self.base + len(self.letters)
         self._take(text, base, at)
-        says_more = self.base + len(self.letters) > known
+        says_more = self.base + len(self.letters) > reach
         return at if says_more and self.letters[-PROBE:] in self.loop else loop_end
 
     def _take(self, text: str, base: int, at: int) -> None:

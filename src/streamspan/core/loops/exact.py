@@ -1,4 +1,4 @@
-"""Runs that are exact, and how long each must be to be a loop; the terms are those of `repetition.py`.
+"""Runs that are exact, and how long each must be to be a loop; the terms are those of `detector.py`.
 
 Positions named `at` are chars of the channel; `base` is the position of the first char of `text`.
 """

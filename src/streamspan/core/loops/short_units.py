@@ -1,7 +1,7 @@
-"""Texts that say next to nothing, with glitches: `_S_S_S_SIZE_S_S_S_S`; the terms are those of `repetition.py`.
+"""Texts that say next to nothing, with glitches: `_S_S_S_SIZE_S_S_S_S`; the terms are those of `detector.py`.
 
-No run of them is long, and they have no words of which a loop could be made. A stammer is a stretch of a few signs in
-which nearly every char equals the one a period earlier.
+No run of them is long, and they have no words of which a loop could be made. Such a stretch consists of a few signs, and
+in it nearly every char equals the one a period earlier.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ LONGEST_PERIOD = 12
 STRETCH = 320
 # As many chars at its end are like those a period earlier: it would cost too much to compare all in every text.
 GLITCHLESS = 6
-# The alphabet of a stammer.
+# How many signs such a stretch consists of.
 SIGNS = 12
 # The share of the chars that equal those a period earlier.
-ALIKE = 0.86
+EQUAL_SHARE = 0.86
 # It has more glitches while it begins: it began with the first of so many chars of which so many are.
 BEGINNING = (120, 96)
 # But other text in front of it is no part of its beginning.
@@ -31,25 +31,25 @@ _COLUMNS = frozenset("\t,0123456789")
 
 
 class ShortUnitSearch:
-    """Remembers nothing: a stammer is seen from its last chars."""
+    """Remembers nothing: the last chars of the text show whether it is there."""
 
     __slots__ = ()
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
-        """Start and period of the stammer that reaches `at`."""
+        """Start and period of the stretch that reaches `at`."""
         end = at - base
         newest = end - GLITCHLESS
         where = text.rfind(text[newest:end], newest - LONGEST_PERIOD, end - SIGN)
         if where < 0 or not _comes_back(text, end):
             return None
         start, period = end - STRETCH, newest - where
-        if _is_meant(text[start:end]) or _likeness(text, start, end, period) < ALIKE:
+        if _is_meant(text[start:end]) or _likeness(text, start, end, period) < EQUAL_SHARE:
             return None
         # The look before this one came a stretch earlier.
         low = max(start - STRETCH, 0)
-        alike = bytes(map(eq, text[low:end], text[low + period : end]))
-        begin = _first_alike(alike, 0, start - low, *BEGINNING)
-        return base + low + _first_alike(alike, begin, start - low, *BEGUN), period
+        equal = bytes(map(eq, text[low:end], text[low + period : end]))
+        begin = _first_equal(equal, 0, start - low, *BEGINNING)
+        return base + low + _first_equal(equal, begin, start - low, *BEGUN), period
 
     def loop_end(self, text: str, base: int, at: int, loop_end: int) -> int:
         return at if _comes_back(text, at - base) else loop_end
@@ -77,7 +77,7 @@ def _likeness(text: str, start: int, end: int, period: int) -> float:
     return sum(map(eq, text[start : end - period], text[start + period : end])) / (end - start - period)
 
 
-def _first_alike(alike: bytes, begin: int, end: int, chars: int, least: int) -> int:
+def _first_equal(equal: bytes, begin: int, end: int, chars: int, least: int) -> int:
     """The first place where at least so many of so many chars are 1."""
-    places = (place for place in range(begin, end) if alike.count(1, place, place + chars) >= least)
+    places = (place for place in range(begin, end) if equal.count(1, place, place + chars) >= least)
     return next(places, end)
