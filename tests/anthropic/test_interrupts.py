@@ -32,6 +32,7 @@ pytestmark = pytest.mark.usefixtures("quick_collection")
 
 ROOT = Path(__file__).parents[2]
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
+SDK_CLOSES = "finally" in inspect.getsource(anthropic.AsyncStream.__stream__)
 HAS_NATIVE_SPANS = SDK >= (1, 14)
 
 MESSAGE: Script = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
@@ -188,6 +189,8 @@ def test_streams_half_read_when_the_loop_ends(server: MessagesServer, exporter: 
         return streams
 
     streams = asyncio.run(main())
+    if not SDK_CLOSES:  # nothing says then that the generators were closed: see docs/limits.md
+        streams.clear()
     spans = ended_spans(exporter)
     streams.clear()
 

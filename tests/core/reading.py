@@ -7,7 +7,7 @@ from typing import cast
 from streamspan.core.model import DeltaKind, Ending, Fact, Report, Summary
 from streamspan.core.pacing import SHORTEST_GAP
 from streamspan.core.stream import StreamState
-from streamspan.stainless.reader import CHARS, CHUNKS, WAITS
+from streamspan.stainless.reader import CHARS, CHUNKS, COST_OF_WAIT
 from streamspan.telemetry.spans import Attributes
 
 Step = tuple[object, ...]
@@ -67,8 +67,8 @@ class Reader:
 
     def _has_room(self, text: str, gap: float) -> bool:
         waits = gap >= SHORTEST_GAP
-        is_batched = not waits or (gap < self._stall_seconds and len(self._gaps) < WAITS)
-        return is_batched and len(text) <= CHARS and len(self.texts) < CHUNKS
+        has_room = len(self.texts) + COST_OF_WAIT * len(self._gaps) < CHUNKS
+        return has_room and (not waits or gap < self._stall_seconds) and len(text) <= CHARS
 
     def event(self, gap: float, at: float) -> tuple[Fact, ...]:
         """An event that is no chunk."""

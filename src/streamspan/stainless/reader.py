@@ -23,20 +23,22 @@ from .body import body_of, end_by_raise
 from .leaving import Reading
 from .provider import Translator
 
-CHUNKS = 32
-CHARS = 128  # per chunk, so that what waits has 16 KiB at the most
-WAITS = 8  # chunks that the reader waited for, so that a loop in them is not told late
+CHUNKS = 48
+CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
+COST_OF_WAIT = 5  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 
 
 class Intake:
     """Takes each event as it comes, and owns the chunks that the core has not got yet."""
 
     __slots__ = (
+        "_append",
         "_continued",
         "_gaps",
         "_last_at",
         "_observer",
         "_reading",
+        "_room",
         "_stall_seconds",
         "_texts",
         "_translator",
@@ -51,6 +53,8 @@ class Intake:
         self._continued: Callable[[Any], str | None] = translator.continued
         self._stall_seconds = observer.config.stall_seconds
         self._texts: list[str] = []
+        self._append = self._texts.append
+        self._room = CHUNKS
         self._gaps: list[float] = []
         self._last_at = 0.0
         self.waiting_since = 0.0
@@ -58,31 +62,39 @@ class Intake:
         if observer.config.time_per_output_chunk:  # each chunk has a record of its own
             self._continued = _never
 
-    def take(self, event: Any) -> None:
-        """An event has come. Raises only what a callback of the application raises."""
+    def take(self, event: Any, since: float) -> None:
+        """An event has come, for which the reader had waited since then.
+
+        Raises only what a callback of the application raises.
+        """
         at = perf_counter()
         self.lifecycle.state = "between_reads"
-        gap = at - self.waiting_since
         text = self._continued(event)
-        if text is not None and len(text) <= CHARS:
-            if gap < SHORTEST_GAP:
-                if len(self._texts) < CHUNKS:
-                    self._texts.append(text)
-                    self._last_at = at
+        if text is not None and len(text) <= CHARS and (room := self._room) > 0:
+            gap = at - since
+            if gap >= SHORTEST_GAP:
+                if gap >= self._stall_seconds:
+                    self._hand_on(event, gap, at)
                     return
-            elif gap < self._stall_seconds and len(self._gaps) < WAITS and len(self._texts) < CHUNKS:
-                self._texts.append(text)
                 self._gaps.append(gap)
-                self._last_at = at
-                return
+                room -= COST_OF_WAIT
+            self._room = room - 1
+            self._append(text)
+            self._last_at = at
+            return
+        self._hand_on(event, at - since, at)
+
+    def _hand_on(self, event: Any, gap: float, at: float) -> None:
         self._observer.take(lambda state: self._translator.translate(event, gap, at, state), at)
 
     def hand_over(self, state: StreamState) -> tuple[Fact, ...]:
         """Give the core the chunks that wait."""
         if not self._texts:
             return ()
-        texts, gaps = self._texts, self._gaps
-        self._texts, self._gaps = [], []
+        texts, gaps = tuple(self._texts), tuple(self._gaps)
+        self._texts.clear()
+        self._gaps.clear()
+        self._room = CHUNKS
         return state.deltas(texts, gaps, self._last_at)
 
     @property
@@ -133,10 +145,10 @@ class Reader:
         if intake is None:
             return next(self._events)
         intake.lifecycle.state = "reading"
-        intake.waiting_since = perf_counter()
+        intake.waiting_since = since = perf_counter()
         try:
             event = next(self._events)
-            intake.take(event)
+            intake.take(event, since)
         except StopIteration:
             intake.exhausted()
             raise
@@ -176,10 +188,10 @@ class AsyncReader:
         if intake is None:
             return await self._events.__anext__()
         intake.lifecycle.state = "reading"
-        intake.waiting_since = perf_counter()
+        intake.waiting_since = since = perf_counter()
         try:
             event = await self._events.__anext__()
-            intake.take(event)
+            intake.take(event, since)
         except StopAsyncIteration:
             intake.exhausted()
             raise

@@ -1,7 +1,7 @@
 """Texts that say next to nothing, with glitches: `_S_S_S_SIZE_S_S_S_S`; the terms are those of `detector.py`.
 
-No run of them is long, and they have no words of which a loop could be made. Such a stretch consists of a few signs, and
-in it nearly every char equals the one a period earlier.
+No run of them is long, and they have no words of which a loop could be made. Such a stretch has a few signs, and nearly
+every char in it equals the one a period earlier.
 """
 
 from __future__ import annotations
