@@ -1,6 +1,7 @@
 """What interrupts a stream: signal handlers, other threads, the end of an event loop, failures of ours at its end."""
 
 import asyncio
+import inspect
 import json
 import logging
 import random
@@ -32,7 +33,8 @@ pytestmark = pytest.mark.usefixtures("quick_collection")
 
 ROOT = Path(__file__).parents[2]
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
-SDK_CLOSES = "finally" in inspect.getsource(anthropic.AsyncStream.__stream__)
+STREAM: Any = anthropic.AsyncStream
+SDK_CLOSES = "finally" in inspect.getsource(STREAM.__stream__)
 HAS_NATIVE_SPANS = SDK >= (1, 14)
 
 MESSAGE: Script = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
