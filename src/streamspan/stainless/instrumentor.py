@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.config import Config
-from streamspan.runtime import collected_streams
+from streamspan.runtime import collected_streams, finish_ends
 from streamspan.telemetry.spans import Telemetry
 
 from .patch import Patch
@@ -44,6 +44,7 @@ class StreamInstrumentor(BaseInstrumentor):
             kwargs.get("logger_provider"),
             collected_streams,
             self.provider.expected,
+            finish_ends,
         )
         self._patch = Patch(self.provider, telemetry, config)
         self._patch.apply()

@@ -21,6 +21,7 @@ from .attributes import Attributes, without_unknown
 from .content import Content, is_redacting
 from .current import Current, StandIn, stand_in, suppressed
 from .events import StreamEvents, StreamFact
+from .flush import write_before_flush
 from .gauges import OpenStream
 from .labels import Expected
 from .logs import EventLog
@@ -67,9 +68,11 @@ class Telemetry:
         logger_provider: LoggerProvider | None,
         open_streams: Callable[[], Iterable[OpenStream]],
         expected: Expected,
+        write_ends: Callable[[], None] | None = None,
     ) -> None:
         our_version = version("streamspan")
         self._config = config
+        self._write_ends = write_ends
         self._given_provider = tracer_provider
         self._log = EventLog(logger_provider, our_version)
         self._tracer = _tracer(tracer_provider, our_version) or trace.NoOpTracer()
@@ -88,6 +91,8 @@ class Telemetry:
         if providers == self.providers:
             return self._has_sdk
         self.providers = providers
+        if self._write_ends is not None:
+            write_before_flush(tracer_provider, self._write_ends)
         self._traces = type(tracer_provider).__module__ != trace.__name__
         self._counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
         self._logs = logger_provider is not None and not type(logger_provider).__module__.startswith(api_logs.__name__)
