@@ -21,7 +21,7 @@ from weakref import ReferenceType, ref
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
 
-GRACE = 0.05
+GRACE = 0.1
 """Seconds for which the end of a stream that its reader has left waits for the application's word."""
 _EXIT_SECONDS = 5.0  # for which the exit waits for a span that is being written just then
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Generator
 from contextlib import aclosing, suppress
 from typing import Any
@@ -28,6 +29,9 @@ pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 
 CANCELLED = [("aborted", "cancelled", "text")]
 DROPPED = [("aborted", "dropped", "text")]
+CLOSED = [("aborted", "closed", "text")]
+# Up to Python 3.10 a task does not say that it is being cancelled, only that it was.
+BEING_CANCELLED = [CANCELLED] if sys.version_info >= (3, 11) else [CANCELLED, DROPPED, CLOSED]
 
 
 def aborts(exporter: InMemorySpanExporter) -> list[tuple[object, ...]]:
@@ -146,7 +150,7 @@ def test_a_task_is_cancelled_at_work(server: MessagesServer, exporter: InMemoryS
     """A stream whose task is cancelled between two reads was cancelled, whether or not somebody closes it."""
     asyncio.run(cancelled_at_work(server, read))
 
-    assert aborts(exporter) == CANCELLED
+    assert aborts(exporter) in BEING_CANCELLED
 
 
 @pytest.mark.parametrize("make_tokens", ASYNC_GENERATORS)
@@ -168,7 +172,7 @@ def test_a_task_is_cancelled_beside_its_generator(
 
     asyncio.run(cancelled_at_work(server, read_closed if is_closed else read_dropped))
 
-    assert aborts(exporter) == CANCELLED
+    assert aborts(exporter) in BEING_CANCELLED
 
 
 def test_a_gather_is_cancelled(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
@@ -187,7 +191,7 @@ def test_a_gather_is_cancelled(server: MessagesServer, exporter: InMemorySpanExp
 
     asyncio.run(main())
 
-    assert aborts(exporter) == CANCELLED
+    assert aborts(exporter) in BEING_CANCELLED
 
 
 def test_a_stream_that_was_dropped_before_its_task_is_cancelled(

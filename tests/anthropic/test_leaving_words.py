@@ -12,7 +12,7 @@ from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import stream_of
+from streamspan import runtime, stream_of
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.drained import ended_spans, finish_ends
 from tests.anthropic.programs import instrumented_process, report, run
@@ -31,6 +31,13 @@ from tests.anthropic.readers import (
 from tests.anthropic.spans import abort_of
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
+
+
+@pytest.fixture(autouse=True)
+def a_word_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is: `one_span` writes the ends that wait."""
+    monkeypatch.setattr(runtime, "GRACE", 3.0)
+
 
 SAID = ("aborted", "client_disconnected", "text")
 

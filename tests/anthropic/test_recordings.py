@@ -147,8 +147,9 @@ def test_the_application_sees_the_same_events(
 ) -> None:
     """Every event of the SDK, derived ones too, is of the same class and content as without instrumentation."""
     script = [*cut_anywhere(recording.read_bytes())]
-    server.scripts += [script, script]
+    server.scripts += [script] * 3
 
+    read(server.url, recording)  # SDK 0.51 builds some models in another way when it meets their types first
     observed = read(server.url, recording)
     instrumented.uninstrument()
     bare = read(server.url, recording)

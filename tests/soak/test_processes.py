@@ -3,6 +3,7 @@
 Each runs in a process of its own, see `applications.py`.
 """
 
+import inspect
 import math
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
 
+import anthropic
 import pytest
 
 from streamspan.cli.demo import wire
@@ -61,6 +63,10 @@ def test_prefork_server(server: MessagesServer) -> None:
     assert sorted(lines("prefork_server", server)) == [*of_the_workers, "parent of-the-master complete"]
 
 
+STREAM: Any = anthropic.AsyncStream
+SDK_CLOSES = "finally" in inspect.getsource(STREAM.__stream__)  # else nothing says that the loop closes its generators
+
+
 @pytest.mark.parametrize(
     ("application", "reason"),
     [
@@ -68,7 +74,7 @@ def test_prefork_server(server: MessagesServer) -> None:
         ("exits_while_a_daemon_reads", "shutdown"),
         ("exits_with_a_loop_open", "shutdown"),
         ("exits_from_a_task", "cancelled"),
-        ("exits_after_the_loop", "dropped"),
+        ("exits_after_the_loop", "dropped" if SDK_CLOSES else "shutdown"),
     ],
 )
 def test_exit(server: MessagesServer, application: str, reason: str) -> None:
