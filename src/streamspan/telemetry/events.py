@@ -81,10 +81,6 @@ class StreamEvents:
         if self._log is not None:
             self._log.emit(self._span, event[0], event[1], timestamp_ns)
 
-    def drop(self) -> None:
-        with self._lock:
-            self.dropped += 1
-
     def close(self, summary: Summary) -> list[Event]:
         """The last events, as far as there is room for them; they are for `add_last()`."""
         with Briefly(self._lock):

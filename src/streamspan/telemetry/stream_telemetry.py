@@ -81,11 +81,6 @@ class StreamTelemetry:
         if self._events is not None:
             self._events.add(fact, timestamp_ns, reserved=reserved)
 
-    def drop_event(self) -> None:
-        """Count an event that cannot be written now."""
-        if self._events is not None:
-            self._events.drop()
-
     def chunk(self, seconds: float, model: str | None) -> None:
         """A chunk has come, `seconds` after the one before it."""
         if self._has_metrics:
