@@ -65,8 +65,9 @@ class Incoming(Protocol):
 class Observer:
     """Observes one streamed call, which begins when this is made.
 
-    due_at    when the end is to be written, once the stream has ended
-    incoming  the reader's, from the first read on
+    cause_of_drop  says why nobody holds the stream any more
+    due_at         when the end is to be written, once the stream has ended
+    incoming       the reader's, from the first read on
     """
 
     __slots__ = (
@@ -82,6 +83,7 @@ class Observer:
         "_started_ns",
         "_summary",
         "_written",
+        "cause_of_drop",
         "config",
         "due_at",
         "incoming",
@@ -94,6 +96,7 @@ class Observer:
         self.lifecycle = Lifecycle()
         self._written = False
         self._ending: Ending | None = None
+        self.cause_of_drop: Callable[[], Cause] = _no_cause
         self.due_at = 0.0
         self.incoming: Incoming | None = None
         self._attributes: dict[str, Any] = {}
@@ -121,9 +124,9 @@ class Observer:
         runtime.opened(self, source.providers)
 
     def __del__(self) -> None:
-        """Nobody holds a stream that was interrupted at its start, or at its end."""
+        """Nobody holds the stream: it was interrupted at its start or at its end, or is part of a reference cycle."""
         if not getattr(self, "_written", True) and hasattr(self, "telemetry"):
-            verdict = self.lifecycle.verdict("dropped")
+            verdict = self.lifecycle.verdict("dropped", self.cause_of_drop())
             self._ending = self._ending or Ending(verdict or "cancelled")
             runtime.closed(self)
             runtime.write_later(self)
@@ -353,6 +356,10 @@ class Observer:
 
     def _timestamp(self, at: float) -> int:
         return self._started_ns + int((at - self.state.started_at) * 1e9)
+
+
+def _no_cause() -> Cause:
+    return "none"
 
 
 def _is_timed(verdict: str, signal: Signal, state: State) -> bool:

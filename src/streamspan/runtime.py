@@ -81,7 +81,8 @@ def collected_streams() -> list[Stream]:
 
 def open_streams() -> list[Stream]:
     """Every stream of this process that has not ended."""
-    return [stream for reference in tuple(_open.values()) if (stream := reference()) is not None]
+    # A list: up to Python 3.11 the making of a tuple may run the garbage collector in the midst of the iteration.
+    return [stream for reference in list(_open.values()) if (stream := reference()) is not None]
 
 
 # --- ends that wait --------------------------------------------------------------------------------------------------

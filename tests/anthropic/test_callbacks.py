@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import inspect
 import sys
 import threading
 import weakref
@@ -30,7 +31,7 @@ from tests.anthropic.spans import abort_of, attributes, ended_spans
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
-CLOSES_AFTER_EXCEPTIONS = SDK >= (0, 75)
+CLOSES_AFTER_EXCEPTIONS = "finally" in inspect.getsource(anthropic.Stream.__stream__)
 WITHOUT_A_BLOCK = {"create_for", "create_next", "create_mixed", "beta_create", "post", "raw_parse", "raw_parse_twice"}
 SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORIES}
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]

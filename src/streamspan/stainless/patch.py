@@ -167,6 +167,7 @@ class Patch:
             _warn_of_rivals(self._provider)
         reading = Reading(self._provider)
         observer = Observer(call, self._source, self._config)
+        observer.cause_of_drop = reading.cause_of_drop
         content = observer.telemetry.content
         if content is not None:
             self._provider.capture(content, options)

@@ -46,7 +46,7 @@ class OpenStreamGauges:
     def _observed(self, value_of: Callable[[list[OpenStream]], float]) -> Iterator[Observation]:
         """The greatest comes last: it is what a gauge keeps where a View drops the labels that tell them apart."""
         # A copy, because a stream may end meanwhile in another thread.
-        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in tuple(self._labels)}
+        streams: dict[tuple[object, ...], list[OpenStream]] = {key: [] for key in list(self._labels)}
         provider = self._provider()
         for stream in self._open_streams():
             if stream.labels and stream.metrics.provider is provider:

@@ -182,5 +182,5 @@ def _anomaly_counts(summary: Summary) -> tuple[int, ...]:
 
 def _failures(_: CallbackOptions) -> Iterator[Observation]:
     yield Observation(0)
-    for where, count in tuple(guard.failures.items()):
+    for where, count in list(guard.failures.items()):
         yield Observation(count, {semconv.FAILURE_WHERE: where})

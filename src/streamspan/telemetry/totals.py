@@ -38,7 +38,7 @@ class Totals:
 
     def observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
         """The callback of a counter."""
-        for total in tuple(self._totals[metric].values()):
+        for total in list(self._totals[metric].values()):
             yield Observation(total.amount, total.labels)
 
 
