@@ -9,13 +9,13 @@ because an exception there would stop every other instrumentation that `opentele
 
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from inspect import iscoroutinefunction
-from typing import Any, Generic, Literal, TypeVar, get_args
+from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
 from .core.model import Loop, Stall
-from .core.stream import LoopSearch
+from .core.stream import READING_SPEED, LoopSearch
 from .handle import StreamHandle
 
 _log = logging.getLogger(__name__)
@@ -24,6 +24,8 @@ NativeSpan = Literal["replace", "keep"]
 EventSignal = Literal["span", "log", "both", "none"]
 ContentSignal = Literal["NO_CONTENT", "SPAN_ONLY", "EVENT_ONLY", "SPAN_AND_EVENT"]
 T = TypeVar("T")
+
+_THRESHOLDS_AT_MOST = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ def _whole_number(given: object) -> int | None:
     return number if number >= 0 else None
 
 
-def _seconds(given: object) -> float | None:
+def _positive(given: object) -> float | None:
     if isinstance(given, bool) or not isinstance(given, (int, float, str)):
         return None
     try:
@@ -103,6 +105,14 @@ def _seconds(given: object) -> float | None:
     except (ValueError, OverflowError):
         return None
     return number if number > 0 else None
+
+
+def _thresholds(given: object) -> tuple[float, ...] | None:
+    """Of a list, or of a text with commas; in ascending order."""
+    parts = cast("Sequence[object]", given) if isinstance(given, (list, tuple)) else str(given).split(",")
+    numbers = [number for part in parts if (number := _positive(part)) is not None]
+    is_right = 0 < len(numbers) == len(parts) <= _THRESHOLDS_AT_MOST
+    return tuple(sorted(numbers)) if is_right else None
 
 
 def _switch(given: object) -> bool | None:
@@ -125,7 +135,9 @@ CONTENT_SIGNAL: Kind[Any] = Kind(
     "one of `NO_CONTENT` (or `false`), `SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (or `true`)", _content_signal
 )
 WHOLE_NUMBER = Kind("a whole number, 0 or more", _whole_number)
-SECONDS = Kind("a number of seconds, more than 0", _seconds)
+POSITIVE = Kind("a number, more than 0", _positive)
+SECONDS = Kind("a number of seconds, more than 0", _positive)
+THRESHOLDS = Kind("one to five numbers of seconds, more than 0, separated by commas", _thresholds)
 SWITCH = Kind("`true` or `false`", _switch)
 
 # --- settings ------------------------------------------------------------------------------------------------------
@@ -172,6 +184,25 @@ class Config:
         "which loops are looked for: `exact`; `drift`, which is also those whose copies differ in counters, case, "
         "punctuation or where they are cut, for more CPU per chunk; `off`",
     )
+    reading_speed: float = _setting(
+        "STREAMSPAN_READING_SPEED",
+        POSITIVE,
+        READING_SPEED,
+        "characters a second that a person reads, for `llm_stream.rebuffer.*`",
+    )
+    silence_seconds: tuple[float, ...] = _setting(
+        "STREAMSPAN_SILENCE_SECONDS",
+        THRESHOLDS,
+        (10.0, 60.0),
+        "the silences at which `on_silence` is called, and from which on `llm_stream.silent` counts an open stream: up "
+        "to five, separated by commas",
+    )
+    watch_event_loop: bool = _setting(
+        "STREAMSPAN_WATCH_EVENT_LOOP",
+        SWITCH,
+        True,
+        "whether a timer on the asyncio loop measures, while a stream is open on it, for how long the loop was blocked",
+    )
     time_per_output_chunk: bool = _setting(
         "STREAMSPAN_TIME_PER_OUTPUT_CHUNK",
         SWITCH,
@@ -190,6 +221,14 @@ class Config:
         CALLBACK,
         None,
         "is called with the handle of a stream and the stall, once that is over: see [handle.md](handle.md)",
+    )
+
+    on_silence: Callable[[StreamHandle, float], object] | None = _setting(
+        None,
+        CALLBACK,
+        None,
+        "is called with the handle of an open stream and the seconds of its silence, at each of `silence_seconds`: see "
+        "[handle.md](handle.md)",
     )
 
     capture_content: ContentSignal = _setting(

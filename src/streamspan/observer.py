@@ -9,6 +9,7 @@ an event. Nothing of the application's and nothing of OpenTelemetry's runs under
 The observer refers to nothing of the application's, so that a stream is dropped as if it were not observed.
 """
 
+import logging
 import threading
 import time
 from collections import deque
@@ -27,6 +28,7 @@ from .core.model import (
     Fact,
     FirstToken,
     Interval,
+    LivePhase,
     Loop,
     Note,
     Report,
@@ -34,10 +36,14 @@ from .core.model import (
     Summary,
 )
 from .core.stream import StreamState
+from .event_loop import EventLoopWatch, watched
 from .handle import StreamHandle
+from .silence import SilenceHook
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
 from .telemetry.spans import Attributes, Call, Telemetry
+
+_log = logging.getLogger(__name__)
 
 _WRITTEN_BY_THE_READER: frozenset[Signal] = frozenset({"finished", "exhausted", "unobservable"})
 _UNTIMED = frozenset({"dropped", "never_read"})
@@ -49,17 +55,23 @@ class Incoming(Protocol):
     """Chunks that the reader has taken and has not handed over, and what only the provider knows of the stream.
 
     waiting_since  when the current read began, or the last one
+    bytes_at       when bytes came last that brought no event
+    last_bytes     of the body, 4 KiB at the most
     texts          chunks that go on with the block and kind of the last one
     attributes     the provider's own
     """
 
     waiting_since: float
+    bytes_at: float
+    last_bytes: bytes
 
     @property
     def texts(self) -> Sequence[str]: ...
     @property
     def attributes(self) -> Attributes: ...
     def hand_over(self, state: StreamState) -> tuple[Fact, ...]: ...
+    def wait_ends(self, at: float) -> None: ...
+    def brought_no_event(self, size: int) -> None: ...
 
 
 class Observer:
@@ -76,10 +88,13 @@ class Observer:
         "_counting",
         "_declared_reason",
         "_ending",
+        "_event_loop",
         "_exit",
         "_failure_count",
+        "_finished_at",
         "_loop",
         "_notes",
+        "_silence_hook",
         "_started_ns",
         "_summary",
         "_written",
@@ -101,6 +116,9 @@ class Observer:
         self.incoming: Incoming | None = None
         self._attributes: dict[str, Any] = {}
         self._exit: SystemExit | None = None
+        self._event_loop: EventLoopWatch | None = None
+        self._finished_at: float | None = None
+        self._silence_hook = None if config.on_silence is None else SilenceHook(config.silence_seconds)
         self._failure_count = 0
         self._loop: Loop | None = None
         self._declared_reason: str | None = None
@@ -115,6 +133,7 @@ class Observer:
             stall_seconds=config.stall_seconds,
             loops=config.repetition,
             reports_chunks=config.time_per_output_chunk,
+            reading_speed=config.reading_speed,
         )
         self.telemetry = source.stream(call)
         source.start(self.telemetry, call, self._started_ns)
@@ -125,18 +144,32 @@ class Observer:
 
     def __del__(self) -> None:
         """Nobody holds the stream: it was interrupted at its start or at its end, or is part of a reference cycle."""
-        if not getattr(self, "_written", True) and hasattr(self, "telemetry"):
+        if not hasattr(self, "telemetry"):
+            return
+        if not self._written:
             verdict = self.lifecycle.verdict("dropped", self.cause_of_drop())
             self._ending = self._ending or Ending(verdict or "cancelled")
-            runtime.closed(self)
             runtime.write_later(self)
+        self._left()
 
     # --- what the adapter tells --------------------------------------------------------------------------------------
 
+    def begins(self, *, in_coroutine: bool) -> None:
+        """The call is about to be made. An asyncio loop that it runs in is watched while the stream is open."""
+        if in_coroutine and self.config.watch_event_loop:
+            self._event_loop = watched(self)
+        if self._silence_hook is not None and self._event_loop is None:
+            runtime.watch_silence()
+
+    def blocked_time(self, since: float, until: float) -> float:
+        """Seconds between these times in which the stream's event loop was blocked."""
+        return 0.0 if self._event_loop is None else self._event_loop.blocked_time(since, until)
+
     def opened(self) -> None:
         """The response headers have come."""
+        at = time.perf_counter()
         self.lifecycle.state = "unread"
-        self.state.opened(time.perf_counter())
+        self.state.opened(at, self.blocked_time(self.state.started_at, at))
 
     def describe(self, attributes: Attributes) -> None:
         """Attributes of the request or of the response, for the span."""
@@ -169,9 +202,10 @@ class Observer:
         for fact in facts:
             self._call_back(fact)
 
-    def exhausted(self) -> None:
-        """The body has ended. Raises the exit that a span processor asked for at the last event."""
-        self.signal("exhausted")
+    def exhausted(self, error_type: str | None = None) -> None:
+        """The body has ended, with this error or none. Raises the exit that a processor asked for at the last event."""
+        if not self.signal("exhausted", "none" if error_type is None else "error", error_type=error_type):
+            self.body_ended()
         self.exit_if_asked()
 
     def exit_if_asked(self) -> None:
@@ -205,13 +239,34 @@ class Observer:
         if at is None and _is_timed(verdict, signal, state):
             at = time.perf_counter()
         self._ending = Ending(verdict, at, error_type)
-        runtime.closed(self)
+        if signal == "finished":
+            self._finished_at = at
+        else:
+            self._left()
         if signal in _WRITTEN_BY_THE_READER or (signal == "raised" and verdict == "error"):
             self.write()
         else:
             self.due_at = 0.0 if signal == "dropped" else time.perf_counter() + runtime.GRACE
             runtime.write_later(self)
         return True
+
+    def body_ended(self, error_type: str | None = None) -> None:
+        """A read has met the end of the body, or this error, after the provider's own end."""
+        finished_at = self._finished_at
+        if finished_at is not None:
+            self.left()
+            self.telemetry.body_ended(time.perf_counter() - finished_at, error_type, self.state.model)
+
+    def left(self) -> None:
+        """The reader reads no more of a stream that had come to the provider's own end."""
+        self._finished_at = None
+        self.incoming = None if self._written else self.incoming
+        self._left()
+
+    def _left(self) -> None:
+        runtime.closed(self)
+        if self._event_loop is not None:
+            self._event_loop.remove(self)
 
     def close_begins(self) -> None:
         """The application's frame is closing the stream, which may take a while. `close_ends` follows."""
@@ -223,6 +278,7 @@ class Observer:
     def gone(self) -> None:
         """The stream has ended, and its object has gone: nobody can say any more why it was left."""
         self.due_at = 0.0
+        self.left()
 
     @guard.contained
     def write(self) -> None:
@@ -242,15 +298,18 @@ class Observer:
             self.incoming = None
             raise
         self._written = True
-        self.incoming = None
+        if self._finished_at is None:  # else the reader may still wait for the end of the body
+            self.incoming = None
 
     def _final_summary(self, ending: Ending) -> Summary:
         with guard.Briefly(self._counting):
             incoming, waiting_since = self.incoming, None
             facts: tuple[Fact, ...] = ()
             if incoming is not None:
+                if self.lifecycle.state == "reading" and ending.at is not None:
+                    waiting_since = incoming.waiting_since
+                    incoming.wait_ends(ending.at)
                 facts = incoming.hand_over(self.state)
-                waiting_since = incoming.waiting_since if self.lifecycle.state == "reading" else None
             summary = self.state.ended(ending, waiting_since)
             self._summary = summary._replace(at_the_end=facts + summary.at_the_end)
             return self._summary
@@ -311,12 +370,46 @@ class Observer:
 
     def silence(self) -> float:
         """Seconds for which somebody has waited for the provider; 0.0 where nobody waits."""
-        state = self.lifecycle.state
+        state, now = self.lifecycle.state, time.perf_counter()
         if state == "opening":
-            return time.perf_counter() - self.state.started_at
+            return now - self.state.started_at - self.blocked_time(self.state.started_at, now)
         if state != "reading" or self.incoming is None:
             return 0.0
-        return max(time.perf_counter() - self.incoming.waiting_since, 0.0)
+        since = self.incoming.waiting_since
+        return max(self.state.waited + now - since - self.blocked_time(since, now), 0.0)
+
+    def line_silence(self) -> float:
+        """Seconds for which somebody has waited and no byte has come; 0.0 where nobody waits."""
+        silence = self.silence()
+        if silence and self.incoming is not None:
+            return min(silence, time.perf_counter() - max(self.incoming.bytes_at, self.incoming.waiting_since))
+        return silence
+
+    @property
+    def is_live(self) -> bool:
+        """It has not ended, or its reader waits for the end of the body."""
+        return not self.lifecycle.has_ended or (self._finished_at is not None and self.lifecycle.state == "reading")
+
+    @property
+    def live_phase(self) -> LivePhase:
+        return self.state.live_phase
+
+    def tell_of_silence(self) -> None:
+        """Tell the application of a silence that has reached one of its thresholds. Never raises."""
+        hook, on_silence = self._silence_hook, self.config.on_silence
+        if hook is None or on_silence is None or self.lifecycle.has_ended:
+            return
+        seconds = self.silence()
+        if hook.is_due(seconds):
+            try:
+                on_silence(StreamHandle(self), seconds)
+            except Exception as error:  # noqa: BLE001  # it runs outside the reader, so nobody else would catch it
+                _log.warning("on_silence raised %s, which is ignored", type(error).__name__)
+
+    @property
+    def waits_for_thread(self) -> bool:
+        """Whether no event loop drives `tell_of_silence`."""
+        return self._silence_hook is not None and self._event_loop is None
 
     def span_identity(self) -> tuple[str | None, str | None]:
         return self.telemetry.identity()
@@ -330,6 +423,8 @@ class Observer:
         reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self._loop is None)
         if isinstance(fact, Loop):
             self._loop = self._loop or fact
+        if isinstance(fact, Stall):  # it is known later than it was over
+            at = self.state.started_at + fact.start + fact.gap
         self.telemetry.event(fact, self._timestamp(at), reserved=reserved)
         if isinstance(fact, ContentBlock) and fact.tool_call is not None:
             self.telemetry.event(fact.tool_call, self._timestamp(at))

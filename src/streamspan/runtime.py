@@ -18,11 +18,13 @@ from contextlib import suppress
 from typing import Protocol
 from weakref import ReferenceType, ref
 
+from .core.model import LivePhase
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
 
 GRACE = 0.1
 """Seconds for which the end of a stream that its reader has left waits for the application's word."""
+_SILENCE_SECONDS = 0.25  # between two looks for a silence that the application wants to be told of
 _EXIT_SECONDS = 5.0  # for which the exit waits for a span that is being written just then
 
 
@@ -32,10 +34,18 @@ class Stream(Protocol):
     due_at: float
 
     @property
+    def is_live(self) -> bool: ...
+    @property
+    def waits_for_thread(self) -> bool: ...
+    @property
+    def live_phase(self) -> LivePhase: ...
+    @property
     def metrics(self) -> Metrics: ...
     @property
     def labels(self) -> Labels: ...
     def silence(self) -> float: ...
+    def line_silence(self) -> float: ...
+    def tell_of_silence(self) -> None: ...
 
     def write(self) -> None: ...
     def shut_down(self) -> None: ...
@@ -45,6 +55,7 @@ class Stream(Protocol):
 _open: dict[int, "ReferenceType[Stream]"] = {}
 _waiting: deque[Stream] = deque()
 _thread_runs = threading.Lock()
+_silence_thread_runs = threading.Lock()
 _writing = threading.RLock()
 _exit_comes_before: object = None
 
@@ -80,9 +91,10 @@ def collected_streams() -> list[Stream]:
 
 
 def open_streams() -> list[Stream]:
-    """Every stream of this process that has not ended."""
+    """Every stream of this process that has not ended, or whose reader still waits for the end of its body."""
     # A list: up to Python 3.11 the making of a tuple may run the garbage collector in the midst of the iteration.
-    return [stream for reference in list(_open.values()) if (stream := reference()) is not None]
+    streams = [reference() for reference in list(_open.values())]
+    return [stream for stream in streams if stream is not None and stream.is_live]
 
 
 # --- ends that wait --------------------------------------------------------------------------------------------------
@@ -145,6 +157,31 @@ def finish_ends() -> None:
             _writing.release()
 
 
+# --- silence that goes on --------------------------------------------------------------------------------------------
+
+
+def watch_silence() -> None:
+    """Have the open streams that no event loop drives told of their silence, by a thread that ends with the last."""
+    if _silence_thread_runs.acquire(blocking=False):
+        threading.Thread(target=_tell_of_silence, name="streamspan silence", daemon=True).start()
+
+
+def _told_of_silence() -> int:
+    """How many streams there were to tell. They are not held between two looks."""
+    streams = [stream for stream in open_streams() if stream.waits_for_thread]
+    for stream in streams:
+        stream.tell_of_silence()
+    return len(streams)
+
+
+def _tell_of_silence() -> None:
+    try:
+        while _told_of_silence():
+            time.sleep(_SILENCE_SECONDS)
+    finally:
+        _silence_thread_runs.release()
+
+
 def _shut_down() -> None:
     finish_ends()
     for stream in open_streams():
@@ -154,8 +191,8 @@ def _shut_down() -> None:
 
 def _forget_in_child() -> None:
     """After a fork: the streams go on in the parent, which reports them. Locks may be held by threads of the parent."""
-    global _thread_runs, _writing
-    _thread_runs, _writing = threading.Lock(), threading.RLock()
+    global _thread_runs, _silence_thread_runs, _writing
+    _thread_runs, _silence_thread_runs, _writing = threading.Lock(), threading.Lock(), threading.RLock()
     for stream in open_streams():
         stream.forget()
     for stream in tuple(_waiting):

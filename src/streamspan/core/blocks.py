@@ -206,6 +206,7 @@ class Blocks:
     chunk_count, chars  of the blocks that have closed
     loop                the first that a block ended with
     output              where the content of blocks goes; None: it is not captured
+    thinking_time       seconds in blocks of thinking that have closed; None: there was none
     """
 
     __slots__ = (
@@ -220,6 +221,7 @@ class Blocks:
         "count",
         "loop",
         "output",
+        "thinking_time",
         "tool_calls",
     )
 
@@ -237,6 +239,7 @@ class Blocks:
         self.chunk_count = 0
         self.chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
         self.loop: Loop | None = None
+        self.thinking_time: float | None = None
         self.tool_calls = ToolCallCounts()
 
     @property
@@ -249,6 +252,11 @@ class Blocks:
         for block in reversed(tuple(self._open.values())):
             return _PHASES[block.start.kind]
         return "between_blocks"
+
+    def has_chunks(self, index: object) -> bool:
+        """Whether content has come of the open block with this index."""
+        block = self._open.get(index) if isinstance(index, int) else None
+        return block is None or block.chunk_count > 0
 
     def started(self, start: BlockStart, at: float) -> tuple[Fact, ...]:
         """A block begins. A block of the same index that is still open is cut off by it, which is the fact given."""
@@ -332,6 +340,8 @@ class Blocks:
         self._count(block)
         self._current = self._unannounced
         closed = block.closed(at, self._started_at, complete=complete)
+        if block.start.kind in {"thinking", "hidden_thinking"}:
+            self.thinking_time = (self.thinking_time or 0.0) + closed.duration
         call = closed.tool_call
         self._last_is_empty_tool_call = call is not None and call.complete and call.input_chars == 0
         if call is not None:

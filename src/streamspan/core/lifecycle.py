@@ -59,6 +59,7 @@ TABLE: Mapping[tuple[Signal, Cause], tuple[Verdict | None, ...]] = {
     # signal, cause              opening           unread            reading           between_reads     bytes
     ("finished", "none"):        (None,             "complete",       "complete",       "complete",       None),
     ("exhausted", "none"):       (None,             "truncated",      "truncated",      "truncated",      "unobserved"),
+    ("exhausted", "error"):      (None,             "error",          "error",          "error",          "unobserved"),
     ("raised", "error"):         ("error",          "error",          "error",          "error",          "error"),
     ("raised", "closed"):        ("closed",         "closed",         "closed",         "closed",         "unobserved"),
     ("raised", "cancelled"):     ("cancelled",      "cancelled",      "cancelled",      "cancelled",      "unobserved"),

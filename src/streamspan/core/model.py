@@ -4,11 +4,12 @@ Records that every stream has are named tuples, because a frozen dataclass of th
 
 Glossary
     event    one message of the provider that reaches the application; a keep-alive does not
-    chunk    a delta that carries content: text, thinking or tool input
+    chunk    a delta that carries content: text, thinking or tool input. A delta without any is no chunk
+    keep-alive  what the line carries to say that it lives: a ping, a comment, a delta without content
     chars    Unicode code points
     block    a content block; some blocks are tool calls
     channel  everything that a stream has of one kind: its text, its thinking, its tool input
-    gap      the seconds for which the reader waited in one read until the next event came
+    gap      the seconds for which the reader waited until the next event came. A keep-alive ends no gap
     time     seconds on the caller's clock; a name in `_at` is a point on it, all others are durations or offsets
 """
 
@@ -27,6 +28,10 @@ DeltaKind = Literal["text", "thinking", "tool_input"]
 BlockKind = Literal["text", "thinking", "hidden_thinking", "tool_call", "other"]
 """What a block delivers. Hidden thinking is thinking whose content the provider does not send in plain text."""
 LoopKind = Literal["exact", "drift"]
+WaitedFor = Literal["provider", "transit", "event_loop"]
+"""Who made the reader wait: the provider, something on the way from it, or the reader's own event loop."""
+LivePhase = Literal["opening", "waiting", "thinking", "streaming", "after_stop_reason"]
+"""Where an open stream is, in fewer words than `Phase`."""
 
 TRUNCATED = "stream_truncated"
 """The `error.type` of a stream whose body ended without the provider's own end."""
@@ -99,11 +104,20 @@ class FirstToken:
 
 @dataclass(frozen=True, slots=True)
 class Stall:
-    """A silence of the provider that is over. `start` is an offset from the call."""
+    """A long wait that is over.
+
+    start       an offset from the call
+    waited_for  whom it is ascribed to: the rules are those of `pacing.py`
+    keepalives  how many came meanwhile; 0: the line was dead
+    released    chunks that arrived within 50 ms of its end. One: a model goes on. Many: something had held them back
+    """
 
     start: float
     gap: float
     phase: Phase
+    waited_for: WaitedFor = "provider"
+    keepalives: int = 0
+    released: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,11 +201,26 @@ class Pace(NamedTuple):
     gap_p95: float | None = None
     gap_max: float | None = None
     provider_time: float | None = None
+    transit_time: float | None = None
     consumer_time: float | None = None
     stall_count: int = 0
     stall_time: float = 0.0
     tool_call_pause: float | None = None
     buffered: bool | None = None
+
+
+class Rebuffer(NamedTuple):
+    """How a person who reads the text as it comes gets on, in seconds: the rules are those of `rebuffer.py`."""
+
+    reading_time: float
+    waiting_time: float
+    pause_count: int
+
+    @property
+    def ratio(self) -> float:
+        """Waiting, of all the time."""
+        total = self.reading_time + self.waiting_time
+        return self.waiting_time / total if total else 0.0
 
 
 class Summary(NamedTuple):
@@ -215,6 +244,13 @@ class Summary(NamedTuple):
     stop_reason: str | None
     usage: Usage
     pace: Pace
+    rebuffer: Rebuffer | None
+    """None: no text has come."""
+    blocked_time: float
+    """In which the reader waited for its own event loop."""
+    keepalive_count: int
+    thinking_time: float | None
+    """In blocks of thinking. None: there was none."""
     chunk_count: int
     chars: Mapping[DeltaKind, int]
     block_count: int

@@ -1,113 +1,233 @@
-"""How a stream came: the provider's silences, and who was waited for.
+"""How a stream came: its waits, and who was waited for.
 
-A *gap* is provider silence: the time that the reader spent inside one read, waiting for the next event. What the reader
-does between two reads is no gap. The time before the first chunk is none either; `time_to_first_chunk` tells of that.
+A *wait* is the time from the reader's entering a read to the next event. Keep-alives and deltas without content end
+none. What the reader does between two reads is no wait. The time before the first chunk is none either;
+`time_to_first_chunk` tells of that.
 
-    provider time   the sum of the gaps
+Of each wait, the part in which the reader's event loop was blocked is the application's own. The rest is the
+provider's, unless something on the way held the stream back. A model that was silent goes on with one chunk; a buffer
+or a stalled line lets many go at once:
+
+    released  the chunks that arrived within 50 ms of the end of a wait of at least 0.25 s
+    clump     at least 20 of them, less than 1 ms apart on average, as no model writes. The reader's own time is in
+              that, so a reader that takes more than 1 ms for a chunk hides a clump: then the provider is named.
+
+    provider time   the sum of the waits, without those before a clump and without the time of a blocked loop
+    transit time    the waits before a clump
+    blocked time    the time in the waits, of the whole stream, in which the event loop was blocked
     consumer time   the rest of the time from the first chunk to the end
-    stall           a gap of at least `stall_seconds`
-    tool call pause the gaps since the last chunk when a tool call starts, the longest of the stream
-    buffered        something on the way held the stream back and then let it go at once: at least 20 chunks, all within
-                    1 ms per chunk, as no model writes, though the reader's own time is in it; and before the first of
-                    them the reader had waited at least 1 s. A slow reader fails one of the two: it takes its time
-                    between the chunks, or it was not waiting.
+    stall           a wait of at least `stall_seconds`, without the time of a blocked loop
+    buffered        most chunks came in clumps. The wait before the first chunk may be that of a clump, too, if it was
+                    at least 1 s
+    tool call pause the waits since the last chunk when a tool call starts, the longest of the stream
 
 Percentiles come from a histogram of fixed buckets, each 1.2 times as wide as the one before, so they are within 10 % of
-the gap that they stand for. The longest gap is exact. A gap of less than 0.5 ms is the time of decoding and nobody's
+the gap that they stand for. The longest gap is exact. A wait of less than 0.5 ms is the time of decoding and nobody's
 silence: it counts as 0.
 """
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import replace
 from itertools import accumulate
-from math import ceil, sqrt
+from math import ceil, inf, sqrt
 
-from .model import Pace
+from .model import Pace, Phase, Stall
 
 SHORTEST_GAP = 0.0005
+LONG_WAIT = 0.25
+"""Seconds from which on it is looked at what a wait ends with."""
+RELEASED_WITHIN = 0.05
+
 _RATIO = 1.2
 _BOUNDS = tuple(SHORTEST_GAP * _RATIO**power for power in range(100))
 """Seconds, up to 10 hours. Bucket n is from `_BOUNDS[n]` up to `_BOUNDS[n + 1]`; the last is open."""
 
-_BUFFERED_CHUNKS = 20
-_BUFFERED_SECONDS_PER_CHUNK = 0.001
-_BUFFERED_FIRST_WAIT = 1.0
+_CLUMP_CHUNKS = 20
+_CLUMP_SECONDS_PER_CHUNK = 0.001
+_FIRST_WAIT = 1.0
+
+
+class Resumption:
+    """What came after one long wait.
+
+    stall     the wait, as it is told if it was a stall; None: the wait for the first chunk
+    count     chunks until the next long wait
+    released  those of them that arrived within `RELEASED_WITHIN`
+    """
+
+    __slots__ = ("at", "count", "last_at", "released", "stall")
+
+    def __init__(self, stall: Stall | None, at: float) -> None:
+        self.stall = stall
+        self.at = self.last_at = at
+        self.released = 0
+        self.count = 0
+
+    def chunks(self, count: int, at: float) -> None:
+        self.count += count
+        self.last_at = at
+
+    @property
+    def is_dense(self) -> bool:
+        """As far as it has come."""
+        return self.count >= _CLUMP_CHUNKS and self.last_at - self.at < self.count * _CLUMP_SECONDS_PER_CHUNK
 
 
 class Pacing:
-    """The gaps of one stream from its first chunk on; until then, of what came before.
+    """The waits of one stream from its first chunk on.
 
-    total  all gaps, in seconds
+    settles_at  when it is known what the last long wait ended with; inf: it is known
     """
 
     __slots__ = (
         "_between_count",
         "_buckets",
         "_chunk_at",
+        "_clump_chunks",
+        "_is_clump",
+        "_long_wait",
         "_longest",
+        "_provider_time",
+        "_resumption",
         "_silence",
+        "_stall_seconds",
+        "_started_at",
         "_tool_call_pause",
+        "_transit_time",
+        "blocked_time",
+        "settles_at",
         "stall_count",
         "stall_time",
-        "total",
     )
 
-    def __init__(self) -> None:
-        self.total = 0.0
+    def __init__(self, stall_seconds: float, started_at: float = 0.0) -> None:
+        self._started_at = started_at
+        self._stall_seconds = stall_seconds
+        self._long_wait = min(LONG_WAIT, stall_seconds)
+        self._provider_time = 0.0
+        self._transit_time = 0.0
+        self.blocked_time = 0.0
         self.stall_count = 0
         self.stall_time = 0.0
+        self.settles_at = inf
         self._buckets = [0] * len(_BOUNDS)
         self._longest = 0.0
         self._between_count = 0
         self._chunk_at: float | None = None
         self._silence = 0.0
         self._tool_call_pause: float | None = None
+        self._resumption: Resumption | None = None
+        self._is_clump = False
+        self._clump_chunks = 0
 
-    def waited(self, gap: float) -> None:
-        """For an event. One that came within `SHORTEST_GAP` need not be told."""
-        if gap >= SHORTEST_GAP:
-            self._buckets[bisect_right(_BOUNDS, gap) - 1] += 1
-            self._longest = max(gap, self._longest)
-            self.total += gap
+    def first_chunk(self, wait: float, at: float) -> None:
+        """The first chunk has come, for which the reader had waited in the call and in its reads."""
+        if wait >= _FIRST_WAIT:
+            self._resumes(Resumption(None, at))
+            self.chunks(1, at)
 
-    def waited_between_chunks(self, gap: float, last_chunk_at: float | None) -> None:
-        """For an event that is no chunk; the last chunk came at `last_chunk_at`."""
-        self.waited(gap)
+    def waited(self, wait: float, blocked: float, keepalives: int, at: float, phase: Phase) -> tuple[Stall, ...]:
+        """An event has come at `at`. Gives the stalls that are known by now.
+
+        wait    all of it
+        blocked the part in which the event loop was blocked
+        phase   of the stream during the wait
+        """
+        own, start = max(wait - blocked, 0.0), at - wait - self._started_at
+        self.blocked_time += blocked
+        stalls = self._settled() if at > self.settles_at or own >= self._long_wait else ()
+        if own >= SHORTEST_GAP:
+            self._buckets[bisect_right(_BOUNDS, own) - 1] += 1
+            self._longest = max(own, self._longest)
+            self._provider_time += own
+        if own >= self._long_wait:
+            self._resumes(Resumption(Stall(start, own, phase, keepalives=keepalives), at))
+        if blocked >= self._stall_seconds:
+            stalls += (Stall(start, blocked, phase, "event_loop", keepalives),)
+        return stalls
+
+    def waited_briefly(self, gaps: Sequence[float]) -> None:
+        """Waits for chunks, none of which was as long as `LONG_WAIT`."""
+        buckets = self._buckets
+        for gap in gaps:
+            buckets[bisect_right(_BOUNDS, gap) - 1] += 1
+            self._provider_time += gap
+        self._longest = max(self._longest, *gaps)
+
+    def chunks(self, count: int, at: float) -> None:
+        """Chunks have come, the last of them at `at`."""
+        resumption = self._resumption
+        if resumption is not None:
+            resumption.chunks(count, at)
+            if at <= self.settles_at:
+                resumption.released = resumption.count
+
+    def between_chunks(self, wait: float, last_chunk_at: float | None) -> None:
+        """An event that is no chunk has come; the last chunk came at `last_chunk_at`."""
         self._between_count += 1
         if last_chunk_at != self._chunk_at:
             self._chunk_at = last_chunk_at
             self._silence = 0.0
-        if gap >= SHORTEST_GAP:
-            self._silence += gap
-
-    def stalled(self, gap: float) -> None:
-        self.stall_count += 1
-        self.stall_time += gap
+        if wait >= SHORTEST_GAP:
+            self._silence += wait
 
     def tool_call_started(self) -> None:
         """Call it after the event that started it."""
         self._tool_call_pause = max(self._silence, self._tool_call_pause or 0.0)
 
-    def pace(
-        self,
-        first_chunk_at: float,
-        last_chunk_at: float,
-        ended_at: float,
-        *,
-        chunk_count: int,
-        first_wait: float,
-    ) -> Pace:
-        """`first_wait`: how long the reader waited for the first chunk, in the call and in its reads."""
+    def ended(self) -> tuple[Stall, ...]:
+        """Nothing more comes. Gives the stall that is known by that."""
+        stalls = self._settled()
+        self._run_ends()
+        return stalls
+
+    def _resumes(self, resumption: Resumption) -> None:
+        self._run_ends()
+        self._resumption = resumption
+        self.settles_at = resumption.at + RELEASED_WITHIN
+
+    def _settled(self) -> tuple[Stall, ...]:
+        """What the last long wait was. Gives the stall, if it was one."""
+        resumption = self._resumption
+        if resumption is None or self.settles_at == inf:
+            return ()
+        self.settles_at = inf
+        self._is_clump, stall = resumption.is_dense, resumption.stall
+        if stall is None:
+            return ()
+        is_stall = stall.gap >= self._stall_seconds
+        if self._is_clump:
+            self._provider_time -= stall.gap
+            self._transit_time += stall.gap
+            stall = replace(stall, waited_for="transit")
+        elif is_stall:
+            self.stall_count += 1
+            self.stall_time += stall.gap
+        return (replace(stall, released=resumption.released),) if is_stall else ()
+
+    def _run_ends(self) -> None:
+        """The chunks that followed the last long wait are all there: those of a clump are counted."""
+        resumption = self._resumption
+        if resumption is not None and self._is_clump:
+            self._clump_chunks += resumption.count if resumption.is_dense else resumption.released
+        self._resumption = None
+        self._is_clump = False
+
+    def pace(self, first_chunk_at: float, ended_at: float, *, chunk_count: int) -> Pace:
         event_count = chunk_count - 1 + self._between_count
+        waited = self._provider_time + self._transit_time + self.blocked_time
         return Pace(
             gap_p50=self._percentile(0.5, event_count),
             gap_p95=self._percentile(0.95, event_count),
             gap_max=self._longest if event_count else None,
-            provider_time=self.total,
-            consumer_time=max(ended_at - first_chunk_at - self.total, 0.0),
+            provider_time=self._provider_time,
+            transit_time=self._transit_time,
+            consumer_time=max(ended_at - first_chunk_at - waited, 0.0),
             stall_count=self.stall_count,
             stall_time=self.stall_time,
             tool_call_pause=self._tool_call_pause,
-            buffered=_is_buffered(chunk_count, last_chunk_at - first_chunk_at, first_wait),
+            buffered=None if chunk_count < _CLUMP_CHUNKS else 2 * self._clump_chunks > chunk_count,
         )
 
     def _percentile(self, share: float, event_count: int) -> float | None:
@@ -121,10 +241,3 @@ class Pacing:
         bucket = bisect_left(list(accumulate(self._buckets)), rank)
         upper = _BOUNDS[bucket + 1] if bucket + 1 < len(_BOUNDS) else self._longest
         return min(sqrt(_BOUNDS[bucket] * upper), self._longest)
-
-
-def _is_buffered(chunk_count: int, duration: float, first_wait: float) -> bool | None:
-    """None: too few chunks to tell."""
-    if chunk_count < _BUFFERED_CHUNKS:
-        return None
-    return duration < chunk_count * _BUFFERED_SECONDS_PER_CHUNK and first_wait >= _BUFFERED_FIRST_WAIT

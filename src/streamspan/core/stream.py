@@ -33,6 +33,7 @@ from .model import (
     Fact,
     FirstToken,
     Interval,
+    LivePhase,
     Outcome,
     Pace,
     Phase,
@@ -42,12 +43,20 @@ from .model import (
     Usage,
 )
 from .pacing import Pacing
+from .rebuffer import ReadingBuffer
 
 _OUTCOMES: dict[str, Outcome | None] = {
     "complete": "complete",
     "truncated": "truncated",
     "error": "error",
     "unobserved": None,
+}
+READING_SPEED = 24.0  # chars a second: see `rebuffer.py`
+_LIVE_PHASES: dict[Phase, LivePhase] = {
+    "opening": "opening",
+    "waiting": "waiting",
+    "thinking": "thinking",
+    "after_stop_reason": "after_stop_reason",
 }
 _CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
 """Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
@@ -63,21 +72,28 @@ class StreamState:
     """
 
     __slots__ = (
+        "_blocked",
+        "_blocked_time",
         "_blocks",
+        "_empty_index",
         "_event_at",
         "_first_chunk_at",
         "_first_text_at",
         "_first_wait",
         "_hidden_thinking",
+        "_keepalive_count",
+        "_keepalives",
         "_last_chunk_at",
+        "_last_kind",
         "_loops",
         "_opened_at",
         "_pacing",
+        "_reading_buffer",
         "_reports_chunks",
         "_response_id",
-        "_stall_seconds",
         "_stop_reason",
         "_usage",
+        "_waited",
         "connection_closed",
         "finished",
         "model",
@@ -91,20 +107,28 @@ class StreamState:
         stall_seconds: float = inf,
         loops: LoopSearch = "off",
         reports_chunks: bool = False,
+        reading_speed: float = READING_SPEED,
     ) -> None:
         self.started_at = started_at
         self.finished = False
         self.connection_closed = False
         self.model: str | None = None
-        self._stall_seconds = stall_seconds
         self._loops: LoopSearch = loops
         self._event_at = started_at  # when the last event that was no chunk came
         self._opened_at: float | None = None
         self._first_chunk_at: float | None = None
         self._last_chunk_at: float | None = None
         self._first_text_at: float | None = None
-        self._first_wait = 0.0
-        self._pacing = Pacing()
+        self._last_kind: DeltaKind | None = None
+        self._first_wait = 0.0  # for the first chunk, in the call and in the reads
+        self._waited = 0.0  # since the last event, in reads that brought nothing but keep-alives
+        self._blocked = 0.0  # of the wait that goes on
+        self._blocked_time = 0.0  # before the first chunk
+        self._keepalives = 0  # of the wait that goes on
+        self._keepalive_count = 0
+        self._empty_index: object = None  # of the last block that began with an empty delta
+        self._pacing = Pacing(stall_seconds, started_at)
+        self._reading_buffer = ReadingBuffer(reading_speed)
         self._response_id: str | None = None
         self._stop_reason: str | None = None
         self._usage = Usage()
@@ -118,35 +142,54 @@ class StreamState:
 
     # --- verbs ---------------------------------------------------------------------------------------------------
 
-    def opened(self, at: float) -> None:
-        """The response headers have come."""
+    def opened(self, at: float, blocked: float = 0.0) -> None:
+        """The response headers have come, after a wait of which so much was the reader's own event loop's."""
         self._opened_at = self._event_at = at
+        self._first_wait = at - self.started_at - blocked
+        self._blocked_time = blocked
+
+    def kept_alive(self, count: int) -> None:
+        """Keep-alives have come during the wait that goes on."""
+        self._keepalives += count
+
+    def blocked(self, seconds: float) -> None:
+        """So much of the wait that goes on was the reader's own event loop's."""
+        self._blocked += seconds
 
     def event(self, gap: float, at: float) -> tuple[Fact, ...]:
-        """An event that is no chunk has come, after a wait of `gap` seconds. Gives the stall, if that was one."""
+        """An event that is no chunk has come, after a wait of `gap` seconds. Gives the stalls that are known by now."""
         self._event_at = at
-        self._pacing.waited_between_chunks(gap, self._last_chunk_at)
-        return self._stalled(gap, at)
+        return self._event(gap, at)
 
     def delta(self, kind: DeltaKind, index: object, text: str, at: float, gap: float = 0.0) -> tuple[Report, ...]:
-        """One chunk, of any block and kind, after a wait of `gap` seconds."""
-        self._pacing.waited(gap)
-        facts: tuple[Report, ...] = self._stalled(gap, at)
+        """A delta of any block and kind has come, after a wait of `gap` seconds. It is a chunk if it has content."""
+        if not text:
+            self._empty_delta(index, gap, at)
+            return ()
+        facts: tuple[Report, ...] = self._wait_ends(gap, at)
         if self._first_chunk_at is None:
             facts += self._first_chunk(kind, at)
-        if kind == "text" and self._first_text_at is None:
-            self._first_text_at = at
+        else:
+            self._pacing.chunks(1, at)
+        self._last_kind = kind
+        if kind == "text":
+            self._first_text_at = at if self._first_text_at is None else self._first_text_at
+            self._reading_buffer.add(len(text), at)
         if self._reports_chunks and self._last_chunk_at is not None:
             facts += (Interval(at - self._last_chunk_at),)
         self._last_chunk_at = at
         return facts + self._blocks.added(kind, index, text, at)
 
     def deltas(self, texts: Sequence[str], gaps: Sequence[float], at: float) -> tuple[Fact, ...]:
-        """Chunks of the block and kind of the last one. None of the `gaps` is a stall; the last came at `at`."""
-        for gap in gaps:
-            self._pacing.waited(gap)
+        """Chunks of the block and kind of the last one, before `hand_over_by`. The last came at `at`."""
+        if gaps:
+            self._pacing.waited_briefly(gaps)
+        self._pacing.chunks(len(texts), at)
+        text = "".join(texts)
+        if self._last_kind == "text":
+            self._reading_buffer.add(len(text), at)
         self._last_chunk_at = at
-        return self._blocks.continued("".join(texts), len(texts), at)
+        return self._blocks.continued(text, len(texts), at)
 
     def started(self, response_id: str | None, model: str | None, usage: Usage) -> None:
         """The answer begins. Only the first start counts: a proxy may start a second one inside the stream."""
@@ -185,6 +228,11 @@ class StreamState:
         return self._opened_at is not None
 
     @property
+    def has_started(self) -> bool:
+        """An event has told of the answer."""
+        return self._response_id is not None or self.has_blocks
+
+    @property
     def has_blocks(self) -> bool:
         return self._blocks.count > 0
 
@@ -199,7 +247,25 @@ class StreamState:
             return "opening"
         if self._stop_reason is not None:
             return "after_stop_reason"
-        return "waiting" if self._first_chunk_at is None else self._blocks.phase
+        phase = self._blocks.phase
+        return "waiting" if self._first_chunk_at is None and phase != "thinking" else phase
+
+    @property
+    def live_phase(self) -> LivePhase:
+        return _LIVE_PHASES.get(self.phase, "streaming")
+
+    @property
+    def hand_over_by(self) -> float:
+        """A chunk that comes after that is to be handed over at once, by itself."""
+        if self._waited or self._keepalives:
+            return -inf
+        settles_at = self._pacing.settles_at
+        return min(settles_at, self._reading_buffer.dry_at) if self._last_kind == "text" else settles_at
+
+    @property
+    def waited(self) -> float:
+        """Seconds of the wait that goes on, before the current read."""
+        return self._waited - self._blocked
 
     def so_far(self, at: float, waiting: Sequence[str] = ()) -> Summary:
         """The summary as of now, without an outcome. `waiting`: chunks that have not been handed over yet."""
@@ -213,11 +279,13 @@ class StreamState:
         """Call once. `waiting_since`: the reader was inside a read when the stream ended, since then."""
         phase, partial = self.phase, self._is_partial
         ended_at = self.last_at if ending.at is None else ending.at
-        facts: tuple[Fact, ...] = ()
-        if waiting_since is not None and ending.at is not None and waiting_since < ended_at:
-            gap = ended_at - waiting_since
-            self._pacing.waited_between_chunks(gap, self._last_chunk_at)
-            facts = self._stalled(gap, ended_at)
+        gap = 0.0
+        if waiting_since is not None and ending.at is not None:
+            gap = max(ended_at - waiting_since, 0.0)
+        facts: tuple[Fact, ...] = self._event(gap, ended_at) if gap or self._waited else ()
+        facts += self._pacing.ended()
+        if phase == "text":
+            self._reading_buffer.waited(ended_at)
         facts += self._blocks.cut_off(ended_at, ended_at if self._last_chunk_at is None else self._last_chunk_at)
         return self._summary(ending, ended_at, phase, partial=partial)._replace(at_the_end=facts)
 
@@ -227,17 +295,37 @@ class StreamState:
 
     def _first_chunk(self, kind: DeltaKind, at: float) -> tuple[Fact, ...]:
         self._first_chunk_at = at
-        self._first_wait = (self._opened_at or self.started_at) - self.started_at + self._pacing.total
-        self._pacing = Pacing()
+        self._pacing.first_chunk(self._first_wait, at)
         self._hidden_thinking = self._hidden_thinking and kind != "thinking"
         return (FirstToken(kind, at - self.started_at),)
 
-    def _stalled(self, gap: float, at: float) -> tuple[Fact, ...]:
+    def _event(self, gap: float, at: float) -> tuple[Fact, ...]:
+        wait = gap + self._waited - self._blocked
+        stalls = self._wait_ends(gap, at)
+        if self._first_chunk_at is not None:
+            self._pacing.between_chunks(wait, self._last_chunk_at)
+        return stalls
+
+    def _empty_delta(self, index: object, gap: float, at: float) -> None:
+        """The first one of a block is how the provider begins it; any other is a keep-alive."""
+        self._event_at = at
+        self._waited += gap
+        if index != self._empty_index and not self._blocks.has_chunks(index):
+            self._empty_index = index
+        else:
+            self._keepalives += 1
+
+    def _wait_ends(self, gap: float, at: float) -> tuple[Stall, ...]:
         """Silence before the first chunk is no stall."""
-        if gap < self._stall_seconds or self._first_chunk_at is None:
-            return ()
-        self._pacing.stalled(gap)
-        return (Stall(at - gap - self.started_at, gap, self.phase),)
+        wait, blocked, keepalives = gap + self._waited, self._blocked, self._keepalives
+        self._waited = self._blocked = 0.0
+        self._keepalives = 0
+        self._keepalive_count += keepalives
+        if self._first_chunk_at is not None:
+            return self._pacing.waited(wait, blocked, keepalives, at, self.phase)
+        self._first_wait += wait - blocked
+        self._blocked_time += blocked
+        return ()
 
     def _outcome(self, ending: Ending) -> Outcome | None:
         if ending.verdict in _OUTCOMES:
@@ -265,6 +353,10 @@ class StreamState:
             stop_reason=self._stop_reason,
             usage=self._usage,
             pace=self._pace(ended_at),
+            rebuffer=self._reading_buffer.rebuffer,
+            blocked_time=self._blocked_time + self._pacing.blocked_time,
+            keepalive_count=self._keepalive_count + self._keepalives,
+            thinking_time=blocks.thinking_time,
             chunk_count=blocks.chunk_count,
             chars=blocks.chars,
             block_count=blocks.count,
@@ -293,13 +385,7 @@ class StreamState:
     def _pace(self, ended_at: float) -> Pace:
         if self._first_chunk_at is None or self._last_chunk_at is None:
             return Pace()
-        return self._pacing.pace(
-            self._first_chunk_at,
-            self._last_chunk_at,
-            ended_at,
-            chunk_count=self._blocks.chunk_count,
-            first_wait=self._first_wait,
-        )
+        return self._pacing.pace(self._first_chunk_at, ended_at, chunk_count=self._blocks.chunk_count)
 
     def _offset(self, at: float | None) -> float | None:
         return None if at is None else at - self.started_at

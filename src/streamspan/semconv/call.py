@@ -63,6 +63,21 @@ HTTP_RESPONSE_STATUS_CODE: Final = span_attribute("http.response.status_code", "
 HTTP_REQUEST_RESEND_COUNT: Final = span_attribute(
     "http.request.resend_count", "int", 1, "how often the SDK has tried again", "if it has", unit="{request}"
 )
+CONTENT_TYPE: Final = span_attribute(
+    "http.response.header.content-type",
+    "string[]",
+    ("text/html",),
+    "The content type of a response that is no event stream.",
+    "if no event came of the body",
+)
+RESPONSE_BODY_SIZE: Final = span_attribute(
+    "http.response.body.size",
+    "int",
+    512,
+    "The size of the body of a response that is no event stream.",
+    "if no event came of the body",
+    unit="By",
+)
 URL_SCHEME: Final = span_attribute(
     "url.scheme", "string", "https", "the scheme of the request as it was sent last", _SENT
 )
@@ -113,6 +128,8 @@ ERROR_TYPE: Final = span_attribute(
     "ended without the provider's own end",
     "if the outcome is `error` or `truncated`",
 )
+UNEXPECTED_CONTENT_TYPE: Final = "unexpected_content_type"
+"""The `error.type` of a stream whose response was no event stream: often an error page that has the status 200."""
 STREAM_TRUNCATED: Final = "stream_truncated"
 """The `error.type` of a stream whose body ended without the provider's own end: most often a proxy cuts it there."""
 USAGE_INPUT_TOKENS: Final = span_attribute(

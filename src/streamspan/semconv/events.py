@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from streamspan.core.model import DeltaKind
+from streamspan.core.model import DeltaKind, WaitedFor
 
 from . import call, stream
 from .records import attribute, event
@@ -65,11 +65,32 @@ EVENT_TOOL_CALL: Final = event(
 )
 
 STALL_GAP: Final = attribute("llm_stream.stall.gap", "double", 6.4, "how long it was", unit="s")
+STALL_WAITED_FOR: Final = attribute(
+    "llm_stream.stall.waited_for",
+    "string",
+    "provider",
+    "Whom the wait is ascribed to: the provider, something on the way from it, or the application's own event loop.",
+    values=WaitedFor,
+)
+STALL_KEEPALIVES: Final = attribute(
+    "llm_stream.stall.keepalives",
+    "int",
+    3,
+    "Keep-alives that came during the wait. With none the line was dead; with some the model was silent.",
+    unit="{keepalive}",
+)
+STALL_RELEASED: Final = attribute(
+    "llm_stream.stall.released",
+    "int",
+    1,
+    "Chunks that came within 50 ms of the wait's end. A model goes on with one; many had been held back.",
+    unit="{chunk}",
+)
 EVENT_STALL: Final = event(
     "llm_stream.stall",
-    "the provider was silent for `stall_seconds` or more, told when it is over",
+    "The reader waited for `stall_seconds` or more. Told once it is known what the wait ended with.",
     "for each",
-    (STALL_GAP, OFFSET, stream.PHASE),
+    (STALL_GAP, OFFSET, stream.PHASE, STALL_WAITED_FOR, STALL_KEEPALIVES, STALL_RELEASED),
 )
 EVENT_REPETITION: Final = event(
     "llm_stream.repetition",

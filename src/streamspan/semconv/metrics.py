@@ -37,7 +37,16 @@ ANOMALY: Final = attribute(
     "string",
     "stall",
     "what was odd",
-    values=Literal["stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json"],
+    values=Literal[
+        "stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json", "slower_than_reading"
+    ],
+)
+AT_LEAST: Final = attribute(
+    "llm_stream.silence.at_least",
+    "double",
+    10.0,
+    "The seconds of silence from which on an open stream is counted: one of `silence_seconds`.",
+    unit="s",
 )
 TOOL_CALL_COMPLETED: Final = events.TOOL_CALL_COMPLETE
 FAILURE_WHERE: Final = attribute(
@@ -140,9 +149,56 @@ SILENCE: Final = metric(
     "llm_stream.silence",
     "observable gauge",
     "s",
-    "The longest that the provider has been silent until now while somebody waits for it, of the open streams.",
+    "The longest that the reader of an open stream has waited until now for the next event, by where the stream is. "
+    "A keep-alive ends no wait, and a blocked event loop is none.",
+    (stream.PHASE,),
     present="from the first stream on",
     counts="open streams",
+)
+LINE_SILENCE: Final = metric(
+    "llm_stream.line_silence",
+    "observable gauge",
+    "s",
+    "The longest that the reader of an open stream has waited until now without a single byte. Far below the silence: "
+    "the line lives, and the model is silent.",
+    present="from the first stream on",
+    counts="open streams",
+)
+SILENT: Final = metric(
+    "llm_stream.silent",
+    "observable up-down counter",
+    "{stream}",
+    "Open streams whose reader has waited for at least so long until now.",
+    (AT_LEAST,),
+    present="from the first stream on",
+    counts="open streams",
+)
+THINKING: Final = metric(
+    "llm_stream.thinking.time",
+    "histogram",
+    "s",
+    "Total duration of the thinking blocks of a stream, whether or not their content was sent.",
+    (),
+    _FIRST,
+    present="when a stream has ended that had thinking",
+)
+CLOSE_DELAY: Final = metric(
+    "llm_stream.close_delay",
+    "histogram",
+    "s",
+    "How long the body stayed open after the provider's own end had come, where that was 10 ms or more. The "
+    "application waits for it.",
+    (),
+    _SILENCE,
+    present="when a body has ended late",
+)
+LATE_ERRORS: Final = metric(
+    "llm_stream.late_errors",
+    "counter",
+    "{error}",
+    "Errors that the application got after the provider's own end had come. The stream counts as complete.",
+    (call.ERROR_TYPE,),
+    present="when there was one",
 )
 FIRST_TEXT: Final = metric(
     "llm_stream.time_to_first_text",
@@ -175,7 +231,8 @@ ANOMALIES: Final = metric(
     "llm_stream.anomalies",
     "counter",
     "{anomaly}",
-    "`stall`, `repetition`, `buffered`, `incomplete_tool_call`, `invalid_tool_json`: one for each that a stream had.",
+    "What was odd in streams: one for each that a stream had. `slower_than_reading`: a person who reads the text as it "
+    "comes waited for more than 5 % of the time.",
     (ANOMALY,),
     present="from the end of the first stream on, and when one has ended that had any",
 )
@@ -217,6 +274,34 @@ WAITED_FOR_CONSUMER: Final = metric(
     "observable counter",
     "s",
     "How long streams waited for their readers after the first chunk.",
+    present="from the end of the first stream on",
+)
+WAITED_FOR_TRANSIT: Final = metric(
+    "llm_stream.transit.time",
+    "observable counter",
+    "s",
+    "How long readers waited, after the first chunk, for chunks that something on the way held back.",
+    present="from the end of the first stream on",
+)
+WAITED_FOR_EVENT_LOOP: Final = metric(
+    "llm_stream.event_loop.blocked_time",
+    "observable counter",
+    "s",
+    "How long readers waited because their own event loop was blocked.",
+    present="from the end of the first stream on",
+)
+READING_TIME: Final = metric(
+    "llm_stream.reading.time",
+    "observable counter",
+    "s",
+    "How long a person needs to read the text of the streams that have ended, at `reading_speed`.",
+    present="from the end of the first stream on",
+)
+REBUFFERING_TIME: Final = metric(
+    "llm_stream.rebuffer.time",
+    "observable counter",
+    "s",
+    "How long a person who reads the text as it comes had to wait for more.",
     present="from the end of the first stream on",
 )
 OUTPUT_CHARS: Final = metric(

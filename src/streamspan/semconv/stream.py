@@ -3,9 +3,9 @@
 Everything of our own is under `llm_stream.`. A point in the stream is an offset in seconds from the start of the call.
 """
 
-from typing import Final
+from typing import Final, Literal
 
-from streamspan.core.model import AbortReason, DeltaKind, LoopKind, Outcome, Phase
+from streamspan.core.model import AbortReason, DeltaKind, LivePhase, LoopKind, Outcome, Phase
 
 from .records import span_attribute
 
@@ -40,9 +40,10 @@ PHASE: Final = span_attribute(
     "llm_stream.phase",
     "string",
     "text",
-    "where it was when it ended, or at the time of the event",
+    "Where the stream was when it ended, or at the time of the event. Of open streams, `streaming` stands for `text`, "
+    "`tool_input` and `between_blocks`.",
     _EARLY,
-    values=Phase,
+    values=Literal[Phase, LivePhase],
 )
 STOP_REASON: Final = span_attribute(
     "llm_stream.stop_reason",
@@ -151,7 +152,8 @@ PROVIDER_TIME: Final = span_attribute(
     "llm_stream.provider.time",
     "double",
     7.9,
-    "how long the reader waited for the provider after the first chunk",
+    "How long the reader waited for the provider after the first chunk, without `llm_stream.transit.time` and "
+    "`llm_stream.event_loop.blocked_time`.",
     "if a chunk had come",
     unit="s",
 )
@@ -163,6 +165,63 @@ CONSUMER_TIME: Final = span_attribute(
     "if a chunk had come",
     unit="s",
 )
+TRANSIT_TIME: Final = span_attribute(
+    "llm_stream.transit.time",
+    "double",
+    0.0,
+    "How long the reader waited, after the first chunk, for chunks that something between the provider and the reader "
+    "held back and then let go at once.",
+    "if a chunk had come",
+    unit="s",
+)
+BLOCKED_TIME: Final = span_attribute(
+    "llm_stream.event_loop.blocked_time",
+    "double",
+    0.0,
+    "How long the reader waited because its own asyncio event loop was blocked.",
+    _OPENED,
+    unit="s",
+)
+KEEPALIVE_COUNT: Final = span_attribute(
+    "llm_stream.keepalive.count",
+    "int",
+    4,
+    "Keep-alives that came while the reader waited: pings, comments, and deltas without content.",
+    _OPENED,
+    unit="{keepalive}",
+)
+THINKING_TIME: Final = span_attribute(
+    "llm_stream.thinking.time",
+    "double",
+    3.2,
+    "Total duration of the thinking blocks, whether or not their content was sent.",
+    "if there was one",
+    unit="s",
+)
+REBUFFER_TIME: Final = span_attribute(
+    "llm_stream.rebuffer.time",
+    "double",
+    0.0,
+    "How long a person who reads the text as it comes, at `reading_speed`, had to wait for more.",
+    "if there was text",
+    unit="s",
+)
+REBUFFER_COUNT: Final = span_attribute(
+    "llm_stream.rebuffer.count",
+    "int",
+    0,
+    "How often a person who reads the text as it comes had to wait for more.",
+    "if there was text",
+    unit="{pause}",
+)
+REBUFFER_RATIO: Final = span_attribute(
+    "llm_stream.rebuffer.ratio",
+    "double",
+    0.0,
+    "The share of waiting in the time that a person needs to read the text as it comes.",
+    "if there was text",
+    unit="1",
+)
 TIME_PER_OUTPUT_TOKEN: Final = span_attribute(
     "llm_stream.time_per_output_token",
     "double",
@@ -172,10 +231,15 @@ TIME_PER_OUTPUT_TOKEN: Final = span_attribute(
     unit="s",
 )
 STALL_COUNT: Final = span_attribute(
-    "llm_stream.stall.count", "int", 1, "silences of `stall_seconds` and more", _OPENED, unit="{stall}"
+    "llm_stream.stall.count",
+    "int",
+    1,
+    "Silences of the provider of at least `stall_seconds`.",
+    _OPENED,
+    unit="{stall}",
 )
 STALL_TIME: Final = span_attribute(
-    "llm_stream.stall.time", "double", 6.4, "total duration of the stalls", _OPENED, unit="s"
+    "llm_stream.stall.time", "double", 6.4, "Total duration of the provider's stalls.", _OPENED, unit="s"
 )
 TOOL_CALL_PAUSE: Final = span_attribute(
     "llm_stream.tool_call.pause",
@@ -189,7 +253,7 @@ BUFFERED: Final = span_attribute(
     "llm_stream.buffered",
     "boolean",
     False,
-    "whether all content came in one burst after a long wait, as from a proxy that held it back",
+    "Whether most chunks came many at once after long waits, as from a proxy that holds them back.",
     "if enough came to tell",
 )
 

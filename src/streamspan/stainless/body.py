@@ -6,6 +6,7 @@ stream finds its observer there. It learns what nothing else tells:
     the body is closed          by the SDK after its last event, or by the application through the raw response
     the body is read as bytes   no stream of the SDK sees the events then
     the response is dropped     never read, or read in part, when the last reference to the response goes
+    bytes that are no event     keep-alives, which the SDK swallows
 
 It refers to the SDK's body and to the observer, never to the response.
 """
@@ -15,9 +16,10 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from streamspan.guard import contained
-from streamspan.observer import Observer
+from streamspan.observer import Incoming, Observer
 
 from .errors import error_type
+from .last_bytes import BYTES_AT_MOST
 from .leaving import Reading
 
 
@@ -63,13 +65,16 @@ class Body:
         return self._self_reading
 
     def __iter__(self) -> Iterator[bytes]:
-        chunks = iter(self._self_stream)
-        return Bytes(chunks, self._self_observer, self._self_reading) if _begin_bytes(self._self_observer) else chunks
+        chunks, observer = iter(self._self_stream), self._self_observer
+        if _begin_bytes(observer):
+            return Bytes(chunks, observer, self._self_reading)
+        return chunks if observer.incoming is None else EventBytes(chunks, observer.incoming)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        chunks = aiter(self._self_stream)
-        begins = _begin_bytes(self._self_observer)
-        return AsyncBytes(chunks, self._self_observer, self._self_reading) if begins else chunks
+        chunks, observer = aiter(self._self_stream), self._self_observer
+        if _begin_bytes(observer):
+            return AsyncBytes(chunks, observer, self._self_reading)
+        return chunks if observer.incoming is None else AsyncEventBytes(chunks, observer.incoming)
 
     def close(self) -> None:
         close_begins(self, "body_closed")
@@ -115,6 +120,8 @@ def close_begins(body: Body, signal: Any) -> None:
     observer, reading = body.observer, body.reading
     if observer.lifecycle.has_ended:
         observer.close_begins()
+        if observer.lifecycle.state != "reading":
+            observer.left()
         return
     if signal == "body_closed" and observer.lifecycle.state == "reading":
         reading.body_closes()
@@ -148,12 +155,10 @@ def _begin_bytes(observer: Observer) -> bool:
 def end_by_raise(observer: Observer, reading: Reading, error: BaseException) -> None:
     """A read raised, or the call did."""
     cause = reading.cause_of_raise(error)
-    observer.signal(
-        "raised",
-        cause,
-        at=reading.body_closed_at if cause == "closed" else None,
-        error_type=error_type(error) if cause == "error" else None,
-    )
+    at = reading.body_closed_at if cause == "closed" else None
+    word = error_type(error) if cause == "error" else None
+    if not observer.signal("raised", cause, at=at, error_type=word):
+        observer.body_ended(word)
 
 
 # Not generators: each async generator of ours would be one more for the event loop to close at its end.
@@ -211,6 +216,64 @@ class AsyncBytes:
             end_by_raise(self._observer, self._reading, error)
             raise
         self._observer.bytes_came()
+        return chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chunks, name)
+
+
+class EventBytes:
+    """The bytes of a body that the SDK makes events of."""
+
+    __slots__ = ("_chunks", "_incoming", "_since", "_size")
+
+    def __init__(self, chunks: Iterator[bytes], incoming: Incoming) -> None:
+        self._chunks = chunks
+        self._incoming = incoming
+        self._since = -1.0  # when the read began that the last bytes came in
+        self._size = 0
+
+    def __iter__(self) -> "EventBytes":
+        return self
+
+    def __next__(self) -> bytes:
+        incoming = self._incoming
+        since = incoming.waiting_since
+        if since == self._since:
+            incoming.brought_no_event(self._size)
+        chunk = next(self._chunks)
+        self._since = since
+        self._size = size = len(chunk)
+        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
+        return chunk
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._chunks, name)
+
+
+class AsyncEventBytes:
+    """The same, asynchronously."""
+
+    __slots__ = ("_chunks", "_incoming", "_since", "_size")
+
+    def __init__(self, chunks: AsyncIterator[bytes], incoming: Incoming) -> None:
+        self._chunks = chunks
+        self._incoming = incoming
+        self._since = -1.0
+        self._size = 0
+
+    def __aiter__(self) -> "AsyncEventBytes":
+        return self
+
+    async def __anext__(self) -> bytes:
+        incoming = self._incoming
+        since = incoming.waiting_since
+        if since == self._since:
+            incoming.brought_no_event(self._size)
+        chunk = await anext(self._chunks)
+        self._since = since
+        self._size = size = len(chunk)
+        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         return chunk
 
     def __getattr__(self, name: str) -> Any:

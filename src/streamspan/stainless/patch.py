@@ -124,7 +124,7 @@ class Patch:
     # --- the call ------------------------------------------------------------------------------------------------
 
     def _request(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
-        begun = self._begin(client, args, kwargs) if kwargs.get("stream") else None
+        begun = self._begin(client, args, kwargs, in_coroutine=False) if kwargs.get("stream") else None
         if begun is None:
             return wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
@@ -138,7 +138,7 @@ class Patch:
         return result
 
     async def _request_async(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
-        begun = self._begin(client, args, kwargs) if kwargs.get("stream") else None
+        begun = self._begin(client, args, kwargs, in_coroutine=True) if kwargs.get("stream") else None
         if begun is None:
             return await wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
@@ -153,7 +153,7 @@ class Patch:
 
     @contained
     def _begin(
-        self, client: Any, args: Arguments, kwargs: Keywords
+        self, client: Any, args: Arguments, kwargs: Keywords, *, in_coroutine: bool
     ) -> tuple[Observer, Reading, Arguments, Keywords] | None:
         """The observer of a streamed inference call and the arguments to call with. None: it is another call."""
         if not self._active or not self._source.has_sdk() or suppressed():
@@ -168,6 +168,7 @@ class Patch:
         reading = Reading(self._provider)
         observer = Observer(call, self._source, self._config)
         observer.cause_of_drop = reading.cause_of_drop
+        observer.begins(in_coroutine=in_coroutine)
         content = observer.telemetry.content
         if content is not None:
             self._provider.capture(content, options)

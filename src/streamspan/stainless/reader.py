@@ -6,25 +6,32 @@ that ends closes every async generator it knows, and would have to close two of 
 Nearly every event is a delta of the same block and kind as the one before. Such a chunk costs two clocks, one look by
 the provider's translator and one `append`; the core gets whole batches of them. Everything else, and a chunk after a
 wait that matters, goes to the observer at once.
+
+    keep-alives  bytes that brought no event: the body tells of them when the SDK asks for more in the same read
 """
 
 from collections.abc import AsyncGenerator, Callable, Generator, Sequence
+from math import inf
 from time import perf_counter
 from typing import Any
 
+from streamspan import semconv
 from streamspan.core.model import Fact
-from streamspan.core.pacing import SHORTEST_GAP
+from streamspan.core.pacing import LONG_WAIT, SHORTEST_GAP
 from streamspan.core.stream import StreamState
+from streamspan.event_loop import LATE
 from streamspan.guard import contained
 from streamspan.observer import Observer
 from streamspan.telemetry.spans import Attributes
 
 from .body import body_of, end_by_raise
+from .last_bytes import error_type_in, keepalives_in
 from .leaving import Reading
 from .provider import Translator
 
 CHUNKS = 48
 CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
+_CONTENT_TYPE_CHARS = 128
 COST_OF_WAIT = 5  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 
 
@@ -33,25 +40,39 @@ class Intake:
 
     __slots__ = (
         "_append",
+        "_blocked",
+        "_body_size",
+        "_content_type",
         "_continued",
         "_gaps",
+        "_hand_over_by",
+        "_keepalives",
         "_last_at",
+        "_long_wait",
         "_observer",
         "_reading",
         "_room",
-        "_stall_seconds",
         "_texts",
         "_translator",
+        "bytes_at",
+        "last_bytes",
         "lifecycle",
         "waiting_since",
     )
 
-    def __init__(self, observer: Observer, reading: Reading, translator: Translator) -> None:
+    def __init__(self, observer: Observer, reading: Reading, translator: Translator, content_type: str) -> None:
         self._observer = observer
         self._reading = reading
         self._translator = translator
         self._continued: Callable[[Any], str | None] = translator.continued
-        self._stall_seconds = observer.config.stall_seconds
+        self._content_type = content_type
+        self._long_wait = min(LONG_WAIT, observer.config.stall_seconds)
+        self._hand_over_by = inf
+        self._keepalives = 0
+        self._blocked = 0.0
+        self._body_size = 0
+        self.bytes_at = 0.0
+        self.last_bytes = b""
         self._texts: list[str] = []
         self._append = self._texts.append
         self._room = CHUNKS
@@ -70,10 +91,10 @@ class Intake:
         at = perf_counter()
         self.lifecycle.state = "between_reads"
         text = self._continued(event)
-        if text is not None and len(text) <= CHARS and (room := self._room) > 0:
+        if text and at < self._hand_over_by and len(text) <= CHARS and (room := self._room) > 0:
             gap = at - since
             if gap >= SHORTEST_GAP:
-                if gap >= self._stall_seconds:
+                if gap >= self._long_wait:
                     self._hand_on(event, gap, at)
                     return
                 self._gaps.append(gap)
@@ -85,17 +106,41 @@ class Intake:
         self._hand_on(event, at - since, at)
 
     def _hand_on(self, event: Any, gap: float, at: float) -> None:
+        if gap >= LATE:
+            self._blocked += self._observer.blocked_time(at - gap, at)
         self._observer.take(lambda state: self._translator.translate(event, gap, at, state), at)
+        self._hand_over_by = self._observer.state.hand_over_by
 
     def hand_over(self, state: StreamState) -> tuple[Fact, ...]:
-        """Give the core the chunks that wait."""
-        if not self._texts:
-            return ()
-        texts, gaps = tuple(self._texts), tuple(self._gaps)
-        self._texts.clear()
-        self._gaps.clear()
-        self._room = CHUNKS
-        return state.deltas(texts, gaps, self._last_at)
+        """Give the core the chunks that wait, and what is known of the wait that goes on."""
+        facts: tuple[Fact, ...] = ()
+        if self._texts:
+            texts, gaps = tuple(self._texts), tuple(self._gaps)
+            self._texts.clear()
+            self._gaps.clear()
+            self._room = CHUNKS
+            facts = state.deltas(texts, gaps, self._last_at)
+        if self._keepalives:
+            state.kept_alive(self._keepalives)
+            self._keepalives = 0
+        if self._blocked:
+            state.blocked(self._blocked)
+            self._blocked = 0.0
+        return facts
+
+    def wait_ends(self, at: float) -> None:
+        """The stream has ended at `at`, in the midst of a read."""
+        self._blocked += self._observer.blocked_time(self.waiting_since, at)
+
+    @contained
+    def brought_no_event(self, size: int) -> None:
+        """The SDK asks for more in the same read: the last bytes, of which there were `size`, have ended no event."""
+        self.bytes_at = perf_counter()
+        self._body_size += size
+        count = keepalives_in(self.last_bytes)
+        if count:
+            self._keepalives += count
+            self._hand_over_by = -inf
 
     @property
     def texts(self) -> Sequence[str]:
@@ -110,7 +155,19 @@ class Intake:
         self._reading.let_go()
 
     def exhausted(self) -> None:
-        self._observer.exhausted()
+        """The body has ended."""
+        self._observer.exhausted(None if self.lifecycle.has_ended else self._failure())
+
+    @contained
+    def _failure(self) -> str | None:
+        """The `error.type` of a body that ended without the provider's own end, if its bytes show one."""
+        error_type = error_type_in(self.last_bytes)
+        if self._observer.state.has_started or not self._content_type or "event" in self._content_type:
+            return error_type
+        self._observer.describe(
+            {semconv.CONTENT_TYPE: [self._content_type], semconv.RESPONSE_BODY_SIZE: self._body_size}
+        )
+        return error_type or semconv.UNEXPECTED_CONTENT_TYPE
 
     def stopped(self, error: BaseException) -> bool:
         """`error` has stopped the reader. Whether it did so while it looked at an event, so that the stream is left."""
@@ -226,6 +283,7 @@ def begun(response: Any, *, in_task: bool = False) -> Intake | None:
     reading = body.reading
     if in_task:
         reading.begins_in_task()
-    intake = Intake(body.observer, reading, reading.provider.translator())
+    content_type = response.headers.get("content-type", "")[:_CONTENT_TYPE_CHARS]
+    intake = Intake(body.observer, reading, reading.provider.translator(), content_type)
     body.observer.incoming = intake
     return intake

@@ -88,11 +88,20 @@ def _add_pace(attributes: dict[str, AttributeValue | None], summary: Summary) ->
     attributes[semconv.CHUNK_GAP_MAX] = pace.gap_max
     attributes[semconv.TIME_PER_OUTPUT_TOKEN] = summary.time_per_output_token
     attributes[semconv.PROVIDER_TIME] = pace.provider_time
+    attributes[semconv.TRANSIT_TIME] = pace.transit_time
     attributes[semconv.CONSUMER_TIME] = pace.consumer_time
     attributes[semconv.STALL_COUNT] = pace.stall_count
     attributes[semconv.STALL_TIME] = pace.stall_time
     attributes[semconv.TOOL_CALL_PAUSE] = pace.tool_call_pause
     attributes[semconv.BUFFERED] = pace.buffered
+    attributes[semconv.BLOCKED_TIME] = summary.blocked_time
+    attributes[semconv.KEEPALIVE_COUNT] = summary.keepalive_count
+    attributes[semconv.THINKING_TIME] = summary.thinking_time
+    rebuffer = summary.rebuffer
+    if rebuffer is not None:
+        attributes[semconv.REBUFFER_TIME] = rebuffer.waiting_time
+        attributes[semconv.REBUFFER_COUNT] = rebuffer.pause_count
+        attributes[semconv.REBUFFER_RATIO] = rebuffer.ratio
 
 
 def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:

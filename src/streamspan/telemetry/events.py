@@ -135,6 +135,9 @@ def _stall(stall: Stall) -> Event:
         semconv.STALL_GAP: stall.gap,
         semconv.OFFSET: stall.start,
         semconv.PHASE: stall.phase,
+        semconv.STALL_WAITED_FOR: stall.waited_for,
+        semconv.STALL_KEEPALIVES: stall.keepalives,
+        semconv.STALL_RELEASED: stall.released,
     }
 
 

@@ -43,10 +43,13 @@ class Instruments:
         self.time_per_output_token = histogram(meter, semconv.PER_OUTPUT_TOKEN)
         self.longest_gap = histogram(meter, semconv.GAP_MAX)
         self.tool_call_pause = histogram(meter, semconv.PAUSE_BEFORE_TOOL_CALL)
+        self.thinking = histogram(meter, semconv.THINKING)
+        self.close_delay = histogram(meter, semconv.CLOSE_DELAY)
         self.tokens = histogram(meter, semconv.TOKEN_USAGE)
         self.streams = counter(meter, semconv.STREAMS)
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)
+        self.late_errors = counter(meter, semconv.LATE_ERRORS)
         self.events_dropped = counter(meter, semconv.INSTRUMENTATION_EVENTS_DROPPED)
 
 

@@ -11,14 +11,21 @@ from streamspan import semconv
 from streamspan.core.model import AbortReason, Outcome, Phase
 from streamspan.semconv import Metric
 
-Labels = dict[str, str | bool | int]
+Labels = dict[str, str | bool | int | float]
 
 _VALUES_AT_MOST = 200  # of one label
 _CHARS_AT_MOST = 128
 OTHER = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
-ANOMALIES = ("stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json")
+ANOMALIES = (
+    "stall",
+    "repetition",
+    "buffered",
+    "incomplete_tool_call",
+    "invalid_tool_json",
+    "slower_than_reading",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +76,11 @@ def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
     for use in ("read", "write"):
         yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
     yield semconv.WAITED_FOR_PROVIDER, {}
+    yield semconv.WAITED_FOR_TRANSIT, {}
+    yield semconv.WAITED_FOR_EVENT_LOOP, {}
     yield semconv.WAITED_FOR_CONSUMER, {}
+    yield semconv.READING_TIME, {}
+    yield semconv.REBUFFERING_TIME, {}
 
 
 def _expected_endings(expected: Expected) -> Iterator[tuple[Metric, Labels]]:

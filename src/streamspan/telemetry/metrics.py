@@ -6,7 +6,7 @@ A counter that is born at its first event is invisible to `increase()`. So when 
 label sets that are likely to follow are added 0.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 
 from opentelemetry import metrics, trace
@@ -24,6 +24,9 @@ from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
 from .series import CallLabels, LabelSets, Series
 from .totals import TOTALS, add_to_totals, totals_of
 
+_SLOWER_THAN_READING = 0.05  # the share of the time for which a person would wait
+_CLOSE_DELAY = 0.01  # seconds; a shorter one is that of the last bytes
+
 
 class Metrics:
     """The metrics of one `instrument()`; `open_streams` gives all that are open in the process."""
@@ -34,18 +37,21 @@ class Metrics:
         version: str,
         open_streams: Callable[[], Iterable[OpenStream]],
         expected: Expected,
+        silence_thresholds: Sequence[float],
     ) -> None:
         self._given_provider = meter_provider
         self._values = BoundedValues()
         self._totals = totals_of(meter_provider)
         self._label_sets = LabelSets(self._values, self._totals, self._add_zeros)
         self._expected_series = tuple(expected_series(expected))
-        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
+        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider, silence_thresholds)
         meter = meter_of(meter_provider, version)
         self._instruments = Instruments(meter)
         # The gauges come first: to ask for the open streams is to wait for the ends that the totals count.
         observe(meter, semconv.ACTIVE, self._gauges.active)
         observe(meter, semconv.SILENCE, self._gauges.silence)
+        observe(meter, semconv.LINE_SILENCE, self._gauges.line_silence)
+        observe(meter, semconv.SILENT, self._gauges.silent)
         for metric in TOTALS:
             observe(meter, metric, partial(self._totals.observe, metric))
         observe(meter, semconv.INSTRUMENTATION_FAILURES, _failures)
@@ -64,6 +70,19 @@ class Metrics:
     def record_chunk(self, seconds: float, call_labels: CallLabels, model: str | None, span: Span) -> None:
         labels = self._label_sets.of_response(call_labels, model).labels
         self._instruments.time_per_output_chunk.record(seconds, labels, trace.set_span_in_context(span, Context()))
+
+    @contained
+    def record_body_end(
+        self, delay: float, error_type: str | None, call_labels: CallLabels, model: str | None, span: Span
+    ) -> None:
+        """The body has ended so long after the provider's own end, by this error or none."""
+        labels = self._label_sets.of_response(call_labels, model).labels
+        context = trace.set_span_in_context(span, Context())
+        if delay >= _CLOSE_DELAY:
+            self._instruments.close_delay.record(delay, labels, context)
+        if error_type is not None:
+            labels = {**labels, semconv.ERROR_TYPE: self._values.bounded(semconv.ERROR_TYPE, error_type)}
+            self._instruments.late_errors.add(1, labels, context)
 
     @contained
     def record(self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int) -> None:
@@ -87,7 +106,7 @@ class Metrics:
     def _record_ending(self, summary: Summary, series: Series, context: Context) -> None:
         bounded = self._values.bounded
         labels = series.labels
-        ending: dict[str, str | bool | int] = dict(labels)
+        ending = dict(labels)
         if summary.error_type is not None:
             ending[semconv.ERROR_TYPE] = bounded(semconv.ERROR_TYPE, summary.error_type)
             labels = dict(ending)
@@ -115,6 +134,8 @@ class Metrics:
             instruments.longest_gap.record(pace.gap_max, labels, context)
         if summary.time_per_output_token is not None:
             instruments.time_per_output_token.record(summary.time_per_output_token, labels, context)
+        if summary.thinking_time is not None:
+            instruments.thinking.record(summary.thinking_time, labels, context)
         if pace.tool_call_pause is not None:
             instruments.tool_call_pause.record(pace.tool_call_pause, labels, context)
 
@@ -155,13 +176,20 @@ class Metrics:
 
 
 def _add_up(summary: Summary, outcome: Outcome, series: Series) -> None:
-    pace, usage = summary.pace, summary.usage
+    pace, usage, rebuffer = summary.pace, summary.usage, summary.rebuffer
     has_repetition = summary.loop is not None if summary.looks_for_loops else None
     chars = sum(summary.chars.values())
     add_to_totals(
         (
             (series.provider_time, pace.provider_time),
+            (series.transit_time, pace.transit_time),
+            (series.blocked_time, summary.blocked_time),
             (series.consumer_time, pace.consumer_time),
+            *(
+                ((series.reading_time, rebuffer.reading_time), (series.rebuffer_time, rebuffer.waiting_time))
+                if rebuffer
+                else ()
+            ),
             (series.cache_read_tokens, usage.cache_read_tokens),
             (series.cache_write_tokens, usage.cache_write_tokens),
             *(((series.output_chars(outcome, has_repetition=has_repetition), chars),) if chars else ()),
@@ -177,6 +205,7 @@ def _anomaly_counts(summary: Summary) -> tuple[int, ...]:
         int(summary.pace.buffered is True),
         summary.tool_calls_incomplete,
         summary.tool_calls_invalid,
+        int(summary.rebuffer is not None and summary.rebuffer.ratio > _SLOWER_THAN_READING),
     )
 
 

@@ -15,7 +15,7 @@ from .labels import OTHER, BoundedValues, Labels
 from .totals import Total, Totals
 
 _CALLS_AT_MOST = 200
-_SERIES_AT_MOST = 50  # each has 72 sums and counters that begin with 0
+_SERIES_AT_MOST = 50  # each has 76 sums and counters that begin with 0
 
 
 class Series:
@@ -24,6 +24,7 @@ class Series:
     __slots__ = (
         "_output_chars",
         "_totals",
+        "blocked_time",
         "cache_read_tokens",
         "cache_write_tokens",
         "consumer_time",
@@ -31,6 +32,9 @@ class Series:
         "of_input",
         "of_output",
         "provider_time",
+        "reading_time",
+        "rebuffer_time",
+        "transit_time",
         "with_cache_hit",
         "without_cache_hit",
     )
@@ -42,6 +46,10 @@ class Series:
         self.with_cache_hit: Labels = {**labels, semconv.CACHE_HIT: True}
         self.without_cache_hit: Labels = {**labels, semconv.CACHE_HIT: False}
         self.provider_time = totals.total(semconv.WAITED_FOR_PROVIDER, labels)
+        self.transit_time = totals.total(semconv.WAITED_FOR_TRANSIT, labels)
+        self.blocked_time = totals.total(semconv.WAITED_FOR_EVENT_LOOP, labels)
+        self.reading_time = totals.total(semconv.READING_TIME, labels)
+        self.rebuffer_time = totals.total(semconv.REBUFFERING_TIME, labels)
         self.consumer_time = totals.total(semconv.WAITED_FOR_CONSUMER, labels)
         self.cache_read_tokens = totals.total(semconv.CACHE_TOKENS, {**labels, semconv.CACHE_USE: "read"})
         self.cache_write_tokens = totals.total(semconv.CACHE_TOKENS, {**labels, semconv.CACHE_USE: "write"})

@@ -76,7 +76,7 @@ class Telemetry:
         self._given_provider = tracer_provider
         self._log = EventLog(logger_provider, our_version)
         self._tracer = _tracer(tracer_provider, our_version) or trace.NoOpTracer()
-        self.metrics = Metrics(meter_provider, our_version, open_streams, expected)
+        self.metrics = Metrics(meter_provider, our_version, open_streams, expected, config.silence_seconds)
         self.providers: tuple[object, ...] = ()
         self._may_log = config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
         self._traces = self._counts = self._logs = self._has_sdk = False

@@ -103,6 +103,11 @@ class StreamTelemetry:
         finally:
             self.span.end(end_ns)
 
+    def body_ended(self, delay: float, error_type: str | None, model: str | None) -> None:
+        """The body has ended so many seconds after the provider's own end, by this error or none."""
+        if self._has_metrics:
+            self.metrics.record_body_end(delay, error_type, self._call_labels, model, self.span)
+
     def abandon(self, end_ns: int) -> None:
         """End the span without a word, unless it has ended."""
         if not self._has_spans or self.span.is_recording():

@@ -60,7 +60,11 @@ def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
 TOTALS = (
     semconv.CACHE_TOKENS,
     semconv.WAITED_FOR_PROVIDER,
+    semconv.WAITED_FOR_TRANSIT,
+    semconv.WAITED_FOR_EVENT_LOOP,
     semconv.WAITED_FOR_CONSUMER,
+    semconv.READING_TIME,
+    semconv.REBUFFERING_TIME,
     semconv.OUTPUT_CHARS,
 )
 """The metrics that are added up here."""

@@ -1,0 +1,40 @@
+"""What the last bytes of a body tell that brought no event: keep-alives, and errors that the SDK does not hand on."""
+
+import json
+from typing import Any
+
+from .values import field, typed
+
+BYTES_AT_MOST = 4096
+_CHARS_AT_MOST = 64
+_ERROR = b'"error"'
+
+
+def keepalives_in(chunk: bytes) -> int:
+    """How many whole frames there are in bytes of which none was an event. A part of a frame is no keep-alive.
+
+    Compressed bytes are taken for one, and an error is none.
+    """
+    if _ERROR in chunk:
+        return 0
+    try:
+        chunk.decode()
+    except UnicodeDecodeError:
+        return 1
+    frames = chunk.count(b"\n\n") + chunk.count(b"\r\n\r\n") + chunk.count(b"\r\r")
+    return frames or int(chunk[:1] == b":" and chunk[-1:] in {b"\n", b"\r"})
+
+
+def error_type_in(chunk: bytes) -> str | None:
+    """The type of the error in the last frame, or in a body that is JSON. None: there is none."""
+    frame = chunk.rstrip().rpartition(b"\n")[2]
+    data = frame.partition(b"data:")[2] or chunk
+    if _ERROR not in data:
+        return None
+    try:
+        body: Any = json.loads(data)
+    except (ValueError, RecursionError):
+        return None
+    error = field(body, "error")
+    word = typed(field(error, "type"), str) or typed(field(error, "code"), str)
+    return None if error is None else word[:_CHARS_AT_MOST] if word else "client_error"
