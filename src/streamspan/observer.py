@@ -14,7 +14,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from functools import partial
 from typing import Any, Protocol
 
@@ -430,10 +429,12 @@ class Observer:
             self.telemetry.event(fact.tool_call, self._timestamp(at))
 
     def _add_notes(self) -> None:
-        with suppress(IndexError):  # another thread writes the end
-            while self._notes:
+        while self._notes:
+            try:
                 note, at = self._notes.popleft()
-                self.telemetry.event(note, self._timestamp(at))
+            except IndexError:  # another thread writes the end
+                return
+            self.telemetry.event(note, self._timestamp(at))
 
     def _call_back(self, fact: Report) -> None:
         """As the application asked. What it raises is for its reader."""

@@ -29,10 +29,13 @@ _BLANK = re.compile(r"[ \t\n\r]*")
 _BARE = re.compile(r"[-+.0-9A-Za-z]+")
 _SCALAR = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|true|false|null")
 _CUT_SCALAR = re.compile(r"-|-?(?:0|[1-9][0-9]*)(?:\.[0-9]*|(?:\.[0-9]+)?[eE][+-]?)|t|tru?|f|fa|fals?|n|nul?")
-# Flat runs of items and members, each with its comma, at the speed of the matcher: token by token a char costs 1 us.
-_FLAT = rf'(?:{_SCALAR.pattern}|"[^"\\\x00-\x1f]*")'
-_ITEMS = re.compile(rf"(?:[ \t\n\r]*{_FLAT}[ \t\n\r]*,)*")
-_MEMBERS = re.compile(rf'(?:[ \t\n\r]*"[^"\\\x00-\x1f]*"[ \t\n\r]*:[ \t\n\r]*{_FLAT}[ \t\n\r]*,)*')
+# Runs of items and members, each with its comma, at the speed of the matcher: token by token a char costs 1 us.
+_STRING = r'"[^"\\\x00-\x1f]*"'
+_FLAT = rf"[ \t\n\r]*(?:{_SCALAR.pattern}|{_STRING})[ \t\n\r]*"
+_MEMBER = rf"[ \t\n\r]*{_STRING}[ \t\n\r]*:{_FLAT}"
+_VALUE = rf"(?:{_FLAT}|[ \t\n\r]*(?:\{{{_MEMBER}(?:,{_MEMBER})*\}}|\[{_FLAT}(?:,{_FLAT})*\])[ \t\n\r]*)"
+_ITEMS = re.compile(rf"(?:{_VALUE},)*")
+_MEMBERS = re.compile(rf"(?:[ \t\n\r]*{_STRING}[ \t\n\r]*:{_VALUE},)*")
 
 
 class ToolInput:
