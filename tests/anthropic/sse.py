@@ -46,8 +46,8 @@ def recorded(body: str) -> Recorded:
     events = list(_events(body))
     message = next(event["message"] for event in events if event["type"] == "message_start")
     stop_reason = next(event["delta"]["stop_reason"] for event in events if event["type"] == "message_delta")
-    deltas = [event["delta"]["type"] for event in events if event["type"] == "content_block_delta"]
-    chunks = [delta_type for delta_type in deltas if delta_type in CHANNELS]
+    deltas = [event["delta"] for event in events if event["type"] == "content_block_delta"]
+    chunks = [delta["type"] for delta in deltas if _content(delta)]
     blocks = list(_blocks(events))
     calls = [block for block in blocks if block.is_tool_call]
     return Recorded(
@@ -116,10 +116,15 @@ def _blocks(events: Iterable[Mapping[str, Any]]) -> Iterator[Block]:
         if event["type"] == "content_block_start":
             starts[event["index"]] = event["content_block"]
             pieces[event["index"]] = []
-        elif event["type"] == "content_block_delta" and event["delta"]["type"] in CHANNELS:
-            pieces[event["index"]].append(event["delta"][CHANNELS[event["delta"]["type"]]])
+        elif event["type"] == "content_block_delta" and (content := _content(event["delta"])):
+            pieces[event["index"]].append(content)
         elif event["type"] == "content_block_stop":
             yield Block(event["index"], starts[event["index"]], pieces[event["index"]])
+
+
+def _content(delta: Mapping[str, Any]) -> str | None:
+    """None: it is a delta of another kind. Empty: it is no chunk."""
+    return delta[CHANNELS[delta["type"]]] if delta["type"] in CHANNELS else None
 
 
 def _chars(events: Iterable[Mapping[str, Any]], delta_type: str) -> int:

@@ -30,14 +30,16 @@ from tests.anthropic.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
+STREAM: Any = anthropic.Stream
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
-CLOSES_AFTER_EXCEPTIONS = "finally" in inspect.getsource(anthropic.Stream.__stream__)
+CLOSES_AFTER_EXCEPTIONS = "finally" in inspect.getsource(STREAM.__stream__)
 WITHOUT_A_BLOCK = {"create_for", "create_next", "create_mixed", "beta_create", "post", "raw_parse", "raw_parse_twice"}
 SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORIES}
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]
 AT_ONCE = [b"".join(step.encoded() for step in LOOPS if isinstance(step, wire.Event))]
 TEXT = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
-STALLS: Script = [*TEXT[:4], Pause(0.4, never_shorter=True), *TEXT[4:]]
+PIECES = list(wire.whole_message(wire.text_block(0, "Some text to begin with.", size=8)))
+STALLS: Script = [*PIECES[:4], Pause(0.4, never_shorter=True), PIECES[4], Pause(0.08, never_shorter=True), *PIECES[5:]]
 
 Callback = Callable[[StreamHandle, Any], object]
 
@@ -134,12 +136,12 @@ def test_a_loop(
 def test_a_stall(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, started: Callable[[Config], None]
 ) -> None:
-    """A stall is told when it is over, after its event."""
+    """A stall is told once it is known what it ended with, after its event."""
     application = Application(lambda stream, stall: stream.event("app.saw_it"))
     started(Config(stall_seconds=0.1, on_repetition=application, on_stall=application))
     list(opened(client, server, STALLS))
     (span,) = ended_spans(exporter)
-    (stall,) = application.told
+    stall = application.told[0]
     names = [event.name for event in span.events]
 
     assert isinstance(stall, Stall)

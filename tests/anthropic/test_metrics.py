@@ -156,6 +156,8 @@ def test_every_metric_is_recorded_as_it_is_named(app: Metered) -> None:
     """Each metric of `semconv.METRICS` but the one that is off by default, with its unit; none besides."""
     app.read(EVERYTHING)
     app.read(WHOLE[:-2])
+    app.read(message(wire.thinking_block(0, SENTENCES)))
+    app.read([*WHOLE, Pause(0.05, never_shorter=True), wire.error("api_error", "")])
     data: Any = app.reader.get_metrics_data()
 
     found = {
@@ -300,6 +302,8 @@ def test_an_exemplar_leads_to_the_trace(app: Metered, exporter: InMemorySpanExpo
     recorded = {metric.name for metric in semconv.METRICS.values() if metric.kind == "histogram"} - {
         "gen_ai.client.operation.time_per_output_chunk",
         "llm_stream.incomplete.duration",
+        "llm_stream.close_delay",
+        "llm_stream.thinking.time",
     }
     assert with_exemplars == recorded | {"llm_stream.streams", "llm_stream.anomalies", "llm_stream.tool_calls"}
 
@@ -377,6 +381,7 @@ def test_what_may_follow_is_added_0(app: Metered) -> None:
         "buffered",
         "incomplete_tool_call",
         "invalid_tool_json",
+        "slower_than_reading",
     }
     assert [point.value for point in app.points["llm_stream.instrumentation.events_dropped"]] == [0]
 
@@ -418,10 +423,10 @@ def test_streams_that_hang_are_told_of_while_they_hang(app: Metered) -> None:
     app.collect()
 
     assert open_now == [({}, 50)]
-    assert len(silence) == 1
+    assert [labels for labels, _ in silence] == [{"llm_stream.phase": "streaming"}]
     assert 0.3 <= silence[0][1] < 60
     assert [point.value for point in app.points["llm_stream.active"]] == [0]
-    assert [point.value for point in app.points["llm_stream.silence"]] == [0]
+    assert {point.value for point in app.points["llm_stream.silence"]} == {0}
 
 
 def _drain(stream: Any) -> None:
@@ -443,7 +448,7 @@ class Interrupted(str):
 def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
     """They are told all the same."""
     reader = InMemoryMetricReader()
-    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, ANTHROPIC.expected)
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, ANTHROPIC.expected, (10.0,))
     summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
@@ -467,7 +472,7 @@ def test_a_reader_that_is_busy_is_no_silence(app: Metered) -> None:
     stream.close()
 
     assert app.values("llm_stream.active") == [({}, 1)]
-    assert [point.value for point in app.points["llm_stream.silence"]] == [0]
+    assert {point.value for point in app.points["llm_stream.silence"]} == {0}
 
 
 def test_dropped_streams_are_not_active(app: Metered) -> None:
@@ -521,7 +526,7 @@ class Slow(float):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     """A stream ends in the child, too."""
-    metrics = Metrics(NoOpMeterProvider(), "0", tuple, ANTHROPIC.expected)
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple, ANTHROPIC.expected, (10.0,))
     summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()

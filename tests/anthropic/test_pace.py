@@ -49,7 +49,7 @@ END = at_once(wire.message_delta("end_turn", 21), wire.message_stop())
 BLOCK = list(wire.text_block(0, TEXT, size=2))
 FIRST_HALF, SECOND_HALF = at_once(*BLOCK[:20]), at_once(*BLOCK[20:])
 WHOLE = [BEGIN + FIRST_HALF + SECOND_HALF + END]
-FROZEN: Script = [BEGIN + FIRST_HALF, Pause(SILENCE), SECOND_HALF + END]
+FROZEN: Script = [BEGIN + FIRST_HALF, Pause(SILENCE), at_once(*BLOCK[20:30], BLOCK[-1]) + END]
 FREEZES_FOR_EVER: Script = [BEGIN + FIRST_HALF, Pause(inf)]
 
 
@@ -114,7 +114,13 @@ def test_pings_are_no_progress(client: Anthropic, server: MessagesServer, export
     """A silence with pings in it is one gap; each part would be too short for a stall."""
     part = STALL_SECONDS * 0.7
     ping = wire.ping()
-    list(opened(client, server, [BEGIN + FIRST_HALF, Pause(part), ping, Pause(part), ping, SECOND_HALF + END]))
+    list(
+        opened(
+            client,
+            server,
+            [BEGIN + FIRST_HALF, Pause(part), ping, Pause(part), ping, at_once(*BLOCK[20:30], BLOCK[-1]) + END],
+        )
+    )
 
     [span] = ended_spans(exporter)
 

@@ -63,11 +63,11 @@ HTTP_RESPONSE_STATUS_CODE: Final = span_attribute("http.response.status_code", "
 HTTP_REQUEST_RESEND_COUNT: Final = span_attribute(
     "http.request.resend_count", "int", 1, "how often the SDK has tried again", "if it has", unit="{request}"
 )
-CONTENT_TYPE: Final = span_attribute(
-    "http.response.header.content-type",
-    "string[]",
+RESPONSE_HEADER_PREFIX: Final = span_attribute(
+    "http.response.header.",
+    "template[string[]]",
     ("text/html",),
-    "The content type of a response that is no event stream.",
+    "The header `content-type` of a response that is no event stream.",
     "if no event came of the body",
 )
 RESPONSE_BODY_SIZE: Final = span_attribute(

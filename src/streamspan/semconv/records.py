@@ -8,7 +8,7 @@ and for the tests, which hold all telemetry against it.
 from dataclasses import dataclass
 from typing import Final, Literal, NamedTuple, get_args
 
-AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]", "any"]
+AttributeType = Literal["string", "int", "double", "boolean", "string[]", "template[int]", "template[string[]]", "any"]
 """OpenTelemetry's. A template: the name is a prefix. Any: JSON in a string on the span, a structure in a log record."""
 Instrument = Literal["histogram", "counter", "observable counter", "observable up-down counter", "observable gauge"]
 Counted = Literal["ended streams", "open streams", "streamspan itself"]

@@ -31,6 +31,7 @@ from .provider import Translator
 
 CHUNKS = 48
 CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
+_CONTENT_TYPE = "content-type"
 _CONTENT_TYPE_CHARS = 128
 COST_OF_WAIT = 5  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 
@@ -165,7 +166,10 @@ class Intake:
         if self._observer.state.has_started or not self._content_type or "event" in self._content_type:
             return error_type
         self._observer.describe(
-            {semconv.CONTENT_TYPE: [self._content_type], semconv.RESPONSE_BODY_SIZE: self._body_size}
+            {
+                f"{semconv.RESPONSE_HEADER_PREFIX}{_CONTENT_TYPE}": [self._content_type],
+                semconv.RESPONSE_BODY_SIZE: self._body_size,
+            }
         )
         return error_type or semconv.UNEXPECTED_CONTENT_TYPE
 
@@ -283,7 +287,7 @@ def begun(response: Any, *, in_task: bool = False) -> Intake | None:
     reading = body.reading
     if in_task:
         reading.begins_in_task()
-    content_type = response.headers.get("content-type", "")[:_CONTENT_TYPE_CHARS]
+    content_type = response.headers.get(_CONTENT_TYPE, "")[:_CONTENT_TYPE_CHARS]
     intake = Intake(body.observer, reading, reading.provider.translator(), content_type)
     body.observer.incoming = intake
     return intake
