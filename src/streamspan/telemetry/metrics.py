@@ -17,11 +17,13 @@ from opentelemetry.trace import Span
 from streamspan import guard, semconv
 from streamspan.core.model import Outcome, Summary, Usage
 from streamspan.guard import contained
+from streamspan.semconv.latest import RELEASED, Conventions
 
 from .gauges import OpenStream, OpenStreamGauges
 from .instruments import Instruments, meter_of, observe
 from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
 from .series import CallLabels, LabelSets, Series
+from .token_metrics import TokenMetrics
 from .totals import TOTALS, add_to_totals, totals_of
 
 
@@ -34,6 +36,7 @@ class Metrics:
         version: str,
         open_streams: Callable[[], Iterable[OpenStream]],
         expected: Expected,
+        conventions: Conventions = RELEASED,
     ) -> None:
         self._given_provider = meter_provider
         self._values = BoundedValues()
@@ -42,12 +45,13 @@ class Metrics:
         self._expected_series = tuple(expected_series(expected))
         self._gauges = OpenStreamGauges(open_streams, lambda: self.provider)
         meter = meter_of(meter_provider, version)
-        self._instruments = Instruments(meter)
+        self._instruments = Instruments(meter, conventions)
         # The gauges come first: to ask for the open streams is to wait for the ends that the totals count.
         observe(meter, semconv.ACTIVE, self._gauges.active)
         observe(meter, semconv.SILENCE, self._gauges.silence)
         for metric in TOTALS:
             observe(meter, metric, partial(self._totals.observe, metric))
+        self._token_metrics = TokenMetrics(meter, self._totals) if conventions.latest else None
         observe(meter, semconv.INSTRUMENTATION_FAILURES, _failures)
         self._count_dropped(0, Context())
 
@@ -75,6 +79,8 @@ class Metrics:
         if summary.outcome is not None:
             self._record_times(summary, series, context)
             self._record_tokens(summary.usage, series, context)
+            if self._token_metrics is not None:
+                self._token_metrics.record(summary.usage, series.labels, self._error_labels(summary, series), context)
             self._record_incidents(summary, series, context)
             _add_up(summary, summary.outcome, series)
         if events_dropped:
@@ -101,6 +107,11 @@ class Metrics:
                 ending[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
         self._instruments.duration.record(summary.duration, labels, context)
         self._instruments.streams.add(1, ending, context)
+
+    def _error_labels(self, summary: Summary, series: Series) -> Labels:
+        if summary.error_type is None:
+            return series.labels
+        return {**series.labels, semconv.ERROR_TYPE: self._values.bounded(semconv.ERROR_TYPE, summary.error_type)}
 
     def _record_times(self, summary: Summary, series: Series, context: Context) -> None:
         instruments, labels, pace = self._instruments, series.labels, summary.pace
@@ -147,6 +158,8 @@ class Metrics:
             semconv.ANOMALIES: instruments.anomalies,
             semconv.TOOL_CALLS: instruments.tool_calls,
         }
+        if self._token_metrics is not None:
+            self._token_metrics.add_zeros(labels)
         for metric, more in self._expected_series:
             if metric in counters:
                 counters[metric].add(0, {**labels, **more}, Context())
