@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from streamspan import semconv
+from streamspan.semconv import latest
 from streamspan.semconv.records import OURS, Attribute, Event, Metric
 
 HEAD = """# Schema
@@ -30,6 +31,26 @@ METRICS = """## Metrics
 Independent of sampling; [limits.md](limits.md) says where they cannot tell the whole truth. All but those of
 `llm_stream.instrumentation` have these attributes, and those of their rows; the response model of streams that are open
 is not known:"""
+LATEST = """## The latest GenAI conventions
+
+The GenAI conventions have moved to [a repository of their
+own](https://github.com/open-telemetry/semantic-conventions-genai) and have changed since 1.41. All above is what is
+written by default. `OTEL_SEMCONV_STABILITY_OPT_IN` is a comma-separated list, of which each instrumentation reads what
+is about it:
+
+| entry | what is written |
+| --- | --- |
+| none of these | the names of 1.41 |
+| `gen_ai_latest_experimental` | the names of the latest conventions ({version}) instead |
+| `gen_ai_latest_experimental/dup` | both, while your own boards and rules change over; do not add the two up |
+
+It is read once, by `instrument()`. Spans have the same names under either, and so do all metrics that are not here. Our
+boards and rules work with all three. The schema address stays the same, because {version} has not published one that we
+know of. The `/dup` is ours: other GenAI instrumentations do not know it, and write what they write by default."""
+TOKENS = """The first three are the same under another name. The others take the place of the token usage: counters,
+which are 0 where nothing is reported, and histograms with its buckets:"""
+FORMS = """What differs on spans and in content. One name cannot be written twice, so `/dup` writes the latest form
+there. It keeps the finish reason of messages."""
 
 
 def table(*rows: tuple[str, ...]) -> str:
@@ -47,7 +68,12 @@ def codes(values: Iterable[object]) -> str:
 
 
 def text() -> str:
-    return "\n\n".join([HEAD.format(schema_url=semconv.SCHEMA_URL).strip(), *_spans(), *_events(), *_metrics()]) + "\n"
+    return (
+        "\n\n".join(
+            [HEAD.format(schema_url=semconv.SCHEMA_URL).strip(), *_spans(), *_events(), *_metrics(), *_latest()]
+        )
+        + "\n"
+    )
 
 
 def _spans() -> Iterator[str]:
@@ -122,3 +148,29 @@ def _metrics() -> Iterator[str]:
 def _metric(metric: Metric) -> tuple[str, ...]:
     kind = f"{metric.kind}, {metric.unit}"
     return code(metric.name), kind, metric.description, metric.present, codes(metric.attributes)
+
+
+def _latest() -> Iterator[str]:
+    yield LATEST.format(version=latest.VERSION)
+    instead = tuple(metric for metric in latest.METRICS.values() if metric not in latest.RENAMED.values())
+    renamed = ((code(old.name), code(new.name)) for old, new in latest.RENAMED.items())
+    tokens = (code(semconv.TOKEN_USAGE.name), codes(metric.name for metric in instead))
+    yield table(("metric of 1.41", "latest"), *renamed, tokens)
+    yield TOKENS
+    head = ("metric", "instrument, unit", "meaning", "there", "attributes")
+    yield table(head, *(_metric(metric) for metric in instead))
+    yield _attributes([semconv.ATTRIBUTES[latest.TOKEN_MODALITY]])
+    yield FORMS
+    yield table(("what", "1.41", "latest"), *_forms())
+
+
+def _forms() -> Iterator[tuple[str, str, str]]:
+    for name, of_type in latest.TYPES.items():
+        yield code(name), semconv.ATTRIBUTES[name].type, f"{of_type}; absent if it is no whole number"
+    compacted = semconv.ATTRIBUTES[latest.CONVERSATION_COMPACTED]
+    yield code(compacted.name), "absent", "`true` if the request has a compaction or the provider has reported one"
+    known = codes(sorted(latest.PART_TYPES))
+    generic = f'`"type": "{latest.GENERIC}"`, and its type as `{latest.GENERIC_TYPE}`'
+    yield f"a part of a message that is none of {known}", "its type", generic
+    reasons = code(semconv.RESPONSE_FINISH_REASONS)
+    yield f"`{latest.FINISH_REASON}` of a message in {code(semconv.OUTPUT_MESSAGES)}", "there", f"only in {reasons}"

@@ -11,6 +11,7 @@ from importlib.metadata import version
 import yaml
 
 from streamspan import semconv
+from streamspan.semconv import latest
 from streamspan.semconv.records import ALWAYS, AT_START, GENAI, HTTP, Attribute, Event, Metric
 
 Entry = dict[str, object]
@@ -47,6 +48,7 @@ def files() -> dict[str, str]:
     our_events = [event for event in semconv.EVENTS.values() if not _is_theirs(event)]
     their_metrics = [metric for metric in semconv.METRICS.values() if _is_theirs(metric)]
     our_metrics = [metric for metric in semconv.METRICS.values() if not _is_theirs(metric)]
+    our_metrics += latest.METRICS.values()  # the registry that we refer to does not have them
     return {
         "manifest.yaml": _yaml(MANIFEST),
         "attributes.yaml": _definition(

@@ -129,7 +129,7 @@ def feel() -> list[Panel]:
 
 def ends() -> list[Panel]:
     ended = streams(*BEHIND_THE_CALL, by=BY)
-    usage, first = semconv.TOKEN_USAGE, semconv.TIME_TO_FIRST_CHUNK
+    first = semconv.TIME_TO_FIRST_CHUNK
     return [
         graph(
             Look(
@@ -157,7 +157,7 @@ def ends() -> list[Panel]:
                 "The new version writes more, or less, for the same question: cost and length of answers.",
                 traces=(),
             ),
-            Query(promql.mean(usage, f'{names.TOKEN_TYPE}="output"', by=BY), LEGEND),
+            Query(promql.mean_output_tokens(BY), LEGEND),
         ),
         graph(
             Look(

@@ -6,7 +6,7 @@ Source: https://opentelemetry.io/docs/specs/otel/compatibility/prometheus_and_op
 from typing import Final
 
 from streamspan import semconv
-from streamspan.semconv import Metric
+from streamspan.semconv import Metric, latest
 
 MAIN_UNITS: Final = {"s": "_seconds"}  # {stream}, {token} and their like add nothing
 
@@ -32,6 +32,7 @@ CACHE_HIT: Final = label(semconv.CACHE_HIT)
 CACHE_USE: Final = label(semconv.CACHE_USE)
 ANOMALY: Final = label(semconv.ANOMALY)
 TOKEN_TYPE: Final = label(semconv.TOKEN_TYPE)
+TOKEN_MODALITY: Final = label(latest.TOKEN_MODALITY)
 TOOL_CALL_COMPLETED: Final = label(semconv.TOOL_CALL_COMPLETED)
 REPETITION_DETECTED: Final = label(semconv.REPETITION_DETECTED)
 FAILURE_WHERE: Final = label(semconv.FAILURE_WHERE)

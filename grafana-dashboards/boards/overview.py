@@ -406,7 +406,7 @@ def tools() -> list[Panel]:
 
 
 def tokens() -> list[Panel]:
-    usage, chars = semconv.TOKEN_USAGE, semconv.OUTPUT_CHARS
+    chars = semconv.OUTPUT_CHARS
     all_hits = promql.rate(semconv.TIME_TO_FIRST_CHUNK, f'{CACHE_HIT}=~"true|false"', suffix="_count")
     hits = promql.rate(semconv.TIME_TO_FIRST_CHUNK, f'{CACHE_HIT}="true"', suffix="_count")
     looping = promql.rate(chars, f'{names.REPETITION_DETECTED}="true"')
@@ -419,7 +419,7 @@ def tokens() -> list[Panel]:
                 " head of the prompt changes. Aborted streams report no output: see the last panel.",
                 traces=(),
             ),
-            Query(promql.rate(usage, by=[names.TOKEN_TYPE], suffix="_sum"), f"{{{{{names.TOKEN_TYPE}}}}}"),
+            Query(promql.token_rate(), f"{{{{{names.TOKEN_TYPE}}}}}"),
             Query(promql.rate(semconv.CACHE_TOKENS, by=[names.CACHE_USE]), f"cache {{{{{names.CACHE_USE}}}}}"),
         ),
         graph(
@@ -450,14 +450,13 @@ def tokens() -> list[Panel]:
             ((MODEL, "Model"),),
             (
                 Column("Streams", _sum(semconv.STREAMS), "short"),
-                Column("Input tokens", _sum(usage, f'{names.TOKEN_TYPE}="input"', suffix="_sum"), "short"),
-                Column("Output tokens", _sum(usage, f'{names.TOKEN_TYPE}="output"', suffix="_sum"), "short"),
+                Column("Input tokens", promql.token_increase("input", [MODEL]), "short"),
+                Column("Output tokens", promql.token_increase("output", [MODEL]), "short"),
                 Column("Output chars", _sum(chars), "short"),
             ),
         ),
     ]
 
 
-def _sum(metric: semconv.Metric, *matchers: str, suffix: str = "") -> str:
-    window = promql.WHOLE_RANGE
-    return promql.rate(metric, *matchers, by=[MODEL], window=window, function="increase", suffix=suffix)
+def _sum(metric: semconv.Metric) -> str:
+    return promql.rate(metric, by=[MODEL], window=promql.WHOLE_RANGE, function="increase")

@@ -1,5 +1,8 @@
 """PromQL on our metrics. Every query is limited to what is chosen at the top of the board.
 
+A metric whose name the latest GenAI conventions change is asked for under both names, series by series: `or` leaves out
+what an application sends a second time, which is the same but for its name.
+
 A sum over no series is empty, not 0; so a share of nothing is empty, and the panel says "no traffic".
 """
 
@@ -7,7 +10,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from streamspan import semconv
-from streamspan.semconv import Metric
+from streamspan.semconv import Metric, latest
 
 from . import names, slo
 from .names import OUTCOME, PHASE, series
@@ -22,6 +25,8 @@ JUDGED: Final = f'{OUTCOME}=~"complete|truncated|error"'
 FAILED: Final = f'{OUTCOME}=~"truncated|error"'
 COMPLETE: Final = f'{OUTCOME}="complete"'
 ABORTED: Final = f'{OUTCOME}="aborted"'
+TOKEN_COUNTERS: Final = {"input": latest.INPUT_TOKENS, "output": latest.OUTPUT_TOKENS}
+"""What the latest GenAI conventions have in the place of the sums of a histogram, by the histogram's label."""
 MID_STREAM: Final = (FAILED, f'{PHASE}!="opening"')
 """After the headers of the response: the HTTP call was a success."""
 
@@ -44,7 +49,52 @@ def rate(
     suffix: str = "",
 ) -> str:
     """Events per second; of a histogram, with its suffix."""
-    return summed(f"{function}({selected(series(metric) + suffix, *among, *matchers)}[{window}])", by)
+    one_name = one_rate(metric, *matchers, window=window, among=among, function=function, suffix=suffix)
+    if metric not in latest.RENAMED:
+        return summed(one_name, by)
+    renamed = latest.RENAMED[metric]
+    other_name = one_rate(renamed, *matchers, window=window, among=among, function=function, suffix=suffix)
+    return summed(f"{one_name} or {other_name}", by)
+
+
+def one_rate(
+    metric: Metric,
+    *matchers: str,
+    window: str = EACH_STEP,
+    among: Sequence[str] = CHOSEN,
+    function: str = "rate",
+    suffix: str = "",
+) -> str:
+    """Of each series."""
+    return f"{function}({selected(series(metric) + suffix, *among, *matchers)}[{window}])"
+
+
+def token_rate() -> str:
+    """Tokens per second, by their type."""
+    rates = [one_rate(semconv.TOKEN_USAGE, suffix="_sum")]
+    for token_type, metric in TOKEN_COUNTERS.items():
+        rates.append(f'label_replace({one_rate(metric)}, "{names.TOKEN_TYPE}", "{token_type}", "", "")')
+    return summed(f" or ignoring ({names.TOKEN_MODALITY}) ".join(rates), (names.TOKEN_TYPE,))
+
+
+def token_increase(token_type: str, by: Sequence[str]) -> str:
+    """Tokens of one type in the range that is shown."""
+    of_type = f'{names.TOKEN_TYPE}="{token_type}"'
+    usage = one_rate(semconv.TOKEN_USAGE, of_type, window=WHOLE_RANGE, function="increase", suffix="_sum")
+    counted = one_rate(TOKEN_COUNTERS[token_type], window=WHOLE_RANGE, function="increase")
+    return summed(f"{usage} or ignoring ({names.TOKEN_TYPE}, {names.TOKEN_MODALITY}) {counted}", by)
+
+
+def mean_output_tokens(by: Sequence[str]) -> str:
+    """Of the streams whose tokens are known."""
+    total, count = (_output_tokens(suffix, by) for suffix in ("_sum", "_count"))
+    return f"{total} / ({count} > 0)"
+
+
+def _output_tokens(suffix: str, by: Sequence[str]) -> str:
+    usage = one_rate(semconv.TOKEN_USAGE, f'{names.TOKEN_TYPE}="output"', suffix=suffix)
+    per_stream = one_rate(latest.OUTPUT_TOKENS_PER_STREAM, suffix=suffix)
+    return summed(f"{usage} or ignoring ({names.TOKEN_TYPE}, {names.ERROR_TYPE}) {per_stream}", by)
 
 
 def share(part: str, whole: str) -> str:
@@ -87,11 +137,6 @@ def buckets(
     among: Sequence[str] = CHOSEN,
 ) -> str:
     return rate(metric, *matchers, by=("le", *by), window=window, among=among, suffix="_bucket")
-
-
-def mean(metric: Metric, *matchers: str, by: Sequence[str] = (), window: str = EACH_STEP) -> str:
-    total = rate(metric, *matchers, by=by, window=window, suffix="_sum")
-    return f"{total} / ({rate(metric, *matchers, by=by, window=window, suffix='_count')} > 0)"
 
 
 def known(expression: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any, Generic, Literal, TypeVar, cast, get_args
 from .core.model import Loop, Stall
 from .core.stream import READING_SPEED, LoopSearch
 from .handle import StreamHandle
+from .semconv.latest import OptIn, opt_in_of
 
 _log = logging.getLogger(__name__)
 
@@ -130,9 +131,17 @@ def _content_signal(given: object) -> object:
     return word if word in get_args(ContentSignal) else None
 
 
+def _opt_in(given: object) -> OptIn | None:
+    """No text is wrong: what is not about us is about another instrumentation."""
+    return opt_in_of(given) if isinstance(given, str) else None
+
+
 CALLBACK: Kind[Any] = Kind("a function, and no coroutine function", _callback)
 CONTENT_SIGNAL: Kind[Any] = Kind(
     "one of `NO_CONTENT` (or `false`), `SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (or `true`)", _content_signal
+)
+OPT_IN: Kind[Any] = Kind(
+    "a comma-separated list, in which `gen_ai_latest_experimental` and `gen_ai_latest_experimental/dup` count", _opt_in
 )
 WHOLE_NUMBER = Kind("a whole number, 0 or more", _whole_number)
 POSITIVE = Kind("a number, more than 0", _positive)
@@ -249,6 +258,16 @@ class Config:
         CALLBACK,
         None,
         "is called with each text before it is written, and gives the text to write. If it fails, the text is left out",
+    )
+
+    semconv_stability_opt_in: OptIn = _setting(
+        "OTEL_SEMCONV_STABILITY_OPT_IN",
+        OPT_IN,
+        "default",
+        "which GenAI conventions name what is written: those of semantic-conventions 1.41, or with "
+        "`gen_ai_latest_experimental` the latest, or with `gen_ai_latest_experimental/dup` both, where both can be. "
+        "Other entries are for other instrumentations: see "
+        "[schema.md](schema.md#the-latest-genai-conventions)",
     )
 
     def __post_init__(self) -> None:

@@ -448,7 +448,7 @@ class Interrupted(str):
 def test_streams_of_new_kinds_end_while_the_gauges_are_read(caplog: pytest.LogCaptureFixture) -> None:
     """They are told all the same."""
     reader = InMemoryMetricReader()
-    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, ANTHROPIC.expected, (10.0,))
+    metrics = Metrics(MeterProvider([reader], shutdown_on_exit=False), "0", tuple, ANTHROPIC.expected, Config())
     summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     models = (f"model-{number}" for number in count())
     model = Interrupted("model")
@@ -526,7 +526,7 @@ class Slow(float):
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_in_the_middle_of_the_end_of_a_stream() -> None:
     """A stream ends in the child, too."""
-    metrics = Metrics(NoOpMeterProvider(), "0", tuple, ANTHROPIC.expected, (10.0,))
+    metrics = Metrics(NoOpMeterProvider(), "0", tuple, ANTHROPIC.expected, Config())
     summary = StreamState(0.0).ended(StreamEnding("closed", 1.0))
     amount = Slow(1.0)
     amount.added, amount.go_on = threading.Event(), threading.Event()

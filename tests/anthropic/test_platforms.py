@@ -176,7 +176,7 @@ def one_span(exporter: InMemorySpanExporter) -> ReadableSpan:
 
 
 def facts(span: ReadableSpan) -> Mapping[str, object]:
-    """What is the same in two runs: all but the measured times, and the keep-alives that came in a read of their own."""
+    """What is the same in two runs: all but the measured times, and the keep-alives, which may come with an event."""
     return {
         name: value
         for name, value in attributes(span).items()

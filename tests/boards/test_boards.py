@@ -10,6 +10,7 @@ import pytest
 from boards import names, slo
 
 from streamspan import semconv
+from streamspan.semconv import latest
 from streamspan.semconv.records import ATTRIBUTES as DECLARED
 from tests.boards.committed import BOARDS, GRAFANA, PANELS, QUERIES, RUNBOOK, SEARCHES, panels_of
 
@@ -19,16 +20,17 @@ each_board = pytest.mark.parametrize("uid", BOARDS)
 each_panel = pytest.mark.parametrize("panel", [panel for _, panel in PANELS], ids=PANEL_IDS)
 each_query = pytest.mark.parametrize("target", [target for *_, target in QUERIES], ids=QUERY_IDS)
 
+METRICS = [*semconv.METRICS.values(), *latest.METRICS.values()]
 HISTOGRAM_SUFFIXES = ("_bucket", "_sum", "_count")
 KNOWN = {
     names.series(metric) + suffix
-    for metric in semconv.METRICS.values()
+    for metric in METRICS
     for suffix in (HISTOGRAM_SUFFIXES if metric.kind == "histogram" else ("",))
 }
 LABELS = {
     *("le", "job", "instance", "exporter", "data_type", "decision"),
     *map(names.label, semconv.STREAM_METRIC_ATTRIBUTES),
-    *(names.label(attribute) for metric in semconv.METRICS.values() for attribute in metric.attributes),
+    *(names.label(attribute) for metric in METRICS for attribute in metric.attributes),
 }
 ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
 STREAMS = names.series(semconv.STREAMS)

@@ -25,6 +25,7 @@ DEFAULTS = {
     "capture_content": "NO_CONTENT",
     "content_chars": 32_768,
     "redact": None,
+    "semconv_stability_opt_in": "default",
 }
 
 
@@ -53,6 +54,30 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         "stall_seconds": 2.5,
         "time_per_output_chunk": True,
     }
+
+
+@pytest.mark.parametrize(
+    ("variable", "chosen"),
+    [
+        ("", "default"),
+        ("http,database/dup", "default"),
+        ("gen_ai_latest", "default"),
+        ("GEN_AI_LATEST_EXPERIMENTAL", "default"),
+        ("gen_ai_latest_experimental", "gen_ai_latest_experimental"),
+        ("http/dup, gen_ai_latest_experimental ,database", "gen_ai_latest_experimental"),
+        ("gen_ai_latest_experimental/dup", "gen_ai_latest_experimental/dup"),
+        ("gen_ai_latest_experimental,gen_ai_latest_experimental/dup", "gen_ai_latest_experimental/dup"),
+    ],
+)
+def test_the_conventions(
+    variable: str, chosen: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Of the variable only the entries about GenAI count, and no other is wrong; `/dup` goes before the plain one."""
+    monkeypatch.setenv("OTEL_SEMCONV_STABILITY_OPT_IN", variable)
+
+    assert Config().semconv_stability_opt_in == chosen
+    assert Config(semconv_stability_opt_in=Config().semconv_stability_opt_in).semconv_stability_opt_in == chosen
+    assert caplog.records == []
 
 
 def test_the_order(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,28 @@ def test_content(environment: dict[str, str], findings: list[tuple[str, str, str
     assert told(settings.content, environment) == findings
 
 
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        ("", []),
+        ("http", ["nothing in it is about GenAI, so metrics have the names of semantic-conventions 1.41"]),
+        ("http,gen_ai_latest_experimental", ["metrics have the names of the latest GenAI conventions, v0.1.0"]),
+        (
+            "gen_ai_latest_experimental/dup",
+            ["metrics have the names of semantic-conventions 1.41 and those of the latest GenAI conventions, v0.1.0"],
+        ),
+    ],
+)
+def test_conventions(value: str, texts: list[str]) -> None:
+    """Which conventions are chosen is one note, where the variable is set."""
+    environment = {"OTEL_SEMCONV_STABILITY_OPT_IN": value}
+
+    assert [(found.status, found.text) for found in settings.conventions(environment)] == [
+        ("note", f"OTEL_SEMCONV_STABILITY_OPT_IN: {text}") for text in texts
+    ]
+    assert list(settings.of_streamspan(environment)) == []
+
+
 def test_the_limit_of_events_is_measured_by_ours() -> None:
     """A limit that our own cap stays below cuts nothing."""
     environment = {"OTEL_SPAN_EVENT_COUNT_LIMIT": "20", "STREAMSPAN_MAX_EVENTS": "20"}

@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricRead
 from opentelemetry.sdk.trace import Span
 
 from streamspan import semconv
+from streamspan.semconv import latest
 from streamspan.semconv.records import Attribute, Metric
 from streamspan.telemetry import spans as telemetry
 
@@ -42,7 +43,7 @@ OPEN = {semconv.ABORT_REASON}
 """The application may give it a word of its own."""
 OF_ITS_OWN = (semconv.OFFSET, semconv.CHARS_DELIVERED)
 """What an event of the application's own has, beside what the application gives it."""
-METRICS: Mapping[str, Metric] = semconv.METRICS
+METRICS: Mapping[str, Metric] = {**semconv.METRICS, **latest.METRICS}
 TEMPLATES = tuple(name for name, entry in semconv.ATTRIBUTES.items() if entry.type.startswith("template"))
 
 Entry = tuple[str, str]
@@ -54,7 +55,7 @@ def declared() -> set[Entry]:
     entries = {("span", entry.name) for entry in semconv.ATTRIBUTES.values() if entry.on_span}
     for event in semconv.EVENTS.values():
         entries |= {("event", event.name), *((event.name, name) for name in event.attributes)}
-    for metric in semconv.METRICS.values():
+    for metric in METRICS.values():
         entries |= {("metric", metric.name), *((metric.name, name) for name in semconv.metric_attributes(metric))}
     return entries
 
@@ -112,18 +113,23 @@ class Checker:
                 self._problems.append(f"{where} has {name}")
             else:
                 self.seen.add((where, declared_name))
-                if not is_of(semconv.ATTRIBUTES[declared_name], value):
+                if not (is_of(semconv.ATTRIBUTES[declared_name], value) or is_of_latest(declared_name, value)):
                     self._problems.append(f"{where} has {name}={value!r}")
 
 
 def is_of(attribute: Attribute, value: object) -> bool:
     """Whether the value is of the attribute's type, and one of its values."""
-    if attribute.type == "string[]":
+    if attribute.type in {"string[]", "template[string[]]"}:
         return isinstance(value, tuple) and {type(item) for item in cast("tuple[object, ...]", value)} == {str}
     if isinstance(value, bool) != (attribute.type == "boolean"):
         return False
     is_known = not attribute.values or attribute.name in OPEN or value in attribute.values
     return isinstance(value, TYPES[attribute.type]) and is_known
+
+
+def is_of_latest(name: str, value: object) -> bool:
+    """Whether the value is of the type that the latest conventions give the attribute."""
+    return name in latest.TYPES and is_of(semconv.ATTRIBUTES[name]._replace(type=latest.TYPES[name]), value)
 
 
 def _is_ours(scope: Any) -> bool:

@@ -12,6 +12,7 @@ from boards import names, rules, slo
 from boards.names import series
 
 from streamspan import semconv
+from streamspan.semconv import Metric, latest
 from tests.boards.committed import GRAFANA
 
 FILES = [str(path) for path in sorted(GRAFANA.glob("alerts/*.yaml"))]
@@ -57,9 +58,11 @@ def tool_calls(completed: str, values: str, outcome: str = "complete") -> Series
     return Series(series(semconv.TOOL_CALLS), {names.TOOL_CALL_COMPLETED: completed, names.OUTCOME: outcome}, values)
 
 
-def first_chunks(within_5: str, within_10: str, within_15: str) -> list[Series]:
+def first_chunks(
+    within_5: str, within_10: str, within_15: str, *, metric: Metric = semconv.TIME_TO_FIRST_CHUNK
+) -> list[Series]:
     """Cumulative: streams with their first chunk within 5 s, 10 s and 15 s."""
-    of = series(semconv.TIME_TO_FIRST_CHUNK)
+    of = series(metric)
     steps = {"5": within_5, "10": within_10, "15": within_15, "+Inf": within_15}
     buckets = [Series(f"{of}_bucket", {"le": bound}, values) for bound, values in steps.items()]
     return [*buckets, Series(f"{of}_count", {}, within_15)]
@@ -146,6 +149,21 @@ CASES = [
     ),
     Case("slow", FIRST, first_chunks("0+5x30", "0+8x30", "0+10x30"), {3: SILENT, 15: FIRES}),
     Case("quick", FIRST, first_chunks("0+95x30", "0+98x30", "0+100x30"), {15: SILENT, 30: SILENT}),
+    Case(
+        "slow, latest names",
+        FIRST,
+        first_chunks("0+5x30", "0+8x30", "0+10x30", metric=latest.RENAMED[semconv.TIME_TO_FIRST_CHUNK]),
+        {3: SILENT, 15: FIRES},
+    ),
+    Case(
+        "low traffic, both names",
+        FIRST,
+        [
+            *first_chunks("0+0x30", "0+0x30", "0+2x30"),
+            *first_chunks("0+0x30", "0+0x30", "0+2x30", metric=latest.RENAMED[semconv.TIME_TO_FIRST_CHUNK]),
+        ],
+        {15: SILENT, 30: SILENT},
+    ),
     Case("low traffic", FIRST, first_chunks("0+0x30", "0+0x30", "0+1x30"), {15: SILENT, 30: SILENT}),
     Case("no traffic", FIRST, first_chunks("5+0x30", "6+0x30", "90+0x30"), {15: SILENT}),
     Case("slow, reset", FIRST, first_chunks("0+5x10 0+5x20", "0+8x10 0+8x20", "0+10x10 0+10x20"), {20: FIRES}),

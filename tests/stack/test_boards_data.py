@@ -23,6 +23,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor, Config, guard, semconv
+from streamspan.semconv import latest
 from tests.boards.committed import QUERIES, SEARCHES
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, free_ports, wait_until
@@ -103,8 +104,11 @@ def fails_on_purpose() -> None:
     raise ValueError
 
 
-@pytest.fixture(scope="module")
-def seen(start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
+@pytest.fixture(scope="module", params=latest.CONVENTIONS)
+def seen(
+    request: pytest.FixtureRequest, start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Seen]:
+    """Once for each choice of OTEL_SEMCONV_STABILITY_OPT_IN: the boards and alerts are the same."""
     [self_metrics] = free_ports(1)
     folder, before = tmp_path_factory.mktemp("prometheus"), the_day_before(time.time())
     with Prometheus(folder, [f"127.0.0.1:{self_metrics}"], before=before) as prometheus:
@@ -126,7 +130,7 @@ def seen(start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFactor
         reader = PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_MILLIS)
         meters = MeterProvider([reader], resource, shutdown_on_exit=False)
         instrumentor = AnthropicStreamInstrumentor()
-        config = Config(stall_seconds=STALL_SECONDS, max_events=MOST_EVENTS)
+        config = Config(stall_seconds=STALL_SECONDS, max_events=MOST_EVENTS, semconv_stability_opt_in=request.param)
         instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
         servers = ExitStack()
         hanging = servers.enter_context(OPEN.server())
@@ -609,7 +613,7 @@ WITH_DOTS = [query for query in OURS if query[2].get("exemplar")]
 @pytest.mark.parametrize("query", WITH_DOTS, ids=lambda query: f"{query[0]}: {query[1]} {query[2]['refId']}")
 def test_exemplars_lead_to_traces(query: tuple[str, str, dict[str, str]], seen: Seen, backend: Backend) -> None:
     """The dots of a panel are traces that were sent, at the heights that their spans tell."""
-    [series] = re.findall(r"(\w+)_bucket", query[2]["expr"])
+    series, *_ = re.findall(r"(\w+)_bucket", query[2]["expr"])
     streams = {stream.trace_id: stream for stream in seen.streams}
 
     found = seen.prometheus.exemplars(seen.windowed(query[2]["expr"]), seen.begin, seen.end + 1)

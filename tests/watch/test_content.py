@@ -68,6 +68,14 @@ def test_order() -> None:
     assert told[-2:] == [("user", "(10 more lines)"), ("assistant", "o")]
 
 
+def test_a_generic_part() -> None:
+    """A part of the latest conventions whose type is generic is told by what it says it is."""
+    part = {"type": "generic", "generic_type": "search_result", "content": "found"}
+    told = list(said(replace(STREAM, attributes={INPUT: json.dumps([{"role": "user", "parts": [part]}])})))
+
+    assert told == [("user", "(search_result) found")]
+
+
 def test_all_of_it_can_be_left_out() -> None:
     """Without content a stream keeps the rest of its attributes and of its events'."""
     event = StreamEvent("details", 1.0, {INPUT: "secret", "a": 1})

@@ -5,12 +5,14 @@ and `anthropic/lib/_tracing/`, the attributes of the SDK's own span and how it r
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.stainless.values import count, field, mapping, number, strings, text
+from streamspan.guard import contained
+from streamspan.stainless.values import count, field, items, mapping, number, strings, text
 from streamspan.telemetry.spans import Attributes, Call
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
@@ -62,7 +64,17 @@ def call(client: Any, options: Any) -> Call | None:
         attributes[semconv.REQUEST_REASONING_LEVEL] = text(field(config, "effort"))
     if _asks_for_json(body):
         attributes[semconv.OUTPUT_TYPE] = "json"
-    return Call(operation, model, attributes)
+    return Call(operation, model, attributes, partial(_has_compaction, body))
+
+
+@contained
+def _has_compaction(body: Mapping[str, Any]) -> bool:
+    """Whether the request hands back what the API has made of a conversation that it compacted."""
+    return any(
+        field(block, "type") == "compaction"
+        for message in reversed(items(body.get("messages")))
+        for block in items(field(message, "content"))
+    )
 
 
 def body_of(options: Any) -> Mapping[str, Any]:

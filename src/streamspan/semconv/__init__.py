@@ -6,6 +6,7 @@ A name that a convention or the SDK already has keeps its name, type and meaning
 
 from typing import Final
 
+from . import latest as latest
 from .call import *
 from .content import *
 from .events import *

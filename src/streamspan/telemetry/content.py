@@ -29,6 +29,8 @@ Redaction = Callable[[str], object]
 """Gives a text for a text; whatever else it gives is a failure."""
 Written = str | int | Mapping[str, "Written"] | Sequence["Written"]
 """Content as it leaves: redacted, and of texts that every exporter can encode."""
+Form = Callable[[Mapping[str, Written]], dict[str, Written]]
+"""What makes another form of all content, by the name of its attribute."""
 
 
 class Content:
@@ -37,9 +39,10 @@ class Content:
     call_attributes  what the span started with, for the log record
     on_span, in_log  where it goes
     output           what the stream delivers
+    form             the form that it is written in; None: that of the released conventions
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # two of them are switches
         self,
         call_attributes: Mapping[str, object],
         chars_at_most: int,
@@ -47,10 +50,12 @@ class Content:
         *,
         on_span: bool,
         in_log: bool,
+        form: Form | None = None,
     ) -> None:
         self.call_attributes = call_attributes
         self.on_span = on_span
         self.in_log = in_log
+        self._form = form
         self._chars_at_most = chars_at_most
         self._redact = redact
         self._of_request = Budget(chars_at_most // 2)
@@ -71,9 +76,10 @@ class Content:
             captured[semconv.OUTPUT_MESSAGES] = [_message(self.output, summary)]
         token = _redacting.set(True)
         try:
-            return {name: self._written(value) for name, value in captured.items() if value}
+            written = {name: self._written(value) for name, value in captured.items() if value}
         finally:
             _redacting.reset(token)
+        return written if self._form is None else self._form(written)
 
     @property
     def truncated(self) -> bool:

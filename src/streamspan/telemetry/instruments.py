@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from opentelemetry import metrics
+from opentelemetry.context import Context
 from opentelemetry.metrics import (
     CallbackOptions,
     Counter,
@@ -14,10 +15,12 @@ from opentelemetry.metrics import (
     NoOpMeter,
     Observation,
 )
+from opentelemetry.util.types import Attributes
 
 from streamspan import semconv
 from streamspan.guard import contained
 from streamspan.semconv import Metric
+from streamspan.semconv.latest import RELEASED, RENAMED, Conventions
 
 Callback = Callable[[CallbackOptions], Iterable[Observation]]
 
@@ -34,23 +37,43 @@ def _meter(provider: MeterProvider | None, version: str) -> Meter:
 class Instruments:
     """One attribute for each histogram and each counter."""
 
-    def __init__(self, meter: Meter) -> None:
-        self.duration = histogram(meter, semconv.OPERATION_DURATION)
+    def __init__(self, meter: Meter, conventions: Conventions = RELEASED) -> None:
+        self.duration = renamed(meter, semconv.OPERATION_DURATION, conventions)
         self.incomplete_duration = histogram(meter, semconv.INCOMPLETE_DURATION)
-        self.time_to_first_chunk = histogram(meter, semconv.TIME_TO_FIRST_CHUNK)
+        self.time_to_first_chunk = renamed(meter, semconv.TIME_TO_FIRST_CHUNK, conventions)
         self.time_to_first_text = histogram(meter, semconv.FIRST_TEXT)
-        self.time_per_output_chunk = histogram(meter, semconv.TIME_PER_OUTPUT_CHUNK)
+        self.time_per_output_chunk = renamed(meter, semconv.TIME_PER_OUTPUT_CHUNK, conventions)
         self.time_per_output_token = histogram(meter, semconv.PER_OUTPUT_TOKEN)
         self.longest_gap = histogram(meter, semconv.GAP_MAX)
         self.tool_call_pause = histogram(meter, semconv.PAUSE_BEFORE_TOOL_CALL)
         self.thinking = histogram(meter, semconv.THINKING)
         self.close_delay = histogram(meter, semconv.CLOSE_DELAY)
-        self.tokens = histogram(meter, semconv.TOKEN_USAGE)
+        has_tokens = conventions.released  # the latest conventions have others: `token_metrics.py`
+        self.tokens = histogram(meter, semconv.TOKEN_USAGE) if has_tokens else NoOpHistogram(semconv.TOKEN_USAGE.name)
         self.streams = counter(meter, semconv.STREAMS)
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)
         self.late_errors = counter(meter, semconv.LATE_ERRORS)
         self.events_dropped = counter(meter, semconv.INSTRUMENTATION_EVENTS_DROPPED)
+
+
+class _Both(Histogram):
+    """One histogram under two names."""
+
+    def __init__(self, first: Histogram, second: Histogram) -> None:
+        self._histograms = (first, second)
+
+    def record(self, amount: float, attributes: Attributes = None, context: Context | None = None) -> None:
+        for histogram in self._histograms:
+            histogram.record(amount, attributes, context)
+
+
+def renamed(meter: Meter, metric: Metric, conventions: Conventions) -> Histogram:
+    """The histogram under the name that the conventions give it, or under both."""
+    if not conventions.latest:
+        return histogram(meter, metric)
+    latest = histogram(meter, RENAMED[metric])
+    return _Both(histogram(meter, metric), latest) if conventions.released else latest
 
 
 def histogram(meter: Meter, metric: Metric) -> Histogram:

@@ -6,7 +6,7 @@ A counter that is born at its first event is invisible to `increase()`. So when 
 label sets that are likely to follow are added 0.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 
 from opentelemetry import metrics, trace
@@ -15,13 +15,16 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 from opentelemetry.trace import Span
 
 from streamspan import guard, semconv
+from streamspan.config import Config
 from streamspan.core.model import Outcome, Summary, Usage
 from streamspan.guard import contained
+from streamspan.semconv.latest import CONVENTIONS
 
 from .gauges import OpenStream, OpenStreamGauges
 from .instruments import Instruments, meter_of, observe
 from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
 from .series import CallLabels, LabelSets, Series
+from .token_metrics import TokenMetrics
 from .totals import TOTALS, add_to_totals, totals_of
 
 _SLOWER_THAN_READING = 0.05  # the share of the time for which a person would wait
@@ -37,16 +40,17 @@ class Metrics:
         version: str,
         open_streams: Callable[[], Iterable[OpenStream]],
         expected: Expected,
-        silence_thresholds: Sequence[float],
+        config: Config,
     ) -> None:
+        conventions = CONVENTIONS[config.semconv_stability_opt_in]
         self._given_provider = meter_provider
         self._values = BoundedValues()
         self._totals = totals_of(meter_provider)
         self._label_sets = LabelSets(self._values, self._totals, self._add_zeros)
         self._expected_series = tuple(expected_series(expected))
-        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider, silence_thresholds)
+        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider, config.silence_seconds)
         meter = meter_of(meter_provider, version)
-        self._instruments = Instruments(meter)
+        self._instruments = Instruments(meter, conventions)
         # The gauges come first: to ask for the open streams is to wait for the ends that the totals count.
         observe(meter, semconv.ACTIVE, self._gauges.active)
         observe(meter, semconv.SILENCE, self._gauges.silence)
@@ -54,6 +58,7 @@ class Metrics:
         observe(meter, semconv.SILENT, self._gauges.silent)
         for metric in TOTALS:
             observe(meter, metric, partial(self._totals.observe, metric))
+        self._token_metrics = TokenMetrics(meter, self._totals) if conventions.latest else None
         observe(meter, semconv.INSTRUMENTATION_FAILURES, _failures)
         self._count_dropped(0, Context())
 
@@ -94,6 +99,8 @@ class Metrics:
         if summary.outcome is not None:
             self._record_times(summary, series, context)
             self._record_tokens(summary.usage, series, context)
+            if self._token_metrics is not None:
+                self._token_metrics.record(summary.usage, series.labels, self._error_labels(summary, series), context)
             self._record_incidents(summary, series, context)
             _add_up(summary, summary.outcome, series)
         if events_dropped:
@@ -120,6 +127,11 @@ class Metrics:
                 ending[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
         self._instruments.duration.record(summary.duration, labels, context)
         self._instruments.streams.add(1, ending, context)
+
+    def _error_labels(self, summary: Summary, series: Series) -> Labels:
+        if summary.error_type is None:
+            return series.labels
+        return {**series.labels, semconv.ERROR_TYPE: self._values.bounded(semconv.ERROR_TYPE, summary.error_type)}
 
     def _record_times(self, summary: Summary, series: Series, context: Context) -> None:
         instruments, labels, pace = self._instruments, series.labels, summary.pace
@@ -168,6 +180,8 @@ class Metrics:
             semconv.ANOMALIES: instruments.anomalies,
             semconv.TOOL_CALLS: instruments.tool_calls,
         }
+        if self._token_metrics is not None:
+            self._token_metrics.add_zeros(labels)
         for metric, more in self._expected_series:
             if metric in counters:
                 counters[metric].add(0, {**labels, **more}, Context())

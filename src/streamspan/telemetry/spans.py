@@ -16,9 +16,11 @@ from opentelemetry.util.types import AttributeValue
 from streamspan import semconv
 from streamspan.config import Config
 from streamspan.guard import contained
+from streamspan.semconv import latest
 
-from .attributes import Attributes, without_unknown
-from .content import Content, is_redacting
+from . import latest_form
+from .attributes import Attributes, Written, without_unknown
+from .content import Content, Form, is_redacting
 from .current import Current, StandIn, stand_in, suppressed
 from .events import StreamEvents, StreamFact
 from .flush import write_before_flush
@@ -47,11 +49,15 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A streamed call as it is issued: what its span starts with."""
+    """A streamed call as it is issued: what its span starts with.
+
+    is_compacted  whether its conversation has a compaction; it is asked only where that is written
+    """
 
     operation: str
     model: str | None
     attributes: Attributes
+    is_compacted: Callable[[], bool | None] = bool
 
 
 class Telemetry:
@@ -76,7 +82,11 @@ class Telemetry:
         self._given_provider = tracer_provider
         self._log = EventLog(logger_provider, our_version)
         self._tracer = _tracer(tracer_provider, our_version) or trace.NoOpTracer()
-        self.metrics = Metrics(meter_provider, our_version, open_streams, expected, config.silence_seconds)
+        conventions = latest.CONVENTIONS[config.semconv_stability_opt_in]
+        self._conventions = conventions
+        in_latest_form = partial(latest_form.messages, keeps_finish_reason=conventions.released)
+        self._content_form: Form | None = in_latest_form if conventions.latest else None
+        self.metrics = Metrics(meter_provider, our_version, open_streams, expected, config)
         self.providers: tuple[object, ...] = ()
         self._may_log = config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
         self._traces = self._counts = self._logs = self._has_sdk = False
@@ -102,7 +112,14 @@ class Telemetry:
     def stream(self, call: Call) -> StreamTelemetry:
         """The telemetry of a call, whose span `start` starts."""
         labels = self.metrics.labels(call.attributes) if self._counts else NO_LABELS
-        return StreamTelemetry(self.metrics, labels, self._log, has_metrics=self._counts, has_spans=self._traces)
+        return StreamTelemetry(
+            self.metrics,
+            labels,
+            self._log,
+            has_metrics=self._counts,
+            has_spans=self._traces,
+            has_latest=self._conventions.latest,
+        )
 
     def start(self, stream: StreamTelemetry, call: Call, start_ns: int) -> None:
         """Start the span, whose parent is the current one. It is not made current."""
@@ -115,9 +132,13 @@ class Telemetry:
         return self._tracer.start_span(
             f"{call.operation} {call.model}" if call.model else call.operation,
             kind=SpanKind.CLIENT,
-            attributes=without_unknown(call.attributes) if self._traces else None,
+            attributes=self._start_attributes(call) if self._traces else None,
             start_time=start_ns,
         )
+
+    def _start_attributes(self, call: Call) -> Written:
+        attributes = without_unknown(call.attributes)
+        return latest_form.start_attributes(attributes, call.is_compacted) if self._conventions.latest else attributes
 
     def _events(self, span: Span, *, is_recording: bool) -> StreamEvents | None:
         """None: they go nowhere."""
@@ -138,8 +159,9 @@ class Telemetry:
         in_log = in_log and self._writes_logs(is_recording=is_recording)
         if is_redacting() or not (on_span or in_log):
             return None
-        attributes = without_unknown(call.attributes)
-        return Content(attributes, config.content_chars, config.redact, on_span=on_span, in_log=in_log)
+        attributes = self._start_attributes(call)
+        chars, redact = config.content_chars, config.redact
+        return Content(attributes, chars, redact, on_span=on_span, in_log=in_log, form=self._content_form)
 
     def _writes_logs(self, *, is_recording: bool) -> bool:
         """The logs follow the sampler, if there is one."""

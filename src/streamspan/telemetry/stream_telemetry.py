@@ -14,6 +14,7 @@ from streamspan import semconv
 from streamspan.core.model import Summary
 from streamspan.guard import contained
 
+from . import latest_form
 from .attributes import Attributes, Written, end_attributes
 from .content import Content, as_json
 from .events import StreamEvents, StreamFact
@@ -35,6 +36,7 @@ class StreamTelemetry:
     __slots__ = (
         "_call_labels",
         "_events",
+        "_has_latest",
         "_has_metrics",
         "_has_spans",
         "_log",
@@ -45,8 +47,15 @@ class StreamTelemetry:
         "span",
     )
 
-    def __init__(
-        self, metrics: Metrics, call_labels: CallLabels, log: EventLog, *, has_metrics: bool, has_spans: bool
+    def __init__(  # noqa: PLR0913  # three of them are switches
+        self,
+        metrics: Metrics,
+        call_labels: CallLabels,
+        log: EventLog,
+        *,
+        has_metrics: bool,
+        has_spans: bool,
+        has_latest: bool = False,
     ) -> None:
         self.span: Span = trace.INVALID_SPAN
         self.is_recording = False
@@ -58,6 +67,7 @@ class StreamTelemetry:
         self._log = log
         self._has_metrics = has_metrics
         self._has_spans = has_spans
+        self._has_latest = has_latest
 
     def start(self, start_span: Callable[[], Span]) -> None:
         """In one line, so that no interrupt leaves a span that started and that nobody holds."""
@@ -122,6 +132,8 @@ class StreamTelemetry:
         attributes: Written = {}
         if self.is_recording or captured is not None:
             attributes = end_attributes(summary, provider_attributes, 0 if events is None else events.dropped)
+            if self._has_latest:
+                latest_form.add_to_end(attributes)
         if self.is_recording:
             self.span.set_attributes(attributes if captured is None else {**attributes, **captured.on_span})
             if summary.outcome in {"error", "truncated"}:

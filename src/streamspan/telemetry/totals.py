@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
 from streamspan import semconv
-from streamspan.semconv import Metric
+from streamspan.semconv import Metric, latest
 
 from .labels import Labels
 
@@ -30,7 +30,9 @@ class Totals:
     """The sums of the streams of one meter provider."""
 
     def __init__(self) -> None:
-        self._totals: dict[Metric, dict[tuple[object, ...], Total]] = {metric: {} for metric in TOTALS}
+        self._totals: dict[Metric, dict[tuple[object, ...], Total]] = {
+            metric: {} for metric in (*TOTALS, *latest.COUNTERS)
+        }
 
     def total(self, metric: Metric, labels: Labels) -> Total:
         """The sum with these labels, which is there from now on."""

@@ -21,6 +21,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
         settings.sampler,
         settings.limits,
         settings.content,
+        settings.conventions,
         settings.of_streamspan,
     ),
     "export": (export.setup, export.service, export.traces, export.metrics, export.logs),

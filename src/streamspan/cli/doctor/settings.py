@@ -5,12 +5,20 @@ from difflib import get_close_matches
 from importlib.metadata import entry_points
 
 from streamspan.config import SETTINGS
+from streamspan.semconv import latest
 
 from .file import is_named, ours
 from .finding import DISABLED, OUR_NAME, Environment, Finding, without
 
 OURS = {setting.environment: setting for setting in SETTINGS.values() if setting.environment}
 SAMPLER = "OTEL_TRACES_SAMPLER"
+OPT_IN = "OTEL_SEMCONV_STABILITY_OPT_IN"
+CONVENTIONS = {
+    "default": "nothing in it is about GenAI, so metrics have the names of semantic-conventions 1.41",
+    "gen_ai_latest_experimental": f"metrics have the names of the latest GenAI conventions, {latest.VERSION}",
+    "gen_ai_latest_experimental/dup": "metrics have the names of semantic-conventions 1.41 and those of the latest "
+    f"GenAI conventions, {latest.VERSION}",
+}
 EVENTS_LIMIT = "OTEL_SPAN_EVENT_COUNT_LIMIT"
 LENGTH_LIMITS = ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT")
 LOW = {
@@ -96,7 +104,7 @@ def least_limits(environment: Environment) -> dict[str, int]:
 def of_streamspan(environment: Environment) -> Iterator[Finding]:
     for variable in sorted(environment):
         text = environment[variable].strip()
-        if variable in OURS and text:
+        if variable in OURS and text and variable != OPT_IN:
             yield of_ours(variable, text)
         elif variable.startswith("STREAMSPAN_") and variable not in OURS:
             close = get_close_matches(variable, OURS, n=1, cutoff=0.85)
@@ -113,6 +121,13 @@ def of_ours(variable: str, text: str) -> Finding:
         text = f"{variable}={text!r} {error}; {setting.default!r} is used"
         return Finding(f"settings.{variable}", "warning", text, f"unset {variable}")
     return Finding(f"settings.{variable}", "note", f"{variable}={text}")
+
+
+def conventions(environment: Environment) -> Iterator[Finding]:
+    """Which GenAI conventions are chosen, where the variable or the file says anything."""
+    chosen = ours("semconv_stability_opt_in", environment)
+    if chosen != "default" or environment.get(OPT_IN, "").strip():
+        yield Finding(f"settings.{OPT_IN}", "note", f"{OPT_IN}: {CONVENTIONS[str(chosen)]}")
 
 
 def content(environment: Environment) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.cli.drawing.finished import FinishedStream, printable
+from streamspan.semconv.latest import GENERIC_TYPE
 
 SYSTEM, INPUT, OUTPUT = semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES
 CONTENT = {SYSTEM, INPUT, OUTPUT, semconv.TOOL_DEFINITIONS}
@@ -66,7 +67,7 @@ def _words(part: object) -> str:
     held = [fields[name] for name in ("name", "content", "arguments", "response") if name in fields]
     if not held:
         return _text(part)
-    kind = _text(fields.get("type"))
+    kind = _text(fields.get(GENERIC_TYPE) or fields.get("type"))
     return " ".join(([] if kind == "text" else [f"({kind})"]) + [_text(value) for value in held])
 
 
