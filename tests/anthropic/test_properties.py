@@ -19,7 +19,7 @@ from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
-from tests.anthropic.spans import attributes
+from tests.anthropic.spans import attributes, blame
 
 EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "100"))  # `.ci/run` asks for thousands
 OUTCOMES = {"complete", "truncated", "error", "aborted"}
@@ -160,4 +160,5 @@ def test_the_application_sees_what_it_sees_without_us(
 
     assert observed == bare
     assert [attributes(span).get("llm_stream.outcome", None) in {*OUTCOMES, None} for span in spans] == [True]
+    assert [blame(span) for span in spans] == [{}]
     assert open_streams() == []

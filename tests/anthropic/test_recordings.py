@@ -19,6 +19,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import sse
+from tests.anthropic.spans import blame
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 FOLDER = Path(os.environ.get("STREAMSPAN_RECORDINGS", REPOSITORY.parent / "shared" / "recordings"))
@@ -137,7 +138,9 @@ def test_the_span_says_what_the_body_says(
     read(server.url, recording)
     read(server.url, recording)
 
-    assert [said(span, expected) for span in exporter.get_finished_spans()] == [expected, expected]
+    spans = exporter.get_finished_spans()
+    assert [said(span, expected) for span in spans] == [expected, expected]
+    assert [blame(span) for span in spans] == [{}, {}]
 
 
 @every_way
