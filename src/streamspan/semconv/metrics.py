@@ -37,7 +37,27 @@ ANOMALY: Final = attribute(
     "string",
     "stall",
     "what was odd",
-    values=Literal["stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json"],
+    values=Literal["stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json", "refusal"],
+)
+ITERATION_TYPE: Final = attribute(
+    "llm_stream.iteration.type",
+    "string",
+    "advisor_message",
+    "the type of a step inside the call, in the provider's word",
+)
+ITERATION_MODEL: Final = attribute(
+    "llm_stream.iteration.model",
+    "string",
+    "claude-opus-5-5",
+    "the model that took a step inside the call",
+    "if the provider has reported it",
+)
+RATE_LIMIT_RESOURCE: Final = attribute(
+    "llm_stream.rate_limit.resource",
+    "string",
+    "output_tokens",
+    "what the rate limit counts",
+    values=Literal["requests", "input_tokens", "output_tokens", "tokens"],
 )
 TOOL_CALL_COMPLETED: Final = events.TOOL_CALL_COMPLETE
 FAILURE_WHERE: Final = attribute(
@@ -175,7 +195,8 @@ ANOMALIES: Final = metric(
     "llm_stream.anomalies",
     "counter",
     "{anomaly}",
-    "`stall`, `repetition`, `buffered`, `incomplete_tool_call`, `invalid_tool_json`: one for each that a stream had.",
+    "`stall`, `repetition`, `buffered`, `incomplete_tool_call`, `invalid_tool_json`, `refusal`: one for each that a "
+    "stream had.",
     (ANOMALY,),
     present="from the end of the first stream on, and when one has ended that had any",
 )
@@ -226,6 +247,23 @@ OUTPUT_CHARS: Final = metric(
     "Chars delivered: of aborted streams, too, which report no tokens.",
     (stream.OUTCOME, stream.REPETITION_DETECTED),
     present="from the end of the first stream on",
+)
+ITERATION_TOKENS: Final = metric(
+    "llm_stream.iteration.tokens",
+    "counter",
+    "{token}",
+    "Tokens of steps inside a call that its token usage leaves out and that are billed, such as those of an advisor.",
+    (ITERATION_TYPE, TOKEN_TYPE, ITERATION_MODEL),
+    present="when a stream has ended that had any",
+)
+RATE_LIMIT_REMAINING: Final = metric(
+    "llm_stream.rate_limit.remaining",
+    "observable gauge",
+    "{resource}",
+    "What the rate limit still allowed when the last response began, of requests and of tokens.",
+    (RATE_LIMIT_RESOURCE,),
+    present="for 5 minutes from the response that says it",
+    counts="open streams",
 )
 INSTRUMENTATION_FAILURES: Final = metric(
     "llm_stream.instrumentation.failures",

@@ -1,8 +1,11 @@
 """Values of an SDK's models and of what the application gives it, none of which has been validated."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar
 
+CHARS_AT_MOST: Final = 256
+_STRINGS_AT_MOST = 32
 _NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float; a sum of a few still fits into the integers of OTLP
 _NOTHING: Mapping[str, Any] = {}
 T = TypeVar("T")
@@ -61,7 +64,9 @@ def typed(value: Any, type_: type[T]) -> T | None:
 
 
 def text(value: Any) -> str | None:
-    return typed(value, str)
+    """At the most `CHARS_AT_MOST` of it: ids, models, names and words, which a server may send of any length."""
+    word = value[:CHARS_AT_MOST] if isinstance(value, str) else value
+    return typed(word, str)
 
 
 def count(value: Any) -> int | None:
@@ -73,8 +78,8 @@ def number(value: Any) -> float | None:
 
 
 def strings(value: Any) -> list[str] | None:
-    """The strings of a list of strings; None where there are none."""
-    return [text for item in items(value) if (text := typed(item, str)) is not None] or None
+    """The first strings of a list of strings; None where there are none."""
+    return [word for item in islice(items(value), _STRINGS_AT_MOST) if (word := text(item)) is not None] or None
 
 
 def _is_encodable(text: str) -> bool:

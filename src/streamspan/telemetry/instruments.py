@@ -47,6 +47,7 @@ class Instruments:
         self.streams = counter(meter, semconv.STREAMS)
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)
+        self.iteration_tokens = counter(meter, semconv.ITERATION_TOKENS)
         self.events_dropped = counter(meter, semconv.INSTRUMENTATION_EVENTS_DROPPED)
 
 
