@@ -427,11 +427,27 @@ def test_a_partial_answer_is_marked(
         ),
         (
             {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Once"}},
-            {"type": "text", "content": "Once"},
+            {"type": "blob", "modality": "document", "mime_type": "text/plain", "content": "", "size": 4},
         ),
         (
-            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "Once"}]}},
-            {"type": "document", "parts": [{"type": "text", "content": "Once"}]},
+            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "Où"}, 3]}},
+            {"type": "blob", "modality": "document", "mime_type": "unknown", "content": "", "size": 3},
+        ),
+        (
+            {"type": "document", "source": {"type": "content", "content": "Once"}},
+            {"type": "blob", "modality": "document", "mime_type": "unknown", "content": "", "size": 4},
+        ),
+        (
+            {"type": "document", "source": {"type": "url", "url": "HTTPS://me:pw@x/a.pdf?sig=1#top"}},
+            {"type": "uri", "modality": "document", "uri": "https://x/a.pdf"},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": "https://x?sig=me@y/1"}},
+            {"type": "uri", "modality": "image", "uri": "https://x"},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": " data:image/png;base64,AAAA"}},
+            {"type": "blob", "modality": "image", "mime_type": "unknown", "content": "", "size": 20},
         ),
         (
             {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "18 °C"}]},
