@@ -26,19 +26,22 @@ _KINDS: Mapping[str, BlockKind] = {"text": "text", "thinking": "thinking", "reda
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
 _REFUSAL_CATEGORIES = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
 """Source: `anthropic/types/refusal_stop_details.py`."""
+_WRITTEN_CHARS_AT_MOST = 2**18
+_WRITTEN_CHARS_AT_LEAST = 512  # for each input
 _TRIGGERS: Mapping[object, FallbackTrigger] = {"refusal": "refusal"}
 
 
 class Translator:
     """Translates the events of one stream. `attributes`: what only Anthropic reports."""
 
-    __slots__ = ("_delta_type", "_index", "_name", "attributes")
+    __slots__ = ("_delta_type", "_index", "_name", "_written_chars", "attributes")
 
     def __init__(self) -> None:
         self.attributes: dict[str, Any] = {}
         self._delta_type = ""  # of the last event, if that was a delta with content
         self._index: object = None
         self._name = ""
+        self._written_chars = 0  # of JSON
 
     def continued(self, event: Any) -> str | None:
         """The text of a delta of the same block and kind as the last; None for any other event.
@@ -120,7 +123,23 @@ class Translator:
         start = BlockStart(
             -1 if index is None else index, block_type, kind, text(block.get("name")), text(block.get("id"))
         )
-        return facts + state.block_started(start, at, _content_of_start(kind, block))
+        return facts + state.block_started(start, at, self._content_of_start(kind, block))
+
+    def _content_of_start(self, kind: BlockKind, block: Mapping[str, Any]) -> str:
+        """What a block begins with, which the API leaves empty and some gateways do not; a tool's input as JSON.
+
+        Writing JSON takes longer than it took the SDK to read it, so there is a limit for a stream. Beyond it an input
+        counts as empty.
+        """
+        if kind == "tool_call":
+            given = block.get("input")
+            if not given or self._written_chars >= _WRITTEN_CHARS_AT_MOST:
+                return ""
+            content = _json(given)
+            self._written_chars += len(content) + _WRITTEN_CHARS_AT_LEAST
+            return content
+        content = block.get(kind) if kind in {"text", "thinking"} else None
+        return content if isinstance(content, str) else ""
 
     def _completion(self, values: Mapping[str, Any], gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
         """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
@@ -154,17 +173,8 @@ def _refusal_category(details: Any) -> str | None:
     return OTHER if category and category not in _REFUSAL_CATEGORIES else category or None
 
 
-def _content_of_start(kind: BlockKind, block: Mapping[str, Any]) -> str:
-    """What a block begins with, which the API leaves empty and some gateways do not; a tool's input as compact JSON."""
-    if kind == "tool_call":
-        given = block.get("input")
-        return _json(given) if given else ""
-    content = block.get(kind) if kind in {"text", "thinking"} else None
-    return content if isinstance(content, str) else ""
-
-
 def _json(value: Any) -> str:
-    """In one call of the C encoder, at a part of what it cost to decode it. Empty: it cannot be written."""
+    """Compact, by one call of the C encoder. Empty: it cannot be written."""
     try:
         return json.dumps(value, ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=_name_of_type)
     except (ValueError, RecursionError):

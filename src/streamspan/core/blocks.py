@@ -114,7 +114,7 @@ class OpenBlock:
 
     kind      the kind of its last delta; None before the first
     captured  where its content goes; None: it is not captured
-    is_given  its content came with its start
+    given     its content comes with its start: the next chunk is that content (`due`), or it has been (`taken`)
     verdict   on a tool call's input, once the block has closed
     """
 
@@ -126,7 +126,7 @@ class OpenBlock:
         "captured",
         "chars",
         "chunk_count",
-        "is_given",
+        "given",
         "kind",
         "start",
         "verdict",
@@ -136,7 +136,7 @@ class OpenBlock:
         self.start = start
         self.kind: DeltaKind | None = None
         self.captured: Text | None = None
-        self.is_given = False
+        self.given: Literal["", "due", "taken"] = ""
         self.chars = 0
         self.chunk_count = 0
         self._chars_before_kind = 0
@@ -162,21 +162,26 @@ class OpenBlock:
 
     def add(self, text: str, chunk_count: int, at: float) -> Loop | None:
         """Chunks whose last came at `at`. The loop, if they complete one."""
-        if self.is_given:
-            self._replace_input()
         self.chunk_count += chunk_count
         self.chars += len(text)
+        if self._tool_input is not None:
+            if self.given:
+                self._take_given(text)
+            else:
+                self._tool_input.feed(text)
         if self.captured is not None:
             self.captured.add(text)
-        if self._tool_input is not None:
-            self._tool_input.feed(text)
         return None if self._watch is None else self._watch.feed(text, at)
 
-    def _replace_input(self) -> None:
-        """Deltas come for a tool call whose start had an input: the SDK drops that one, so they are judged alone."""
-        self.is_given = False
-        if self._tool_input is not None:
-            self._tool_input = ToolInput()
+    def _take_given(self, text: str) -> None:
+        """The input of a tool call whose start has one. Where deltas come, the SDK drops it, and they are judged alone."""
+        self._tool_input = ToolInput()
+        if self.given == "due":
+            self.given = "taken"
+            self._tool_input.take_whole(text)
+        else:
+            self.given = ""
+            self._tool_input.feed(text)
             if self.captured is not None:
                 self.captured.clear()
 
@@ -277,8 +282,9 @@ class Blocks:
             block = self._current = self._open[start.index] = OpenBlock(start, at)
             if self.output is not None:
                 block.captured = self.output.part(start)
-        elif start.kind == "tool_call":
-            self.tool_calls.incomplete += 1
+        else:
+            self._current = self._unannounced
+            self.tool_calls.incomplete += start.kind == "tool_call"
         return facts
 
     def added(self, kind: DeltaKind, index: object, text: str, at: float) -> tuple[Fact, ...]:
@@ -302,9 +308,9 @@ class Blocks:
         block = self._open.pop(index, None) if isinstance(index, int) else None
         return () if block is None else self._closed(block, at, last_chunk_at, complete=True)
 
-    def content_was_given(self) -> None:
-        """The last chunk came with the start of its block."""
-        self._current.is_given = True
+    def content_is_given(self) -> None:
+        """The next chunk came with the start of the block that began last."""
+        self._current.given = "due"
 
     def closed_by_end(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The message has ended, which closes the blocks that are open. Gives them."""

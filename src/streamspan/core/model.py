@@ -169,8 +169,7 @@ class Loop:
     recovered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     name: str | None
     id: str | None
     type: str

@@ -217,8 +217,8 @@ class StreamState:
         facts: tuple[Report, ...] = self._blocks.started(start, at)
         channel = _CHANNELS.get(start.kind)
         if content and channel is not None:
+            self._blocks.content_is_given()
             facts += self.delta(channel, start.index, content, at)
-            self._blocks.content_was_given()
         return facts
 
     def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:

@@ -31,9 +31,11 @@ def fields(value: Any) -> Mapping[str, Any]:
 
     A pydantic model takes 2 us to say that it lacks a field.
     """
-    if not _is_model(value):
+    if value is None:
+        return _NOTHING
+    extra: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", _NOTHING)
+    if extra is _NOTHING and not _is_model(value):
         return mapping(value)
-    extra: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", None)
     return {**value.__dict__, **extra} if extra else value.__dict__
 
 
@@ -65,12 +67,17 @@ def typed(value: Any, type_: type[T]) -> T | None:
 
 def text(value: Any) -> str | None:
     """At the most `CHARS_AT_MOST` of it: ids, models, names and words, which a server may send of any length."""
-    word = value[:CHARS_AT_MOST] if isinstance(value, str) else value
-    return typed(word, str)
+    if not isinstance(value, str):
+        return None
+    word = str.__str__(value)[:CHARS_AT_MOST]
+    return word if word.isascii() or _is_encodable(word) else None
 
 
 def count(value: Any) -> int | None:
-    return typed(value, int)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    number = int(value)
+    return number if 0 <= number <= _NUMBER_AT_MOST else None
 
 
 def number(value: Any) -> float | None:
