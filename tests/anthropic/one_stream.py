@@ -74,7 +74,7 @@ class OneStream:
         """Reads it as the beta API gives it, to its end or its error."""
         self._server.scripts.append(script)
         self._exporter.clear()
-        with suppress(anthropic.APIError):
+        with suppress(anthropic.APIError, ValueError):
             for _ in self.client.beta.messages.create(stream=True, **{**REQUEST, **request}):
                 pass
         gc.collect()

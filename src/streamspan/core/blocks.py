@@ -174,7 +174,7 @@ class OpenBlock:
         return None if self._watch is None else self._watch.feed(text, at)
 
     def _take_given(self, text: str) -> None:
-        """The input of a tool call whose start has one. Where deltas come, the SDK drops it, and they are judged alone."""
+        """The input of a tool call whose start has one. Where deltas come the SDK drops it: they are judged alone."""
         self._tool_input = ToolInput()
         if self.given == "due":
             self.given = "taken"
