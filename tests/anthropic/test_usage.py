@@ -49,6 +49,18 @@ def test_a_count_never_falls(app: OneStream, count: object) -> None:
     }
 
 
+def test_a_compaction_is_counted_apart(app: OneStream) -> None:
+    """The first event counts what the compaction has read; the last one does not, and is right."""
+    compaction = step("compaction", input_tokens=100, cache_read_input_tokens=55_096)
+    last = {"input_tokens": 181, "cache_read_input_tokens": 0, "iterations": [compaction, step("message")]}
+    told = app.read(message({"input_tokens": 100, "cache_read_input_tokens": 55_096}, last))
+
+    assert told.has("gen_ai.usage.input_tokens", "anthropic.usage.compaction.input_tokens") == {
+        "gen_ai.usage.input_tokens": 181,
+        "anthropic.usage.compaction.input_tokens": 55_196,
+    }
+
+
 def test_tokens_of_an_advisor(app: OneStream) -> None:
     """No count of the usage has them, and they are billed: attributes and a counter have them, with the model."""
     told = app.read(

@@ -432,6 +432,12 @@ def test_chars_are_code_points_of_their_channel() -> None:
             ),
             id="neither do further counts",
         ),
+        pytest.param(
+            Usage(input_tokens=100, cache_read_tokens=50_000),
+            [Usage(input_tokens=181, cache_read_tokens=0, iterations=(IterationTokens("summary", None, 50_100, 83),))],
+            Usage(input_tokens=181, cache_read_tokens=0, iterations=(IterationTokens("summary", None, 50_100, 83),)),
+            id="unless steps are counted apart",
+        ),
         pytest.param(Usage(), [], Usage(), id="nothing is known"),
     ],
 )

@@ -84,22 +84,28 @@ class Usage(NamedTuple):
         return self.input_tokens + (self.cache_read_tokens or 0) + (self.cache_write_tokens or 0)
 
     def replaced_by(self, newer: "Usage") -> "Usage":
-        """The counts are cumulative: a newer one replaces, unless it is lower, and None replaces nothing."""
+        """The counts are cumulative: a newer one replaces, unless it is lower, and None replaces nothing.
+
+        Where the newer usage leaves steps out, a lower count replaces, too: the one before had the tokens of a step.
+        """
+        count = _newer if newer.iterations else _greater
         return Usage(
-            _greater(self.input_tokens, newer.input_tokens),
-            _greater(self.cache_read_tokens, newer.cache_read_tokens),
-            _greater(self.cache_write_tokens, newer.cache_write_tokens),
-            _greater(self.output_tokens, newer.output_tokens),
-            _greater(self.reasoning_tokens, newer.reasoning_tokens),
+            count(self.input_tokens, newer.input_tokens),
+            count(self.cache_read_tokens, newer.cache_read_tokens),
+            count(self.cache_write_tokens, newer.cache_write_tokens),
+            count(self.output_tokens, newer.output_tokens),
+            count(self.reasoning_tokens, newer.reasoning_tokens),
             _greater_counts(self.more, newer.more),
             _greater_iterations(self.iterations, newer.iterations),
         )
 
 
+def _newer(older: int | None, newer: int | None) -> int | None:
+    return older if newer is None else newer
+
+
 def _greater(older: int | None, newer: int | None) -> int | None:
-    if older is None or newer is None:
-        return older if newer is None else newer
-    return max(older, newer)
+    return _newer(older, newer) if older is None or newer is None else max(older, newer)
 
 
 def _greater_counts(older: Mapping[str, int], newer: Mapping[str, int]) -> Mapping[str, int]:
