@@ -52,7 +52,8 @@ def test_a_count_never_falls(app: OneStream, count: object) -> None:
 def test_a_compaction_is_counted_apart(app: OneStream) -> None:
     """The first event counts what the compaction has read; the last one does not, and is right."""
     compaction = step("compaction", input_tokens=100, cache_read_input_tokens=55_096)
-    last = {"input_tokens": 181, "cache_read_input_tokens": 0, "iterations": [compaction, step("message")]}
+    steps = [compaction, step("message")]
+    last: dict[str, object] = {"input_tokens": 181, "cache_read_input_tokens": 0, "iterations": steps}
     told = app.read(message({"input_tokens": 100, "cache_read_input_tokens": 55_096}, last))
 
     assert told.has("gen_ai.usage.input_tokens", "anthropic.usage.compaction.input_tokens") == {
