@@ -16,6 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import AnthropicStreamInstrumentor, guard, runtime
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.logs import LogExporter
+from tests.anthropic.one_stream import OneStream, one_stream
 from tests.schema.checker import CHECKER, listen
 
 pytest_plugins = ["tests.schema.whole_run"]
@@ -110,6 +111,13 @@ def instrumented(tracer_provider: TracerProvider) -> Iterator[AnthropicStreamIns
     yield instrumentor
     if instrumentor.is_instrumented_by_opentelemetry:
         instrumentor.uninstrument()
+
+
+@pytest.fixture
+def app(server: MessagesServer, tracer_provider: TracerProvider, exporter: InMemorySpanExporter) -> Iterator[OneStream]:
+    """An application that is instrumented and reads one stream at a time."""
+    with one_stream(server, tracer_provider, exporter) as app:
+        yield app
 
 
 @pytest.fixture

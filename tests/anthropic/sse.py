@@ -72,6 +72,8 @@ def recorded(body: str) -> Recorded:
             "llm_stream.tool_call.incomplete": 0,
             "llm_stream.tool_call.invalid_json": sum(not _is_json(call.text) for call in calls),
             "llm_stream.events_dropped": None,
+            "llm_stream.fallback.trigger": None,
+            "llm_stream.refusal.category": None,
             **_usage(events),
         },
         first_token_kind={"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_input"}[
@@ -144,7 +146,8 @@ def _usage(events: Iterable[Mapping[str, Any]]) -> Facts:
     by_lifetime = usage.get("cache_creation", {})
     server_tools = usage.get("server_tool_use", {})
     compactions = [entry for entry in usage.get("iterations", []) if entry["type"] == "compaction"]
-    compaction_inputs = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
+    advice = [entry for entry in usage.get("iterations", []) if entry["type"] == "advisor_message"]
+    inputs = ["input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens"]
     return {
         "gen_ai.usage.input_tokens": usage["input_tokens"] + read + written,
         "gen_ai.usage.output_tokens": usage["output_tokens"],
@@ -153,8 +156,11 @@ def _usage(events: Iterable[Mapping[str, Any]]) -> Facts:
         "gen_ai.usage.reasoning.output_tokens": usage.get("output_tokens_details", {}).get("thinking_tokens"),
         "anthropic.usage.cache_creation.ephemeral_5m_input_tokens": by_lifetime.get("ephemeral_5m_input_tokens"),
         "anthropic.usage.cache_creation.ephemeral_1h_input_tokens": by_lifetime.get("ephemeral_1h_input_tokens"),
-        "anthropic.usage.compaction.input_tokens": _sum(compactions, compaction_inputs),
+        "anthropic.usage.compaction.input_tokens": _sum(compactions, inputs),
         "anthropic.usage.compaction.output_tokens": _sum(compactions, ["output_tokens"]),
+        "anthropic.usage.advisor_message.input_tokens": _sum(advice, inputs),
+        "anthropic.usage.advisor_message.output_tokens": _sum(advice, ["output_tokens"]),
+        "anthropic.usage.advisor_message.model": advice[0]["model"] if advice else None,
         "llm_stream.usage.web_search_requests": server_tools.get("web_search_requests"),
         "llm_stream.usage.web_fetch_requests": server_tools.get("web_fetch_requests"),
     }

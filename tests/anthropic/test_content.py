@@ -39,8 +39,9 @@ pytestmark = pytest.mark.usefixtures("quick_collection")
 
 IN_REQUEST = ["prompt", "earlier-answer", "earlier-input", "tool-result", "system", "tool-description", "tool-schema"]
 IN_ANSWER = ["text", "thinking", "tool-input"]
-NEVER = ["error", "user-id", "signature", "redacted", "image"]
-MARKERS = [*IN_REQUEST, *IN_ANSWER, *NEVER]
+IN_ERROR = ["error"]
+NEVER = ["user-id", "signature", "redacted", "image"]
+MARKERS = [*IN_REQUEST, *IN_ANSWER, *IN_ERROR, *NEVER]
 
 
 def mark(name: str) -> str:
@@ -170,22 +171,22 @@ def found_in(text: str) -> list[str]:
 
 @pytest.mark.parametrize("read", [read_sync, read_async])
 @pytest.mark.parametrize(
-    ("script", "event_count", "outcome"),
+    ("script", "event_count", "outcome", "in_response"),
     [
-        (COMPLETE, 1000, "complete"),
-        (COMPLETE, len(BLOCKS) + 1, "aborted"),
-        (ERRORED, 1000, "error"),
-        (TRUNCATED, 1000, "truncated"),
+        (COMPLETE, 1000, "complete", IN_ANSWER),
+        (COMPLETE, len(BLOCKS) + 1, "aborted", IN_ANSWER),
+        (ERRORED, 1000, "error", [*IN_ANSWER, *IN_ERROR]),
+        (TRUNCATED, 1000, "truncated", IN_ANSWER),
     ],
     ids=["complete", "aborted", "error", "truncated"],
 )
 @pytest.mark.parametrize(
     ("signal", "on_span", "in_logs"),
     [
-        ("NO_CONTENT", [], []),
-        ("SPAN_ONLY", [*IN_REQUEST, *IN_ANSWER], []),
-        ("EVENT_ONLY", [], [*IN_REQUEST, *IN_ANSWER]),
-        ("SPAN_AND_EVENT", [*IN_REQUEST, *IN_ANSWER], [*IN_REQUEST, *IN_ANSWER]),
+        ("NO_CONTENT", False, False),
+        ("SPAN_ONLY", True, False),
+        ("EVENT_ONLY", False, True),
+        ("SPAN_AND_EVENT", True, True),
     ],
 )
 def test_content_is_where_it_was_asked_for_and_nowhere_else(
@@ -199,22 +200,24 @@ def test_content_is_where_it_was_asked_for_and_nowhere_else(
     script: Script,
     event_count: int,
     outcome: str,
+    in_response: list[str],
     signal: ContentSignal,
-    on_span: list[str],
-    in_logs: list[str],
+    on_span: bool,
+    in_logs: bool,
 ) -> None:
     """Of all that was planted, the span and the log records have what the switch says; metrics and our own log lines
-    have nothing, and what is no content (error messages, the user's id, signatures, data) is nowhere."""
+    have nothing, and what is no content (the user's id, signatures, data) is nowhere."""
     caplog.set_level(logging.DEBUG)
     instrument(capture_content=signal, events="both")
     with suppress(anthropic.APIStatusError):
         read(server, script, event_count)
     (span,) = ended_spans(exporter)
+    content = [*IN_REQUEST, *in_response]
     lines = [line for line in caplog.records if line.name.startswith(("streamspan", "opentelemetry"))]
 
     assert attributes(span)["llm_stream.outcome"] == outcome
-    assert found_in(span.to_json()) == on_span
-    assert found_in(repr([(record.body, record.attributes) for record in records(log_exporter)])) == in_logs
+    assert found_in(span.to_json()) == content * on_span
+    assert found_in(repr([(record.body, record.attributes) for record in records(log_exporter)])) == content * in_logs
     assert found_in(repr(metrics.get_metrics_data())) == []
     assert found_in(repr([(line.getMessage(), line.exc_info) for line in lines])) == []
 
@@ -222,14 +225,15 @@ def test_content_is_where_it_was_asked_for_and_nowhere_else(
 def test_what_the_server_refuses(
     client: Anthropic, server: MessagesServer, instrument: Callable[..., None], exporter: InMemorySpanExporter
 ) -> None:
-    """A call without a stream has the request, no answer, and nothing of the error's text."""
+    """A call without a stream has the request, the error's text, and no answer."""
     instrument(capture_content="SPAN_ONLY")
     server.scripts.append(error_response(400, "invalid_request_error", mark("error")))
     with pytest.raises(anthropic.BadRequestError):
         client.messages.create(stream=True, **REQUEST_WITH_MARKERS)
     (span,) = ended_spans(exporter)
 
-    assert found_in(span.to_json()) == IN_REQUEST
+    assert found_in(span.to_json()) == [*IN_REQUEST, *IN_ERROR]
+    assert attributes(span)["llm_stream.error.message"] == mark("error")
     assert "gen_ai.output.messages" not in attributes(span)
 
 
@@ -423,11 +427,27 @@ def test_a_partial_answer_is_marked(
         ),
         (
             {"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "Once"}},
-            {"type": "text", "content": "Once"},
+            {"type": "blob", "modality": "document", "mime_type": "text/plain", "content": "", "size": 4},
         ),
         (
-            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "Once"}]}},
-            {"type": "document", "parts": [{"type": "text", "content": "Once"}]},
+            {"type": "document", "source": {"type": "content", "content": [{"type": "text", "text": "Où"}, 3]}},
+            {"type": "blob", "modality": "document", "mime_type": "unknown", "content": "", "size": 3},
+        ),
+        (
+            {"type": "document", "source": {"type": "content", "content": "Once"}},
+            {"type": "blob", "modality": "document", "mime_type": "unknown", "content": "", "size": 4},
+        ),
+        (
+            {"type": "document", "source": {"type": "url", "url": "HTTPS://me:pw@x/a.pdf?sig=1#top"}},
+            {"type": "uri", "modality": "document", "uri": "https://x/a.pdf"},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": "https://x?sig=me@y/1"}},
+            {"type": "uri", "modality": "image", "uri": "https://x"},
+        ),
+        (
+            {"type": "image", "source": {"type": "url", "url": " data:image/png;base64,AAAA"}},
+            {"type": "blob", "modality": "image", "mime_type": "unknown", "content": "", "size": 20},
         ),
         (
             {"type": "tool_result", "tool_use_id": "t1", "content": [{"type": "text", "text": "18 °C"}]},

@@ -363,7 +363,7 @@ def fails(*_: object, **__: object) -> Any:
         (anthropic_events.Translator, "_message_start"),
         (anthropic_events.Translator, "_message_delta"),
         (anthropic_events.Translator, "_block_start"),
-        (anthropic_events, "_usage"),
+        (anthropic_events, "usage_of"),
         (native, "stand_in"),
         (patch, "Observer"),
         (patch, "Body"),

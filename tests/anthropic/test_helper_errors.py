@@ -43,7 +43,27 @@ def delta_without_usage() -> Script:
     return [*whole[:-2], wire.Event("message_delta", delta), whole[-1]]
 
 
+def block_out_of_order() -> Script:
+    """The first block has a number that leaves a gap."""
+    return [wire.message_start(), *wire.text_block(3, "Hi you"), wire.message_delta("end_turn", 3), wire.message_stop()]
+
+
+def delta_without_block() -> Script:
+    """A delta of a block that never began."""
+    return [wire.message_start(), *list(wire.text_block(0, "Hi"))[1:], wire.message_stop()]
+
+
+def start_without_content() -> Script:
+    """The message that begins has no list of blocks."""
+    message = {"id": wire.MESSAGE_ID, "type": "message", "role": "assistant", "model": wire.MODEL}
+    start = wire.Event("message_start", {"type": "message_start", "message": message})
+    return [start, *wire.text_block(0, "Hi you"), wire.message_delta("end_turn", 3), wire.message_stop()]
+
+
 BODIES = [
+    pytest.param(block_out_of_order(), "text", id="block out of order"),
+    pytest.param(delta_without_block(), "between_blocks", id="delta without block"),
+    pytest.param(start_without_content(), "waiting", id="start without content"),
     pytest.param(broken_tool_input(), "tool_input", id="broken tool input"),
     pytest.param(delta_without_usage(), "after_stop_reason", id="delta without usage"),
 ]

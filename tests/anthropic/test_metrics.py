@@ -37,7 +37,7 @@ from prometheus_client import REGISTRY, generate_latest
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
 from streamspan.anthropic.provider import ANTHROPIC
 from streamspan.cli.demo import wire
-from streamspan.cli.demo.script import Ending, Pause, Script, Wait
+from streamspan.cli.demo.script import Ending, Head, Pause, Script, Wait
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.core.model import Ending as StreamEnding
 from streamspan.core.stream import StreamState
@@ -72,6 +72,8 @@ EVERYTHING = [
     wire.message_delta("tool_use", 200),
     wire.message_stop(),
 ]
+LIMITED = Head(headers={"anthropic-ratelimit-requests-remaining": "49"})
+ITERATIONS = [{"type": "advisor_message", "model": wire.MODEL, "input_tokens": 9, "output_tokens": 3}]
 BASE = {
     "gen_ai.operation.name": "chat",
     "gen_ai.provider.name": "anthropic",
@@ -154,6 +156,7 @@ def app(tracer_provider: TracerProvider, server: MessagesServer) -> Iterator[Met
 
 def test_every_metric_is_recorded_as_it_is_named(app: Metered) -> None:
     """Each metric of `semconv.METRICS` but the one that is off by default, with its unit; none besides."""
+    app.read([LIMITED, *message(HELLO, usage={"iterations": ITERATIONS})])
     app.read(EVERYTHING)
     app.read(WHOLE[:-2])
     app.read(message(wire.thinking_block(0, SENTENCES)))
@@ -386,6 +389,7 @@ def test_what_may_follow_is_added_0(app: Metered) -> None:
         "buffered",
         "incomplete_tool_call",
         "invalid_tool_json",
+        "refusal",
         "slower_than_reading",
     }
     assert [point.value for point in app.points["llm_stream.instrumentation.events_dropped"]] == [0]

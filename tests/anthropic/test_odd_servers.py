@@ -166,21 +166,34 @@ def is_encodable(value: object) -> bool:
     return not isinstance(value, str) or value.encode(errors="ignore").decode() == value
 
 
+def error_event(error: object) -> wire.Event:
+    return wire.Event("error", {"type": "error", "error": error})
+
+
 # --- errors ------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("script", "error_type"),
     [
-        ([wire.message_start(), wire.error(f"x {MARKER}", MARKER)], "client_error"),
-        (error_response(400, f"x {MARKER}", MARKER), "400"),
+        ([wire.message_start(), wire.error(f"x, {MARKER}", MARKER)], "api_error"),
+        ([wire.message_start(), wire.error("x" * 65 + MARKER, MARKER)], "api_error"),
+        (error_response(400, f"x, {MARKER}", MARKER), "400"),
+        ([wire.message_start(), wire.error("rate-limit", MARKER)], "rate-limit"),
+        ([wire.message_start(), wire.error("server error", MARKER)], "server error"),
+        ([wire.message_start(), wire.error("mlflow.MlflowException", MARKER)], "mlflow.MlflowException"),
+        ([wire.message_start(), error_event({"message": MARKER, "code": 529})], "529"),
+        ([wire.message_start(), error_event({"message": MARKER, "code": "server_overloaded"})], "server_overloaded"),
+        ([wire.message_start(), error_event({"message": MARKER, "type": None, "code": -1})], "api_error"),
+        ([wire.message_start(), error_event(MARKER)], "api_error"),
+        ([wire.message_start(), error_event([MARKER])], "api_error"),
     ],
-    ids=["in the stream", "before the stream"],
 )
 def test_error_types_are_words(
     script: Script, error_type: str, client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter
 ) -> None:
-    """What a server sends as the type of an error is told where it is a word, and left out where it may be any text."""
+    """What a server sends as the type of an error, or as its code, is told where it is a word or a few, and left out
+    where it may be any text."""
     span = span_of(client, server, exporter, script)
 
     assert (attributes(span)["llm_stream.outcome"], attributes(span)["error.type"]) == ("error", error_type)

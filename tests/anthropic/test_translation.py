@@ -41,7 +41,7 @@ class Starts(StreamState):
         super().__init__(0.0)
         self.starts: list[BlockStart] = []
 
-    def block_started(self, start: BlockStart, at: float) -> tuple[()]:
+    def block_started(self, start: BlockStart, at: float, content: str = "") -> tuple[()]:
         self.starts.append(start)
         return ()
 

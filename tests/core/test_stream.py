@@ -18,11 +18,14 @@ from streamspan.core.model import (
     BlockStart,
     ContentBlock,
     Ending,
+    Fallback,
     FirstToken,
     Interval,
+    IterationTokens,
     Outcome,
     Pace,
     Phase,
+    Refusal,
     Report,
     Stall,
     Summary,
@@ -402,8 +405,8 @@ def test_chars_are_code_points_of_their_channel() -> None:
         pytest.param(
             Usage(input_tokens=7, cache_read_tokens=3),
             [Usage(input_tokens=0, cache_read_tokens=0, output_tokens=0)],
-            Usage(input_tokens=0, cache_read_tokens=0, output_tokens=0),
-            id="zero is a count",
+            Usage(input_tokens=7, cache_read_tokens=3, output_tokens=0),
+            id="a count never falls",
         ),
         pytest.param(
             Usage(input_tokens=7, cache_read_tokens=100, cache_write_tokens=50),
@@ -417,11 +420,29 @@ def test_chars_are_code_points_of_their_channel() -> None:
             Usage(more={"a": 1, "b": 3, "c": 0}),
             id="further counts replace by name",
         ),
+        pytest.param(
+            Usage(more={"a": 5}, iterations=(IterationTokens("advice", "model-y", 5, 2),)),
+            [
+                Usage(more={"a": 4}, iterations=(IterationTokens("advice", "model-y", 4, 3),)),
+                Usage(iterations=(IterationTokens("advice", "model-z", 1, 1),)),
+            ],
+            Usage(
+                more={"a": 5},
+                iterations=(IterationTokens("advice", "model-y", 5, 3), IterationTokens("advice", "model-z", 1, 1)),
+            ),
+            id="neither do further counts",
+        ),
+        pytest.param(
+            Usage(input_tokens=100, cache_read_tokens=50_000),
+            [Usage(input_tokens=181, cache_read_tokens=0, iterations=(IterationTokens("summary", None, 50_100, 83),))],
+            Usage(input_tokens=181, cache_read_tokens=0, iterations=(IterationTokens("summary", None, 50_100, 83),)),
+            id="unless steps are counted apart",
+        ),
         pytest.param(Usage(), [], Usage(), id="nothing is known"),
     ],
 )
 def test_usage(started: Usage, reported: Sequence[Usage], expected: Usage) -> None:
-    """The usage at the end is what was said last of each count."""
+    """The usage at the end is the greatest that was said of each count."""
     reports: list[Step] = [("reported", usage, 103.0) for usage in reported]
     steps: list[Step] = [OPENED, ("started", "resp_1", "model-x", started, 102.0), *reports]
 
@@ -463,13 +484,48 @@ def test_all_input_tokens(usage: Usage, expected: int | None) -> None:
     assert usage.all_input_tokens == expected
 
 
-def test_a_second_start_does_not_change_whose_it_is() -> None:
-    """The first start's id and model stay; its counts are replaced like any others."""
-    steps: list[Step] = [*TEXT_STOPPED, ("started", "resp_2", "model-y", Usage(input_tokens=9), 106.0)]
+def test_a_second_start_of_the_same_answer_changes_nothing() -> None:
+    """Its counts are counts like any others."""
+    steps: list[Step] = [*TEXT_STOPPED, ("started", "resp_1", None, Usage(input_tokens=9), 106.0)]
 
     summary = played(steps).ended(BY_THE_READER)
 
     assert (summary.response_id, summary.model, summary.usage) == ("resp_1", "model-x", Usage(input_tokens=9))
+    assert summary.fallback is None
+
+
+def test_another_answer_begins_in_the_stream() -> None:
+    """It is a fallback: its id, model and counts take the place of the first one's, whose open blocks are cut off."""
+    state = played([*TEXT_WRITTEN, ("reported", Usage(output_tokens=5), 105.0), ("stopped", "done", False, 105.0)])
+
+    [block_cut, fallback] = state.started("resp_2", "model-y", Usage(input_tokens=3))
+    summary = state.ended(BY_THE_READER)
+
+    assert isinstance(block_cut, ContentBlock)
+    assert (block_cut.complete, block_cut.stopped) == (False, False)
+    assert fallback == Fallback("model-x", "model-y", "second_message")
+    assert (summary.response_id, summary.model, summary.usage) == ("resp_2", "model-y", Usage(input_tokens=3))
+    assert (summary.stop_reason, summary.fallback, summary.fallback_count) == (None, fallback, 1)
+
+
+def test_several_fallbacks_are_summed_up_from_the_first_model_to_the_last() -> None:
+    """The trigger is the last one's."""
+    state = played(TEXT_STOPPED)
+    state.fell_back("model-x", "model-y", "refusal", "cyber")
+    state.fell_back("model-y", None, "_OTHER")
+    summary = state.ended(BY_THE_READER)
+
+    assert (summary.fallback, summary.fallback_count) == (Fallback("model-x", None, "_OTHER"), 2)
+    assert summary.model == "model-y"
+
+
+def test_a_refusal_is_told_of_once_and_again_with_its_category() -> None:
+    """Nothing is told of one that has a category already."""
+    state = played(TEXT_STOPPED)
+    told = [state.refused(category) for category in (None, None, "cyber", "bio")]
+
+    assert told == [(Refusal(None),), (), (Refusal("cyber"),), ()]
+    assert state.ended(BY_THE_READER).refusal == Refusal("cyber")
 
 
 # --- blocks ------------------------------------------------------------------------------------------------------
@@ -534,6 +590,7 @@ def test_a_block_that_never_stops_is_cut_at_the_end() -> None:
             chunk_count=1,
             complete=False,
             tool_call=None,
+            stopped=False,
         ),
         ContentBlock(
             index=1,
@@ -544,8 +601,57 @@ def test_a_block_that_never_stops_is_cut_at_the_end() -> None:
             chunk_count=1,
             complete=False,
             tool_call=ToolCall("get_weather", "call_1", "call", 12, complete=False, valid_json=False),
+            stopped=False,
         ),
     )
+
+
+@pytest.mark.parametrize(
+    ("tool_input", "cut", "counts"),
+    [
+        ('{"city": "Rome"}', False, (1, 0, 0)),
+        ('{"city": "Ro', False, (0, 1, 0)),
+        ("{city}", False, (0, 0, 1)),
+        ("", False, (1, 0, 0)),
+        ("", True, (0, 1, 0)),
+    ],
+)
+def test_the_end_of_the_message_closes_its_blocks(tool_input: str, cut: bool, counts: tuple[int, int, int]) -> None:
+    """A tool call whose input is whole is completed, and its block says that no stop of its own came."""
+    state = played([*TEXT_STOPPED, *tool_steps(tool_input, stops=False), stop_reason("done", 106.0, cut=cut)])
+    [closed] = state.message_ended(107.0)
+    summary = state.ended(Ending("complete", 107.0))
+
+    assert isinstance(closed, ContentBlock)
+    assert (closed.complete, closed.stopped) == (True, False)
+    assert (summary.tool_calls_completed, summary.tool_calls_incomplete, summary.tool_calls_invalid) == counts
+    assert (summary.partial, cut_blocks(summary)) == (False, ())
+
+
+def test_the_content_that_a_block_starts_with_is_its_first_chunk() -> None:
+    """It has a time, chars and a kind like any other; a block of another kind has no such content."""
+    state = played(BEGUN)
+    facts = state.block_started(block(0), 103.0, "Hello")
+    state.block_started(block(1, "other"), 104.0, "a result")
+    summary = state.ended(BY_THE_PROVIDER)
+
+    assert facts == (FirstToken("text", 3.0),)
+    assert (summary.chunk_count, summary.chars["text"], summary.time_to_first_text) == (1, 5, 3.0)
+
+
+def test_deltas_replace_the_input_that_a_tool_call_starts_with() -> None:
+    """The SDK drops it, too; all that came counts."""
+    state = played(BEGUN)
+    state.block_started(block(0, "tool_call"), 103.0, '{"a":1}')
+    state.delta("tool_input", 0, '{"b"', 104.0)
+    state.delta("tool_input", 0, ":2}", 105.0)
+    [stopped] = state.block_stopped(0, 106.0)
+    summary = state.ended(BY_THE_PROVIDER)
+
+    assert isinstance(stopped, ContentBlock)
+    assert stopped.tool_call is not None
+    assert (stopped.tool_call.complete, stopped.tool_call.input_chars) == (True, 7)
+    assert (summary.chunk_count, summary.chars["tool_input"]) == (3, 14)
 
 
 def test_an_index_that_is_reused_begins_a_block_of_its_own() -> None:
@@ -902,7 +1008,7 @@ VERBS = st.one_of(
     st.tuples(st.just("opened"), st.just(105.0)),
     st.tuples(st.just("event"), st.just(105.0)),
     st.tuples(st.just("finished"), st.just(105.0)),
-    st.tuples(st.just("started"), st.none() | st.text(), st.none(), st.just(Usage()), st.just(105.0)),
+    st.tuples(st.just("started"), st.none() | st.just("resp_1"), st.none(), st.just(Usage()), st.just(105.0)),
     st.tuples(
         st.just("block_started"),
         st.builds(block, INDEXES, st.sampled_from(["text", "thinking", "hidden_thinking", "tool_call", "other"])),

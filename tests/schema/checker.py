@@ -108,7 +108,9 @@ class Checker:
 
     def _attributes(self, where: str, allowed: Iterable[str], attributes: Mapping[str, object]) -> None:
         for name, value in attributes.items():
-            declared_name = next((template for template in TEMPLATES if name.startswith(template)), name)
+            is_declared = name in semconv.ATTRIBUTES
+            templates = () if is_declared else TEMPLATES
+            declared_name = next((template for template in templates if name.startswith(template)), name)
             if declared_name not in allowed:
                 self._problems.append(f"{where} has {name}")
             else:

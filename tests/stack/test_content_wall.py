@@ -59,6 +59,7 @@ KEYS_WITH_CONTENT = [
     "exception.message",
     "exception.stacktrace",
     "error.message",
+    "llm_stream.error.message",
 ]
 KEYS_WITHOUT_CONTENT = [
     "gen_ai.request.model",

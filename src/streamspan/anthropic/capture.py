@@ -1,12 +1,15 @@
 """From the body of a request to the messages of the GenAI conventions, for those who ask for content.
 
-Texts are captured as they are, up to the cap. Images, documents and other data never are: only their type and size.
+Texts are captured as they are, up to the cap. Images, documents and other data never are: only their type and size, or
+the address that they are at, without what may be a key to it.
 What these rules do not know is named by its type, and not captured: thinking that is redacted, signatures, the results
 of the provider's own tools.
 """
 
 import json
+import re
 from collections.abc import Mapping
+from itertools import islice
 from typing import Any
 
 from streamspan import semconv
@@ -20,6 +23,8 @@ from .request import body_of
 
 _TOOL_RESULTS = frozenset({"tool_result", "mcp_tool_result"})
 _MIME_TYPE_CHARS_AT_MOST = 64
+_URL_CHARS_AT_MOST = 2048
+_DOCUMENT_PARTS_AT_MOST = 256
 
 
 def _name_of_type(odd: object) -> str:
@@ -106,18 +111,39 @@ def _data(modality: str, source: Any, budget: Budget) -> Captured:
     """Of an image or a document: `size` is in bytes."""
     kind = typed(field(source, "type"), str)
     url, data = field(source, "url"), field(source, "data")
-    if kind == "text":
-        return part_of(BlockStart(0, "text", "text"), _text(data, budget))
-    if kind == "content":
-        return {"type": modality, "parts": _parts(field(source, "content"), budget)}
     if kind == "file":
         return {"type": "file", "modality": modality, "file_id": _text(field(source, "file_id"), budget)}
-    if kind == "url" and isinstance(url, str) and url[:5].lower() != "data:":
-        return {"type": "uri", "modality": modality, "uri": _text(url, budget)}
+    if kind == "url" and isinstance(url, str) and (address := _address(url)) is not None:
+        return {"type": "uri", "modality": modality, "uri": _text(address, budget)}
     mime_type = (typed(field(source, "media_type"), str) or "unknown")[:_MIME_TYPE_CHARS_AT_MOST]
-    payload = next((text for text in (data, url) if isinstance(text, str)), "")
-    size = len(payload) * 3 // 4  # it is in base64
+    if kind == "content":
+        size = _size_of_texts(field(source, "content"))
+    else:
+        payload = next((text for text in (data, url) if isinstance(text, str)), "")
+        size = _size(payload) if kind == "text" else len(payload) * 3 // 4  # it is in base64
     return {"type": "blob", "modality": modality, "mime_type": mime_type, "content": "", "size": size}
+
+
+def _address(url: str) -> str | None:
+    """Without credentials, query and fragment, which may be a key to it. None: it is no address on the web."""
+    scheme, separator, rest = url[:_URL_CHARS_AT_MOST].strip().partition("://")
+    if not separator or scheme.lower() not in {"http", "https"}:
+        return None
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme.lower()}://{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def _size_of_texts(content: Any) -> int:
+    """Of a document that is made of a text, or of blocks."""
+    if isinstance(content, str):
+        return _size(content)
+    texts = (field(block, "text") for block in islice(items(content), _DOCUMENT_PARTS_AT_MOST))
+    return sum(_size(text) for text in texts if isinstance(text, str))
+
+
+def _size(text: str) -> int:
+    """In bytes of UTF-8."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
 def _tools(tools: Any, budget: Budget) -> list[Captured]:

@@ -4,14 +4,17 @@ Nothing here is validated by the SDK, which hands on what the server sent, so ev
 Source: `anthropic/types/`.
 """
 
-import re
+import json
 from collections.abc import Mapping
 from typing import Any
 
 from streamspan import semconv
-from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Fact, Report, Usage
+from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Fact, FallbackTrigger, Report, Usage
 from streamspan.core.stream import StreamState
-from streamspan.stainless.values import field, fields, items, typed
+from streamspan.stainless.values import count, field, fields, text
+from streamspan.telemetry.labels import OTHER
+
+from .usage import attributes_of, context_edits, fallback_model, usage_of
 
 _DELTAS: Mapping[str, tuple[DeltaKind, str]] = {
     "text_delta": ("text", "text"),
@@ -21,20 +24,24 @@ _DELTAS: Mapping[str, tuple[DeltaKind, str]] = {
 """The deltas with content by their types: what they are, and the field that has the content."""
 _KINDS: Mapping[str, BlockKind] = {"text": "text", "thinking": "thinking", "redacted_thinking": "hidden_thinking"}
 _CUTTING_STOP_REASONS = frozenset({"max_tokens", "model_context_window_exceeded"})
-_SERVER_TOOL_COUNTS_AT_MOST = 16
-_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
+_REFUSAL_CATEGORIES = frozenset({"cyber", "bio", "frontier_llm", "reasoning_extraction", "general_harms"})
+"""Source: `anthropic/types/refusal_stop_details.py`."""
+_WRITTEN_CHARS_AT_MOST = 2**18
+_WRITTEN_CHARS_AT_LEAST = 512  # for each input
+_TRIGGERS: Mapping[object, FallbackTrigger] = {"refusal": "refusal"}
 
 
 class Translator:
     """Translates the events of one stream. `attributes`: what only Anthropic reports."""
 
-    __slots__ = ("_delta_type", "_index", "_name", "attributes")
+    __slots__ = ("_delta_type", "_index", "_name", "_written_chars", "attributes")
 
     def __init__(self) -> None:
         self.attributes: dict[str, Any] = {}
         self._delta_type = ""  # of the last event, if that was a delta with content
         self._index: object = None
         self._name = ""
+        self._written_chars = 0  # of JSON
 
     def continued(self, event: Any) -> str | None:
         """The text of a delta of the same block and kind as the last; None for any other event.
@@ -63,7 +70,7 @@ class Translator:
             return self._completion(values, gap, at, state)
         return state.event(gap, at) + self._other(values, at, state)
 
-    def _other(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Fact, ...]:
+    def _other(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Report, ...]:
         """Any event that is no delta with content: also a signature, a citation, something new or malformed."""
         match values.get("type"):
             case "content_block_start":
@@ -71,52 +78,111 @@ class Translator:
             case "content_block_stop":
                 return state.block_stopped(values.get("index"), at)
             case "message_start":
-                self._message_start(fields(values.get("message")), state)
+                return self._message_start(fields(values.get("message")), state)
             case "message_delta":
-                self._message_delta(values, state)
+                return self._message_delta(values, state)
             case "message_stop":
-                state.finished = True
+                return state.message_ended(at)
             case _:
                 pass
         return ()
 
-    def _message_start(self, message: Mapping[str, Any], state: StreamState) -> None:
-        usage = fields(message.get("usage"))
-        state.started(typed(message.get("id"), str), typed(message.get("model"), str), _usage(usage))
-        self.attributes[semconv.ANTHROPIC_RESPONSE_SERVICE_TIER] = typed(usage.get("service_tier"), str)
+    def _message_start(self, message: Mapping[str, Any], state: StreamState) -> tuple[Fact, ...]:
+        counts = fields(message.get("usage"))
+        usage = usage_of(counts)
+        self.attributes.update(attributes_of(usage, counts))
+        return state.started(text(message.get("id")), text(message.get("model")), usage)
 
-    def _message_delta(self, values: Mapping[str, Any], state: StreamState) -> None:
-        state.reported(_usage(fields(values.get("usage"))))
-        self._stop_reason(field(values.get("delta"), "stop_reason"), state)
+    def _message_delta(self, values: Mapping[str, Any], state: StreamState) -> tuple[Fact, ...]:
+        counts = fields(values.get("usage"))
+        usage = usage_of(counts)
+        state.reported(usage)
+        self.attributes.update(attributes_of(usage, counts))
+        self.attributes.update(context_edits(values.get("context_management")))
+        facts: tuple[Fact, ...] = ()
+        if not state.has_fallen_back and (model := fallback_model(counts)) is not None:
+            facts = state.fell_back(None, model, OTHER)
+        return facts + self._stop_reason(fields(values.get("delta")), state)
 
-    def _stop_reason(self, value: Any, state: StreamState) -> None:
-        stop_reason = typed(value, str)
-        if stop_reason is not None:
+    def _stop_reason(self, delta: Mapping[str, Any], state: StreamState) -> tuple[Fact, ...]:
+        """An empty one is none."""
+        stop_reason, details = text(delta.get("stop_reason")), delta.get("stop_details")
+        if stop_reason:
             state.stopped(stop_reason, cut=stop_reason in _CUTTING_STOP_REASONS)
             self.attributes[semconv.ANTHROPIC_STOP_REASON] = stop_reason
+        if stop_reason == "refusal" or field(details, "type") == "refusal":
+            return state.refused(_refusal_category(details))
+        return ()
 
-    def _block_start(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Fact, ...]:
+    def _block_start(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Report, ...]:
         block = fields(values.get("content_block"))
-        block_type = typed(block.get("type"), str) or "unknown"
-        if block_type == "fallback" and (model := typed(field(field(block, "to"), "model"), str)) is not None:
-            state.model = model
-        index = typed(values.get("index"), int)
+        block_type = text(block.get("type")) or "unknown"
+        facts = _fallback(block, state) if block_type == "fallback" else ()
+        index = count(values.get("index"))
         kind: BlockKind = "tool_call" if block_type.endswith("tool_use") else _KINDS.get(block_type, "other")
-        name, tool_id = typed(block.get("name"), str), typed(block.get("id"), str)
-        return state.block_started(BlockStart(-1 if index is None else index, block_type, kind, name, tool_id), at)
+        start = BlockStart(
+            -1 if index is None else index, block_type, kind, text(block.get("name")), text(block.get("id"))
+        )
+        return facts + state.block_started(start, at, self._content_of_start(kind, block))
+
+    def _content_of_start(self, kind: BlockKind, block: Mapping[str, Any]) -> str:
+        """What a block begins with, which the API leaves empty and some gateways do not; a tool's input as JSON.
+
+        Writing JSON takes longer than it took the SDK to read it, so there is a limit for a stream. Beyond it an input
+        counts as empty.
+        """
+        if kind == "tool_call":
+            given = block.get("input")
+            if not given or self._written_chars >= _WRITTEN_CHARS_AT_MOST:
+                return ""
+            content = _json(given)
+            self._written_chars += len(content) + _WRITTEN_CHARS_AT_LEAST
+            return content
+        content = block.get(kind) if kind in {"text", "thinking"} else None
+        return content if isinstance(content, str) else ""
 
     def _completion(self, values: Mapping[str, Any], gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
         """The one event of the completions API, which SDKs before 1.0 have: a piece of one text."""
         facts: tuple[Report, ...] = ()
         if not state.has_blocks:
-            state.started(typed(values.get("id"), str), typed(values.get("model"), str), Usage())
+            state.started(text(values.get("id")), text(values.get("model")), Usage())
             facts = state.block_started(BlockStart(0, "text", "text"), at)
-        facts += state.delta("text", 0, typed(values.get("completion"), str) or "", at, gap)
-        if typed(values.get("stop_reason"), str) is not None:
+        piece = values.get("completion")
+        facts += state.delta("text", 0, piece if isinstance(piece, str) else "", at, gap)
+        if text(values.get("stop_reason")):
             facts += state.block_stopped(0, at)
-            self._stop_reason(values.get("stop_reason"), state)
-            state.finished = True
+            facts += self._stop_reason(values, state)
+            facts += state.message_ended(at)
         return facts
+
+
+def _fallback(block: Mapping[str, Any], state: StreamState) -> tuple[Fact, ...]:
+    """`from` is called `from_` in the SDK's model."""
+    trigger = block.get("trigger")
+    return state.fell_back(
+        text(field(block.get("from_") or block.get("from"), "model")),
+        text(field(block.get("to"), "model")),
+        _TRIGGERS.get(text(field(trigger, "type")), OTHER),
+        _refusal_category(trigger),
+    )
+
+
+def _refusal_category(details: Any) -> str | None:
+    """The explanation beside it is content."""
+    category = text(field(details, "category"))
+    return OTHER if category and category not in _REFUSAL_CATEGORIES else category or None
+
+
+def _json(value: Any) -> str:
+    """Compact, by one call of the C encoder. Empty: it cannot be written."""
+    try:
+        return json.dumps(value, ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=_name_of_type)
+    except (ValueError, RecursionError):
+        return ""
+
+
+def _name_of_type(odd: object) -> str:
+    return type(odd).__name__
 
 
 def _content_of(delta: Mapping[str, Any]) -> tuple[str, DeltaKind, str, str] | None:
@@ -133,47 +199,3 @@ def _content_of(delta: Mapping[str, Any]) -> tuple[str, DeltaKind, str, str] | N
         if isinstance(text := delta.get(name), str):
             return candidate, kind, name, text
     return None
-
-
-def _usage(counts: Mapping[str, Any]) -> Usage:
-    more: dict[str, int | None] = {}
-    if written := fields(counts.get("cache_creation")):
-        more[semconv.ANTHROPIC_CACHE_CREATION_5M] = typed(written.get("ephemeral_5m_input_tokens"), int)
-        more[semconv.ANTHROPIC_CACHE_CREATION_1H] = typed(written.get("ephemeral_1h_input_tokens"), int)
-    if iterations := counts.get("iterations"):
-        more |= _compaction(iterations)
-    if server_tools := fields(counts.get("server_tool_use")):
-        more |= _server_tool_requests(server_tools)
-    return Usage(
-        typed(counts.get("input_tokens"), int),
-        typed(counts.get("cache_read_input_tokens"), int),
-        typed(counts.get("cache_creation_input_tokens"), int),
-        typed(counts.get("output_tokens"), int),
-        typed(field(counts.get("output_tokens_details"), "thinking_tokens"), int),
-        {name: count for name, count in more.items() if count is not None},
-    )
-
-
-def _compaction(iterations: Any) -> dict[str, int | None]:
-    """The tokens of compactions, which the usage itself leaves out."""
-    compactions = [entry for entry in items(iterations) if field(entry, "type") == "compaction"]
-    if not compactions:
-        return {}
-    inputs = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
-    return {
-        semconv.ANTHROPIC_COMPACTION_INPUT_TOKENS: sum(
-            typed(field(entry, name), int) or 0 for entry in compactions for name in inputs
-        ),
-        semconv.ANTHROPIC_COMPACTION_OUTPUT_TOKENS: sum(
-            typed(field(entry, "output_tokens"), int) or 0 for entry in compactions
-        ),
-    }
-
-
-def _server_tool_requests(counts: Mapping[str, Any]) -> dict[str, int | None]:
-    """`web_search_requests` and its like, of which there may be more than this version knows. They are billed."""
-    names = [name for name in counts if name.endswith("_requests") and _NAME.fullmatch(name)]
-    return {
-        semconv.USAGE_SERVER_TOOL_PREFIX + name: typed(counts[name], int)
-        for name in names[:_SERVER_TOOL_COUNTS_AT_MOST]
-    }

@@ -12,6 +12,7 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.guard import contained
+from streamspan.stainless.http import seconds, whole_number
 from streamspan.stainless.values import count, field, items, mapping, number, strings, text
 from streamspan.telemetry.spans import Attributes, Call
 
@@ -29,7 +30,24 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "top_k": (semconv.REQUEST_TOP_K, number),
 }
 """Fields of the request's body, each with its attribute."""
-HEADERS = frozenset((b"request-id", b"anthropic-organization-id", b"anthropic-workspace-id", b"anthropic-beta"))
+_LIMITS: Mapping[str, str] = {
+    "anthropic-ratelimit-requests-remaining": semconv.RATE_LIMIT_REQUESTS_REMAINING,
+    "anthropic-ratelimit-input-tokens-remaining": semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING,
+    "anthropic-ratelimit-output-tokens-remaining": semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING,
+    "anthropic-ratelimit-tokens-remaining": semconv.RATE_LIMIT_TOKENS_REMAINING,
+}
+"""What the rate limits still allow, by header. Source: https://platform.claude.com/docs/en/api/rate-limits"""
+HEADERS = frozenset(
+    (
+        b"request-id",
+        b"anthropic-organization-id",
+        b"anthropic-workspace-id",
+        b"anthropic-beta",
+        b"retry-after",
+        *(name.encode() for name in _LIMITS),
+    )
+)
+_BETAS_AT_MOST = 32
 
 
 def call(client: Any, options: Any) -> Call | None:
@@ -47,9 +65,9 @@ def call(client: Any, options: Any) -> Call | None:
         semconv.PROVIDER_NAME: _provider(client),
         semconv.REQUEST_MODEL: model,
         semconv.REQUEST_STREAM: True,
-        semconv.SERVER_ADDRESS: base_url.host,
+        semconv.SERVER_ADDRESS: text(base_url.host),
         semconv.SERVER_PORT: base_url.port or (80 if base_url.scheme == "http" else 443),
-        semconv.HTTP_REQUEST_METHOD: str(options.method).upper(),
+        semconv.HTTP_REQUEST_METHOD: text(str(options.method).upper()),
         semconv.HTTP_ROUTE: route,
     }
     if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
@@ -102,8 +120,10 @@ def exchange(received: Mapping[str, str], sent: Mapping[str, str]) -> Attributes
     """Attributes of the headers of a response and of its request."""
     betas = [beta.strip() for beta in sent.get("anthropic-beta", "").split(",") if beta.strip()]
     return {
-        semconv.ANTHROPIC_REQUEST_ID: received.get("request-id"),
-        semconv.ANTHROPIC_ORGANIZATION_ID: received.get("anthropic-organization-id"),
-        semconv.ANTHROPIC_WORKSPACE_ID: received.get("anthropic-workspace-id"),
-        semconv.ANTHROPIC_BETA: betas or None,
+        semconv.ANTHROPIC_REQUEST_ID: text(received.get("request-id")),
+        semconv.ANTHROPIC_ORGANIZATION_ID: text(received.get("anthropic-organization-id")),
+        semconv.ANTHROPIC_WORKSPACE_ID: text(received.get("anthropic-workspace-id")),
+        semconv.ANTHROPIC_BETA: strings(betas[:_BETAS_AT_MOST]),
+        semconv.RETRY_AFTER: seconds(received.get("retry-after")),
+        **{attribute: whole_number(received.get(name)) for name, attribute in _LIMITS.items()},
     }

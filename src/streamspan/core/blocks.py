@@ -114,6 +114,7 @@ class OpenBlock:
 
     kind      the kind of its last delta; None before the first
     captured  where its content goes; None: it is not captured
+    given     its content comes with its start: the next chunk is that content (`due`), or it has been (`taken`)
     verdict   on a tool call's input, once the block has closed
     """
 
@@ -125,6 +126,7 @@ class OpenBlock:
         "captured",
         "chars",
         "chunk_count",
+        "given",
         "kind",
         "start",
         "verdict",
@@ -134,6 +136,7 @@ class OpenBlock:
         self.start = start
         self.kind: DeltaKind | None = None
         self.captured: Text | None = None
+        self.given: Literal["", "due", "taken"] = ""
         self.chars = 0
         self.chunk_count = 0
         self._chars_before_kind = 0
@@ -161,11 +164,26 @@ class OpenBlock:
         """Chunks whose last came at `at`. The loop, if they complete one."""
         self.chunk_count += chunk_count
         self.chars += len(text)
+        if self._tool_input is not None:
+            if self.given:
+                self._take_given(text)
+            else:
+                self._tool_input.feed(text)
         if self.captured is not None:
             self.captured.add(text)
-        if self._tool_input is not None:
-            self._tool_input.feed(text)
         return None if self._watch is None else self._watch.feed(text, at)
+
+    def _take_given(self, text: str) -> None:
+        """The input of a tool call whose start has one. Where deltas come the SDK drops it: they are judged alone."""
+        self._tool_input = ToolInput()
+        if self.given == "due":
+            self.given = "taken"
+            self._tool_input.take_whole(text)
+        else:
+            self.given = ""
+            self._tool_input.feed(text)
+            if self.captured is not None:
+                self.captured.clear()
 
     def finish_watch(self, at: float) -> tuple[Loop | None, Loop | None]:
         """The loop, if only the last chars complete one; and the loop as it ended."""
@@ -173,7 +191,7 @@ class OpenBlock:
             return None, None
         return self._watch.finish(at), self._watch.loop
 
-    def closed(self, at: float, stream_started_at: float, *, complete: bool) -> ContentBlock:
+    def closed(self, at: float, stream_started_at: float, *, complete: bool, stopped: bool) -> ContentBlock:
         return ContentBlock(
             index=self.start.index,
             type=self.start.type,
@@ -183,9 +201,10 @@ class OpenBlock:
             chunk_count=self.chunk_count,
             complete=complete,
             tool_call=None if self._tool_input is None else self._tool_call(self._tool_input, complete),
+            stopped=stopped,
         )
 
-    def _tool_call(self, tool_input: ToolInput, stopped: bool) -> ToolCall:
+    def _tool_call(self, tool_input: ToolInput, closed: bool) -> ToolCall:
         self.verdict = tool_input.verdict()
         valid = self.verdict == "complete"
         return ToolCall(
@@ -193,7 +212,7 @@ class OpenBlock:
             id=self.start.tool_id,
             type=self.start.type,
             input_chars=tool_input.chars,
-            complete=stopped and valid,
+            complete=closed and valid,
             valid_json=valid,
         )
 
@@ -214,6 +233,7 @@ class Blocks:
         "_last_is_empty_tool_call",
         "_loops",
         "_open",
+        "_output_was_cut",
         "_started_at",
         "_unannounced",
         "chars",
@@ -234,6 +254,7 @@ class Blocks:
         )  # takes deltas of blocks that are not open
         self._current = self._unannounced
         self._last_is_empty_tool_call = False
+        self._output_was_cut = False
         self.output: Output | None = None
         self.count = 0
         self.chunk_count = 0
@@ -269,8 +290,9 @@ class Blocks:
             block = self._current = self._open[start.index] = OpenBlock(start, at)
             if self.output is not None:
                 block.captured = self.output.part(start)
-        elif start.kind == "tool_call":
-            self.tool_calls.incomplete += 1
+        else:
+            self._current = self._unannounced
+            self.tool_calls.incomplete += start.kind == "tool_call"
         return facts
 
     def added(self, kind: DeltaKind, index: object, text: str, at: float) -> tuple[Fact, ...]:
@@ -294,6 +316,26 @@ class Blocks:
         block = self._open.pop(index, None) if isinstance(index, int) else None
         return () if block is None else self._closed(block, at, last_chunk_at, complete=True)
 
+    def content_is_given(self) -> None:
+        """The next chunk came with the start of the block that began last."""
+        self._current.given = "due"
+
+    def closed_by_end(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
+        """The message has ended, which closes the blocks that are open. Gives them."""
+        facts: tuple[Fact, ...] = ()
+        for index in tuple(self._open):
+            facts += self._closed(self._open.pop(index), at, last_chunk_at, complete=True, stopped=False)
+        self.output_was_cut(self._output_was_cut)
+        return facts
+
+    def abandoned(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
+        """Another message begins. Gives the blocks that it cuts off."""
+        self._last_is_empty_tool_call = self._output_was_cut = False
+        facts: tuple[Fact, ...] = ()
+        for index in tuple(self._open):
+            facts += self._closed(self._open.pop(index), at, last_chunk_at, complete=False)
+        return facts
+
     def cut_off(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The stream has ended. Gives the blocks that were open."""
         self._count(self._unannounced)
@@ -308,6 +350,7 @@ class Blocks:
             self.tool_calls.completed -= 1
             self.tool_calls.incomplete += 1
         self._last_is_empty_tool_call = False
+        self._output_was_cut = was_cut
 
     def counts_so_far(self, waiting: Sequence[str]) -> tuple[int, dict[DeltaKind, int]]:
         """Chunks and chars, with those of open blocks and the `waiting` chunks that go on with the last one."""
@@ -335,11 +378,14 @@ class Blocks:
         self.loop = self.loop or loop
         return () if found is None else (found,)
 
-    def _closed(self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool) -> tuple[Fact, ...]:
+    def _closed(
+        self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool, stopped: bool | None = None
+    ) -> tuple[Fact, ...]:
+        """`stopped`: whether its own stop has come, if that is not what makes it complete."""
         facts = self._watch_ends(block, last_chunk_at)
         self._count(block)
         self._current = self._unannounced
-        closed = block.closed(at, self._started_at, complete=complete)
+        closed = block.closed(at, self._started_at, complete=complete, stopped=complete if stopped is None else stopped)
         if block.start.kind in {"thinking", "hidden_thinking"}:
             self.thinking_time = (self.thinking_time or 0.0) + closed.duration
         call = closed.tool_call

@@ -63,6 +63,11 @@ class Text:
         if len(self._pieces) >= _PIECES_AT_MOST:
             self._pieces = ["".join(self._pieces)]
 
+    def clear(self) -> None:
+        """Forget what was captured. Its room is not given back."""
+        self._pieces.clear()
+        self.truncated = False
+
     def __str__(self) -> str:
         return "".join(self._pieces)
 

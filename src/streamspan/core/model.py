@@ -32,11 +32,14 @@ WaitedFor = Literal["provider", "transit", "event_loop"]
 """Who made the reader wait: the provider, something on the way from it, or the reader's own event loop."""
 LivePhase = Literal["opening", "waiting", "thinking", "streaming", "after_stop_reason"]
 """Where an open stream is, in fewer words than `Phase`."""
+FallbackTrigger = Literal["refusal", "second_message", "_OTHER"]
+"""Why another model went on: the first one declined, or a second message began in the stream."""
 
 TRUNCATED = "stream_truncated"
 """The `error.type` of a stream whose body ended without the provider's own end."""
 
 _COUNTS_AT_MOST = 32  # of the provider's own
+_ITERATIONS_AT_MOST = 8  # types and models
 
 
 class Ending(NamedTuple):
@@ -58,6 +61,15 @@ class BlockStart:
     tool_id: str | None = None
 
 
+class IterationTokens(NamedTuple):
+    """Tokens of steps inside the call that the usage itself leaves out: those of one type, by one model."""
+
+    type: str
+    model: str | None
+    input_tokens: int
+    output_tokens: int
+
+
 class Usage(NamedTuple):
     """Token counts as the provider reports them, None where it has not. `more`: its own, by attribute name."""
 
@@ -67,6 +79,7 @@ class Usage(NamedTuple):
     output_tokens: int | None = None
     reasoning_tokens: int | None = None
     more: Mapping[str, int] = MappingProxyType({})
+    iterations: tuple[IterationTokens, ...] = ()
 
     @property
     def all_input_tokens(self) -> int | None:
@@ -76,19 +89,53 @@ class Usage(NamedTuple):
         return self.input_tokens + (self.cache_read_tokens or 0) + (self.cache_write_tokens or 0)
 
     def replaced_by(self, newer: "Usage") -> "Usage":
-        """The counts are cumulative: the newer one replaces, and None replaces nothing."""
+        """The counts are cumulative: a newer one replaces, unless it is lower, and None replaces nothing.
+
+        Where the newer usage leaves steps out, a lower count replaces, too: the one before had the tokens of a step.
+        """
+        count = _newer if newer.iterations else _greater
         return Usage(
-            _newer(self.input_tokens, newer.input_tokens),
-            _newer(self.cache_read_tokens, newer.cache_read_tokens),
-            _newer(self.cache_write_tokens, newer.cache_write_tokens),
-            _newer(self.output_tokens, newer.output_tokens),
-            _newer(self.reasoning_tokens, newer.reasoning_tokens),
-            dict(islice({**self.more, **newer.more}.items(), _COUNTS_AT_MOST)) if newer.more else self.more,
+            count(self.input_tokens, newer.input_tokens),
+            count(self.cache_read_tokens, newer.cache_read_tokens),
+            count(self.cache_write_tokens, newer.cache_write_tokens),
+            count(self.output_tokens, newer.output_tokens),
+            count(self.reasoning_tokens, newer.reasoning_tokens),
+            _greater_counts(self.more, newer.more),
+            _greater_iterations(self.iterations, newer.iterations),
         )
 
 
 def _newer(older: int | None, newer: int | None) -> int | None:
     return older if newer is None else newer
+
+
+def _greater(older: int | None, newer: int | None) -> int | None:
+    return _newer(older, newer) if older is None or newer is None else max(older, newer)
+
+
+def _greater_counts(older: Mapping[str, int], newer: Mapping[str, int]) -> Mapping[str, int]:
+    if not newer:
+        return older
+    counts = dict(older)
+    for name, count in newer.items():
+        if name in counts or len(counts) < _COUNTS_AT_MOST:
+            counts[name] = max(count, counts.get(name, 0))
+    return counts
+
+
+def _greater_iterations(
+    older: tuple[IterationTokens, ...], newer: tuple[IterationTokens, ...]
+) -> tuple[IterationTokens, ...]:
+    if not newer:
+        return older
+    tokens = {entry[:2]: entry for entry in older}
+    for entry in newer:
+        known = tokens.get(entry[:2], entry)
+        tokens[entry[:2]] = entry._replace(
+            input_tokens=max(entry.input_tokens, known.input_tokens),
+            output_tokens=max(entry.output_tokens, known.output_tokens),
+        )
+    return tuple(islice(tokens.values(), _ITERATIONS_AT_MOST))
 
 
 # --- what happens in a stream --------------------------------------------------------------------------------------
@@ -142,8 +189,7 @@ class Loop:
     recovered: bool
 
 
-@dataclass(frozen=True, slots=True)
-class ToolCall:
+class ToolCall(NamedTuple):
     name: str | None
     id: str | None
     type: str
@@ -154,7 +200,10 @@ class ToolCall:
 
 @dataclass(frozen=True, slots=True)
 class ContentBlock:
-    """A block that has stopped, or that the end of its stream has cut off (`complete` is false)."""
+    """A block that has stopped, or that the end of its stream has cut off (`complete` is false).
+
+    stopped  its own stop has come; else the end of its message has closed it, or it was cut
+    """
 
     index: int
     type: str
@@ -164,6 +213,24 @@ class ContentBlock:
     chunk_count: int
     complete: bool
     tool_call: ToolCall | None
+    stopped: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The model declined. None: the provider names no category that is known."""
+
+    category: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Another model goes on. None: it is not known which model it was. `category`: of the refusal that triggered it."""
+
+    from_model: str | None
+    to_model: str | None
+    trigger: FallbackTrigger
+    category: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +240,7 @@ class Interval:
     seconds: float
 
 
-Fact = FirstToken | Stall | Loop | ContentBlock
+Fact = FirstToken | Stall | Loop | ContentBlock | Refusal | Fallback
 """What becomes an event on the timeline."""
 Report = Fact | Interval
 """What the core tells of an event."""
@@ -263,3 +330,7 @@ class Summary(NamedTuple):
     """The first one."""
     at_the_end: tuple[Fact, ...]
     """What the end itself has shown, in order: a stall, a loop, the blocks that it cut."""
+    refusal: Refusal | None = None
+    fallback: Fallback | None = None
+    """From the first model to the last; the trigger is that of the last fallback."""
+    fallback_count: int = 0

@@ -14,7 +14,8 @@ from the two is decided here:
 end is the moment that ended the stream; where nobody knows it (dropped, shut down), it is the last activity.
 
 A tool call counts as completed once its block has stopped with whole JSON, as incomplete when its input was cut, and
-as invalid when no text that follows could have made it JSON.
+as invalid when no text that follows could have made it JSON. The provider's own end closes the blocks that are still
+open, because it makes the SDK hand their calls to the application.
 
 The glossary is at the head of `model.py`, the rules of pace at the head of `pacing.py`, and those of loops at the head
 of `loops/detector.py`.
@@ -27,16 +28,20 @@ from .blocks import Blocks, LoopSearch
 from .captured import Output
 from .model import (
     TRUNCATED,
+    BlockKind,
     BlockStart,
     DeltaKind,
     Ending,
     Fact,
+    Fallback,
+    FallbackTrigger,
     FirstToken,
     Interval,
     LivePhase,
     Outcome,
     Pace,
     Phase,
+    Refusal,
     Report,
     Stall,
     Summary,
@@ -58,6 +63,8 @@ _LIVE_PHASES: dict[Phase, LivePhase] = {
     "thinking": "thinking",
     "after_stop_reason": "after_stop_reason",
 }
+_CHANNELS: dict[BlockKind, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
+"""What the content is of that a block begins with."""
 _CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
 """Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
 
@@ -77,9 +84,12 @@ class StreamState:
         "_blocks",
         "_empty_index",
         "_event_at",
+        "_fallback",
+        "_fallback_count",
         "_first_chunk_at",
         "_first_text_at",
         "_first_wait",
+        "_has_started",
         "_hidden_thinking",
         "_keepalive_count",
         "_keepalives",
@@ -89,6 +99,7 @@ class StreamState:
         "_opened_at",
         "_pacing",
         "_reading_buffer",
+        "_refusal",
         "_reports_chunks",
         "_response_id",
         "_stop_reason",
@@ -131,6 +142,10 @@ class StreamState:
         self._reading_buffer = ReadingBuffer(reading_speed)
         self._response_id: str | None = None
         self._stop_reason: str | None = None
+        self._has_started = False
+        self._refusal: Refusal | None = None
+        self._fallback: Fallback | None = None
+        self._fallback_count = 0
         self._usage = Usage()
         self._hidden_thinking = False  # before the first chunk
         self._blocks = Blocks(started_at, loops)
@@ -191,21 +206,63 @@ class StreamState:
         self._last_chunk_at = at
         return self._blocks.continued(text, len(texts), at)
 
-    def started(self, response_id: str | None, model: str | None, usage: Usage) -> None:
-        """The answer begins. Only the first start counts: a proxy may start a second one inside the stream."""
-        if self._response_id is None:
-            self._response_id = response_id
-            self.model = model
-        # Output tokens that are reported before there is output are a placeholder.
-        self._usage = self._usage.replaced_by(usage._replace(output_tokens=None, reasoning_tokens=None))
+    def started(self, response_id: str | None, model: str | None, usage: Usage) -> tuple[Fact, ...]:
+        """The answer begins. Where a gateway starts another one in the stream, that is a fallback.
 
-    def block_started(self, start: BlockStart, at: float) -> tuple[Fact, ...]:
-        """Gives the block with the same index that was still open, and that this one cuts off."""
+        Output tokens that are reported before there is output are a placeholder.
+        """
+        usage = usage._replace(output_tokens=None, reasoning_tokens=None)
+        facts: tuple[Fact, ...] = ()
+        if self._has_started and (_differs(self._response_id, response_id) or _differs(self.model, model)):
+            at = self.last_at
+            self._usage = Usage()
+            self._stop_reason = self._refusal = None
+            facts = self._blocks.abandoned(at, at if self._last_chunk_at is None else self._last_chunk_at)
+            facts += self.fell_back(self.model, model, "second_message")
+            self._response_id = response_id
+        elif not self._has_started:
+            self._response_id, self.model = response_id, model
+        self._has_started = True
+        self._usage = self._usage.replaced_by(usage)
+        return facts
+
+    def fell_back(
+        self, from_model: str | None, to_model: str | None, trigger: FallbackTrigger, category: str | None = None
+    ) -> tuple[Fact, ...]:
+        """Another model goes on."""
+        fallback = Fallback(from_model, to_model, trigger, category)
+        self._fallback_count += 1
+        first = self._fallback
+        self._fallback = fallback if first is None else Fallback(first.from_model, to_model, trigger, category)
+        self.model = to_model or self.model
+        return (fallback,)
+
+    @property
+    def has_fallen_back(self) -> bool:
+        return self._fallback is not None
+
+    def refused(self, category: str | None) -> tuple[Fact, ...]:
+        """The model declined. Told again, it is told of once, with the category if that has come."""
+        if self._refusal is not None and (category is None or self._refusal.category is not None):
+            return ()
+        self._refusal = Refusal(category)
+        return (self._refusal,)
+
+    def block_started(self, start: BlockStart, at: float, content: str = "") -> tuple[Report, ...]:
+        """Gives the block with the same index that was still open, and that this one cuts off.
+
+        content  what the start itself brings, which is the first chunk of the block; deltas replace a tool's input
+        """
         if start.kind == "tool_call" and self._first_chunk_at is not None:
             self._pacing.tool_call_started()
         if start.kind in {"thinking", "hidden_thinking"} and self._first_chunk_at is None:
             self._hidden_thinking = True
-        return self._blocks.started(start, at)
+        facts: tuple[Report, ...] = self._blocks.started(start, at)
+        channel = _CHANNELS.get(start.kind)
+        if content and channel is not None:
+            self._blocks.content_is_given()
+            facts += self.delta(channel, start.index, content, at)
+        return facts
 
     def block_stopped(self, index: object, at: float) -> tuple[Fact, ...]:
         """Gives the block, if it is open."""
@@ -219,6 +276,11 @@ class StreamState:
         """The stop reason has come. `cut`: a limit stopped the model, so its last tool call may lack its input."""
         self._blocks.output_was_cut(cut)
         self._stop_reason = stop_reason
+
+    def message_ended(self, at: float) -> tuple[Fact, ...]:
+        """The provider's own end has come. Gives the blocks that it closes."""
+        self.finished = True
+        return self._blocks.closed_by_end(at, at if self._last_chunk_at is None else self._last_chunk_at)
 
     # --- what is known while the stream is open ----------------------------------------------------------------------
 
@@ -367,6 +429,9 @@ class StreamState:
             looks_for_loops=self._loops != "off",
             loop=blocks.loop,
             at_the_end=(),
+            refusal=self._refusal,
+            fallback=self._fallback,
+            fallback_count=self._fallback_count,
         )
 
     def _time_per_output_token(self) -> float | None:
@@ -389,3 +454,7 @@ class StreamState:
 
     def _offset(self, at: float | None) -> float | None:
         return None if at is None else at - self.started_at
+
+
+def _differs(known: str | None, other: str | None) -> bool:
+    return known is not None and other is not None and known != other

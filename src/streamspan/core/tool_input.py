@@ -53,6 +53,11 @@ class ToolInput:
         self._after_string: _Expected = "next"
         self._invalid = False
 
+    def take_whole(self, text: str) -> None:
+        """Take JSON that somebody has parsed and written anew, which needs no judgement."""
+        self.chars = len(text)
+        self._expected = "end"
+
     def feed(self, text: str) -> None:
         if not text:
             return
@@ -64,7 +69,8 @@ class ToolInput:
 
     def verdict(self) -> Verdict:
         """The verdict on everything fed. Nothing may be fed after it."""
-        self._scan(final=True)
+        if self._waiting_chars:
+            self._scan(final=True)
         if self._invalid:
             return "invalid"
         if self.chars == 0 or (self._expected == "end" and not self._in_string):

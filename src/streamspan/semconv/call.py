@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .records import AT_START, SDK, span_attribute
+from .records import API, AT_START, SDK, span_attribute
 
 _GIVEN = f"{AT_START}, if the caller gave it"
 _HEADERS = "once the response headers have come"
@@ -117,6 +117,35 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = span_attribute(
 ANTHROPIC_STOP_REASON: Final = span_attribute(
     "anthropic.message.stop_reason", "string", "end_turn", "why the model stopped", _REPORTED
 )
+ANTHROPIC_RESPONSE_SPEED: Final = span_attribute(
+    "anthropic.response.speed", "string", "fast", "the speed at which the API served the call", _REPORTED, source=API
+)
+ANTHROPIC_RESPONSE_INFERENCE_GEO: Final = span_attribute(
+    "anthropic.response.inference_geo",
+    "string",
+    "us",
+    "the geography in which the model ran",
+    _REPORTED,
+    source=API,
+)
+ANTHROPIC_CONTEXT_EDITS: Final = span_attribute(
+    "anthropic.context_management.applied_edits",
+    "int",
+    1,
+    "how many edits of the context the API applied",
+    _REPORTED,
+    unit="{edit}",
+    source=API,
+)
+ANTHROPIC_CONTEXT_CLEARED_TOKENS: Final = span_attribute(
+    "anthropic.context_management.cleared_input_tokens",
+    "int",
+    50_000,
+    "input tokens that the edits of the context cleared",
+    _REPORTED,
+    unit="{token}",
+    source=API,
+)
 ANTHROPIC_RESPONSE_SERVICE_TIER: Final = span_attribute(
     "anthropic.response.service_tier", "string", "standard", "the service tier used", _REPORTED
 )
@@ -124,8 +153,8 @@ ERROR_TYPE: Final = span_attribute(
     "error.type",
     "string",
     "overloaded_error",
-    "the API's type of the error, else the SDK's word for it, else the status code; `stream_truncated` where the body "
-    "ended without the provider's own end",
+    "the API's type of the error or its code, else the SDK's word for it, else the status code; `api_error` for an "
+    "error event that has none of them; `stream_truncated` where the body ended without the provider's own end",
     "if the outcome is `error` or `truncated`",
 )
 UNEXPECTED_CONTENT_TYPE: Final = "unexpected_content_type"
@@ -193,6 +222,25 @@ ANTHROPIC_COMPACTION_OUTPUT_TOKENS: Final = span_attribute(
     "that compactions have written, which the usage itself leaves out",
     _REPORTED,
     unit="{token}",
+)
+ANTHROPIC_ITERATION_PREFIX: Final = span_attribute(
+    "anthropic.usage.",
+    "template[int]",
+    15_000,
+    "tokens of steps inside the call that the usage itself leaves out, by the type of the step: for example "
+    "`anthropic.usage.advisor_message.input_tokens` and `anthropic.usage.advisor_message.output_tokens`. The input "
+    "includes what was read from the cache and written to it",
+    _REPORTED,
+    unit="{token}",
+    source=API,
+)
+ANTHROPIC_ADVISOR_MODEL: Final = span_attribute(
+    "anthropic.usage.advisor_message.model",
+    "string",
+    "claude-opus-5-5",
+    "the model that advised, whose tokens are billed beside those of the model that answered",
+    "if an advisor was asked, and the provider has reported its model",
+    source=API,
 )
 USAGE_SERVER_TOOL_PREFIX: Final = span_attribute(
     "llm_stream.usage.",

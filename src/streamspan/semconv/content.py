@@ -46,6 +46,13 @@ CONTENT_TRUNCATED: Final = span_attribute(
     "whether there was more than `content_chars` lets through; a part that was cut has `truncated` itself",
     _ASKED_FOR,
 )
+ERROR_MESSAGE: Final = span_attribute(
+    "llm_stream.error.message",
+    "string",
+    "Overloaded",
+    "the text of the error, which may repeat what was sent",
+    "if content is captured, and the outcome is `error`",
+)
 
 OPERATION_DETAILS: Final = (
     call.OPERATION_NAME,
@@ -87,5 +94,6 @@ EVENT_OPERATION_DETAILS: Final = event(
         SYSTEM_INSTRUCTIONS,
         TOOL_DEFINITIONS,
         CONTENT_TRUNCATED,
+        ERROR_MESSAGE,
     ),
 )

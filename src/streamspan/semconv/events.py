@@ -38,11 +38,26 @@ BLOCK_CHUNK_COUNT: Final = attribute("llm_stream.content_block.chunk_count", "in
 BLOCK_COMPLETE: Final = attribute(
     "llm_stream.content_block.complete", "boolean", True, "false: it was cut by the end of the stream"
 )
+BLOCK_STOPPED: Final = attribute(
+    "llm_stream.content_block.stopped",
+    "boolean",
+    True,
+    "whether the block's own stop came; false: the end of its message closed it, or the end of the stream cut it",
+)
 EVENT_CONTENT_BLOCK: Final = event(
     "llm_stream.content_block",
     "a content block has stopped, or was cut",
     "for each block",
-    (BLOCK_INDEX, BLOCK_TYPE, BLOCK_START, BLOCK_DURATION, BLOCK_CHARS, BLOCK_CHUNK_COUNT, BLOCK_COMPLETE),
+    (
+        BLOCK_INDEX,
+        BLOCK_TYPE,
+        BLOCK_START,
+        BLOCK_DURATION,
+        BLOCK_CHARS,
+        BLOCK_CHUNK_COUNT,
+        BLOCK_COMPLETE,
+        BLOCK_STOPPED,
+    ),
 )
 
 TOOL_NAME: Final = attribute("gen_ai.tool.name", "string", "send_email", "the tool", "if the provider gave it")
@@ -105,6 +120,16 @@ EVENT_REPETITION: Final = event(
         stream.REPETITION_CHARS,
         stream.REPETITION_TIME,
     ),
+)
+
+EVENT_REFUSAL: Final = event(
+    "llm_stream.refusal", "the model has refused to answer, or to go on", "if it did", (stream.REFUSAL_CATEGORY,)
+)
+EVENT_FALLBACK: Final = event(
+    "llm_stream.fallback",
+    "another model goes on within the stream",
+    "for each",
+    (stream.FALLBACK_FROM, stream.FALLBACK_TO, stream.FALLBACK_TRIGGER, stream.REFUSAL_CATEGORY),
 )
 
 _END = (stream.PHASE, OFFSET, CHARS_DELIVERED)

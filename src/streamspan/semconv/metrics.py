@@ -38,7 +38,13 @@ ANOMALY: Final = attribute(
     "stall",
     "what was odd",
     values=Literal[
-        "stall", "repetition", "buffered", "incomplete_tool_call", "invalid_tool_json", "slower_than_reading"
+        "stall",
+        "repetition",
+        "buffered",
+        "incomplete_tool_call",
+        "invalid_tool_json",
+        "refusal",
+        "slower_than_reading",
     ],
 )
 AT_LEAST: Final = attribute(
@@ -47,6 +53,26 @@ AT_LEAST: Final = attribute(
     10.0,
     "The seconds of silence from which on an open stream is counted: one of `silence_seconds`.",
     unit="s",
+)
+ITERATION_TYPE: Final = attribute(
+    "llm_stream.iteration.type",
+    "string",
+    "advisor_message",
+    "the type of a step inside the call, in the provider's word",
+)
+ITERATION_MODEL: Final = attribute(
+    "llm_stream.iteration.model",
+    "string",
+    "claude-opus-5-5",
+    "the model that took a step inside the call",
+    "if the provider has reported it",
+)
+RATE_LIMIT_RESOURCE: Final = attribute(
+    "llm_stream.rate_limit.resource",
+    "string",
+    "output_tokens",
+    "what the rate limit counts",
+    values=Literal["requests", "input_tokens", "output_tokens", "tokens"],
 )
 TOOL_CALL_COMPLETED: Final = events.TOOL_CALL_COMPLETE
 FAILURE_WHERE: Final = attribute(
@@ -311,6 +337,23 @@ OUTPUT_CHARS: Final = metric(
     "Chars delivered: of aborted streams, too, which report no tokens.",
     (stream.OUTCOME, stream.REPETITION_DETECTED),
     present="from the end of the first stream on",
+)
+ITERATION_TOKENS: Final = metric(
+    "llm_stream.iteration.tokens",
+    "counter",
+    "{token}",
+    "Tokens of steps inside a call that its token usage leaves out and that are billed, such as those of an advisor.",
+    (ITERATION_TYPE, TOKEN_TYPE, ITERATION_MODEL),
+    present="when a stream has ended that had any",
+)
+RATE_LIMIT_REMAINING: Final = metric(
+    "llm_stream.rate_limit.remaining",
+    "observable gauge",
+    "{resource}",
+    "What the rate limit still allowed when the last response began, of requests and of tokens.",
+    (RATE_LIMIT_RESOURCE,),
+    present="for 5 minutes from the response that says it",
+    counts="open streams",
 )
 INSTRUMENTATION_FAILURES: Final = metric(
     "llm_stream.instrumentation.failures",

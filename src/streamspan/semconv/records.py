@@ -18,6 +18,7 @@ OURS: Final = "streamspan"
 GENAI: Final = "https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/"
 """The released conventions, 1.41."""
 HTTP: Final = "https://opentelemetry.io/docs/specs/semconv/http/http-spans/"
+API: Final = "the Messages API, as the types of the `anthropic` SDK describe it"
 SDK: Final = "the `anthropic` SDK's own client span, `anthropic/_tracing.py` from 1.14 on"
 
 _SOURCES = {

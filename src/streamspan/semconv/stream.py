@@ -5,7 +5,7 @@ Everything of our own is under `llm_stream.`. A point in the stream is an offset
 
 from typing import Final, Literal
 
-from streamspan.core.model import AbortReason, DeltaKind, LivePhase, LoopKind, Outcome, Phase
+from streamspan.core.model import AbortReason, DeltaKind, FallbackTrigger, LivePhase, LoopKind, Outcome, Phase
 
 from .records import span_attribute
 
@@ -15,6 +15,8 @@ _ABORTED = "if the outcome is `aborted`"
 _OPENED = "if it was observed, and the response headers had come"
 _TWO_CHUNKS = "if two chunks or more had come"
 _LOOPED = "if there was a loop"
+_FELL_BACK = "if another model went on"
+_LIMITED = "if a header of the response has it"
 
 # --- how it ended --------------------------------------------------------------------------------------------------
 
@@ -285,4 +287,85 @@ REPETITION_TIME: Final = span_attribute(
 )
 REPETITION_RECOVERED: Final = span_attribute(
     "llm_stream.repetition.recovered", "boolean", False, "whether the content left the loop and went on", _LOOPED
+)
+
+# --- refusals, fallbacks, limits -----------------------------------------------------------------------------------
+
+REFUSAL_CATEGORY: Final = span_attribute(
+    "llm_stream.refusal.category",
+    "string",
+    "cyber",
+    "the policy category of a refusal, in the provider's word; `_OTHER` for one that is not known",
+    "if the model refused, and the provider names a category; in the event of a fallback, that of its trigger",
+)
+FALLBACK_FROM: Final = span_attribute(
+    "llm_stream.fallback.from",
+    "string",
+    "claude-fable-5",
+    "the model that was replaced within the stream; on the span the first one",
+    _FELL_BACK + ", and the provider names the model before it",
+)
+FALLBACK_TO: Final = span_attribute(
+    "llm_stream.fallback.to",
+    "string",
+    "claude-opus-5-5",
+    "the model that went on in its place; on the span the last one",
+    _FELL_BACK + ", and the provider names it",
+)
+FALLBACK_TRIGGER: Final = span_attribute(
+    "llm_stream.fallback.trigger",
+    "string",
+    "refusal",
+    "why another model went on: the one before it refused (`refusal`), or a second message of another model began in "
+    "the stream, as from a gateway (`second_message`); `_OTHER` for a reason that is not known",
+    _FELL_BACK,
+    values=FallbackTrigger,
+)
+FALLBACK_COUNT: Final = span_attribute(
+    "llm_stream.fallback.count",
+    "int",
+    1,
+    "how many times another model went on within the stream",
+    _FELL_BACK,
+    unit="{fallback}",
+)
+RATE_LIMIT_REQUESTS_REMAINING: Final = span_attribute(
+    "llm_stream.rate_limit.requests.remaining",
+    "int",
+    49,
+    "requests that the rate limit still allowed when the response began",
+    _LIMITED,
+    unit="{request}",
+)
+RATE_LIMIT_INPUT_TOKENS_REMAINING: Final = span_attribute(
+    "llm_stream.rate_limit.input_tokens.remaining",
+    "int",
+    48_000,
+    "input tokens that the rate limit still allowed when the response began",
+    _LIMITED,
+    unit="{token}",
+)
+RATE_LIMIT_OUTPUT_TOKENS_REMAINING: Final = span_attribute(
+    "llm_stream.rate_limit.output_tokens.remaining",
+    "int",
+    7_500,
+    "output tokens that the rate limit still allowed when the response began",
+    _LIMITED,
+    unit="{token}",
+)
+RATE_LIMIT_TOKENS_REMAINING: Final = span_attribute(
+    "llm_stream.rate_limit.tokens.remaining",
+    "int",
+    55_000,
+    "tokens of either kind that the rate limit still allowed when the response began",
+    _LIMITED,
+    unit="{token}",
+)
+RETRY_AFTER: Final = span_attribute(
+    "llm_stream.rate_limit.retry_after",
+    "double",
+    12.0,
+    "how long the server asks to wait before the next try, in seconds",
+    _LIMITED,
+    unit="s",
 )

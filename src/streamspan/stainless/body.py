@@ -18,7 +18,7 @@ from typing import Any
 from streamspan.guard import contained
 from streamspan.observer import Incoming, Observer
 
-from .errors import error_type
+from .errors import error_message, error_type
 from .last_bytes import BYTES_AT_MOST
 from .leaving import Reading
 
@@ -128,6 +128,7 @@ def close_begins(body: Body, signal: Any) -> None:
         return
     cause = reading.cause_of_close(lambda candidate: observer_of(candidate) is observer)
     error = sys.exc_info()[1] if cause == "sdk_error" else None
+    tell_message(observer, error)
     observer.signal(signal, cause, error_type=None if error is None else error_type(error))
     observer.close_begins()
 
@@ -152,9 +153,17 @@ def _begin_bytes(observer: Observer) -> bool:
 
 
 @contained
+def tell_message(observer: Observer, error: BaseException | None) -> None:
+    """Capture the text of the error, where content is captured."""
+    if error is not None and observer.telemetry.content is not None:
+        observer.telemetry.failed_with(error_message(error))
+
+
+@contained
 def end_by_raise(observer: Observer, reading: Reading, error: BaseException) -> None:
     """A read raised, or the call did."""
     cause = reading.cause_of_raise(error)
+    tell_message(observer, error if cause == "error" else None)
     at = reading.body_closed_at if cause == "closed" else None
     word = error_type(error) if cause == "error" else None
     if not observer.signal("raised", cause, at=at, error_type=word):

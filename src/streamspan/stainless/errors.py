@@ -3,24 +3,46 @@
 import re
 from typing import Any
 
-from .values import field, typed
+from .values import count, field, typed
 
-_WORD = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
+_WORD = re.compile(r"[A-Za-z0-9_][-A-Za-z0-9_.:/ ]{0,63}")  # what a server may send there is text of any kind
+_MESSAGE_CHARS_AT_MOST = 4096
 
 
 def error_type(error: BaseException) -> str:
-    """The API's word for the error, else the status code, else `client_error`."""
+    """The API's word for the error, else the status code, else `api_error` of an error event, else `client_error`."""
     names = _class_names(error)
     if names & {"APITimeoutError", "TimeoutException"}:
         return "client_timeout_error"
     if names & {"APIConnectionError", "TransportError"}:
         return "connection_error"
-    word = typed(field(field(field(error, "body"), "error"), "type"), str)
-    status_code = typed(field(error, "status_code"), int)
-    if word and _WORD.fullmatch(word):
+    status_code = count(field(error, "status_code"))
+    word = error_word(field(field(error, "body"), "error"))
+    if word is not None:
         return word
+    if status_code is None:
+        return "client_error"
     # An error event has the status of the response that opened its stream, which is no error.
-    return str(status_code) if status_code is not None and status_code >= 400 else "client_error"  # noqa: PLR2004
+    return str(status_code) if status_code >= 400 else "api_error"  # noqa: PLR2004
+
+
+def error_message(error: BaseException) -> str:
+    """The text of the error, which is content: the API's, else the exception's."""
+    told = field(field(error, "body"), "error")
+    message = told if isinstance(told, str) else field(told, "message")
+    return (message if isinstance(message, str) else str(error))[:_MESSAGE_CHARS_AT_MOST]
+
+
+def error_word(told: Any) -> str | None:
+    """The type of an error, else its code. Gateways send other forms than the API, too; a text is content."""
+    if isinstance(told, str):
+        return None
+    for name in ("type", "code"):
+        value = field(told, name)
+        word = str(number) if (number := count(value)) is not None else typed(value, str)
+        if word and _WORD.fullmatch(word):
+            return word
+    return None
 
 
 def is_torn_connection(error: BaseException) -> bool:

@@ -1,5 +1,6 @@
 """Attributes of the HTTP exchange, for either HTTP library. Neither is imported: SDKs moved from one to the other."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,8 +8,11 @@ from streamspan import semconv
 from streamspan.telemetry.spans import Attributes
 
 from .provider import Provider
-from .values import typed
+from .values import CHARS_AT_MOST, count, text
 
+_HEADER_CHARS_AT_MOST = 4096
+_WHOLE = re.compile(r"[0-9]{1,15}")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _RETRY_COUNT = b"x-stainless-retry-count"
 
 
@@ -16,7 +20,7 @@ def response_attributes(response: Any, provider: Provider) -> Attributes:
     """Attributes of a response, and of the request as it was sent last."""
     request = getattr(response, "_request", None)  # the public property raises where there is none
     return {
-        semconv.HTTP_RESPONSE_STATUS_CODE: typed(response.status_code, int),
+        semconv.HTTP_RESPONSE_STATUS_CODE: count(response.status_code),
         **_exchange(request, response, provider),
     }
 
@@ -34,12 +38,13 @@ def _exchange(request: Any, response: Any, provider: Provider) -> Attributes:
     resend_count = sent.get(_RETRY_COUNT.decode(), "")
     url = request.url
     # Without the query: nothing in it is of use here, and it may have a key.
-    path = url.raw_path.partition(b"?")[0].decode("ascii")
+    path = url.raw_path.partition(b"?")[0][:CHARS_AT_MOST].decode("ascii")
+    netloc = url.netloc[:CHARS_AT_MOST].decode("ascii")
     return {
-        semconv.URL_SCHEME: url.scheme,
+        semconv.URL_SCHEME: text(url.scheme),
         semconv.URL_PATH: path,
-        semconv.URL_FULL: f"{url.scheme}://{url.netloc.decode('ascii')}{path}",
-        semconv.HTTP_REQUEST_RESEND_COUNT: int(resend_count) or None if resend_count.isdecimal() else None,
+        semconv.URL_FULL: f"{url.scheme}://{netloc}{path}",
+        semconv.HTTP_REQUEST_RESEND_COUNT: whole_number(resend_count) or None,
         **provider.exchange(received, sent),
     }
 
@@ -52,5 +57,15 @@ def _headers(message: Any, provider: Provider) -> Mapping[str, str]:
         if name in provider.headers or name == _RETRY_COUNT:
             value = raw_value.decode("latin-1")
             name = name.decode("ascii")
-            headers[name] = f"{headers[name]}, {value}" if name in headers else value
+            headers[name] = (f"{headers[name]}, {value}" if name in headers else value)[:_HEADER_CHARS_AT_MOST]
     return headers
+
+
+def whole_number(header: str | None) -> int | None:
+    """None: it is no such number, or an absurd one."""
+    return int(header) if header is not None and _WHOLE.fullmatch(header.strip()) else None
+
+
+def seconds(header: str | None) -> float | None:
+    """None: it is no such number, or an absurd one. A date is none: it would need the server's clock."""
+    return float(header) if header is not None and _SECONDS.fullmatch(header.strip()) else None

@@ -3,10 +3,10 @@
 import json
 from typing import Any
 
-from .values import field, typed
+from .errors import error_word
+from .values import field
 
 BYTES_AT_MOST = 4096
-_CHARS_AT_MOST = 64
 _ERROR = b'"error"'
 
 
@@ -36,5 +36,4 @@ def error_type_in(chunk: bytes) -> str | None:
     except (ValueError, RecursionError):
         return None
     error = field(body, "error")
-    word = typed(field(error, "type"), str) or typed(field(error, "code"), str)
-    return None if error is None else word[:_CHARS_AT_MOST] if word else "client_error"
+    return None if error is None else error_word(error) or "api_error"

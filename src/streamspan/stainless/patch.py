@@ -210,9 +210,11 @@ def _failed(observer: Observer, reading: Reading, error: BaseException) -> None:
 def _describe_failure(observer: Observer, provider: Provider, error: BaseException) -> None:
     response = getattr(error, "response", None)
     if response is not None:
-        observer.describe(response_attributes(response, provider))
+        attributes = response_attributes(response, provider)
+        observer.telemetry.response_came(attributes)
     else:
-        observer.describe(request_attributes(getattr(error, "request", None), provider))
+        attributes = request_attributes(getattr(error, "request", None), provider)
+    observer.describe(attributes)
 
 
 def _opened(observer: Observer, reading: Reading, result: Any) -> None:
@@ -242,8 +244,11 @@ def _watch(observer: Observer, reading: Reading, result: Any) -> bool:
 
 @contained
 def _describe_response(observer: Observer, provider: Provider, response: Any) -> None:
-    if observer.telemetry.is_recording:
-        observer.describe(response_attributes(response, provider))
+    telemetry = observer.telemetry
+    if telemetry.is_recording or telemetry.has_metrics:
+        attributes = response_attributes(response, provider)
+        observer.describe(attributes)
+        telemetry.response_came(attributes)
 
 
 # --- the stream --------------------------------------------------------------------------------------------------

@@ -1,8 +1,11 @@
 """Values of an SDK's models and of what the application gives it, none of which has been validated."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from itertools import islice
+from typing import Any, Final, TypeVar
 
+CHARS_AT_MOST: Final = 256
+_STRINGS_AT_MOST = 32
 _NUMBER_AT_MOST = 2**53  # the greatest that is exact as a float; a sum of a few still fits into the integers of OTLP
 _NOTHING: Mapping[str, Any] = {}
 T = TypeVar("T")
@@ -28,9 +31,11 @@ def fields(value: Any) -> Mapping[str, Any]:
 
     A pydantic model takes 2 us to say that it lacks a field.
     """
-    if not _is_model(value):
+    if value is None:
+        return _NOTHING
+    extra: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", _NOTHING)
+    if extra is _NOTHING and not _is_model(value):
         return mapping(value)
-    extra: Mapping[str, Any] | None = getattr(value, "__pydantic_extra__", None)
     return {**value.__dict__, **extra} if extra else value.__dict__
 
 
@@ -61,11 +66,18 @@ def typed(value: Any, type_: type[T]) -> T | None:
 
 
 def text(value: Any) -> str | None:
-    return typed(value, str)
+    """At the most `CHARS_AT_MOST` of it: ids, models, names and words, which a server may send of any length."""
+    if not isinstance(value, str):
+        return None
+    word = str.__str__(value)[:CHARS_AT_MOST]
+    return word if word.isascii() or _is_encodable(word) else None
 
 
 def count(value: Any) -> int | None:
-    return typed(value, int)
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    number = int(value)
+    return number if 0 <= number <= _NUMBER_AT_MOST else None
 
 
 def number(value: Any) -> float | None:
@@ -73,8 +85,8 @@ def number(value: Any) -> float | None:
 
 
 def strings(value: Any) -> list[str] | None:
-    """The strings of a list of strings; None where there are none."""
-    return [text for item in items(value) if (text := typed(item, str)) is not None] or None
+    """The first strings of a list of strings; None where there are none."""
+    return [word for item in islice(items(value), _STRINGS_AT_MOST) if (word := text(item)) is not None] or None
 
 
 def _is_encodable(text: str) -> bool:

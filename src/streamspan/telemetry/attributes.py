@@ -106,6 +106,7 @@ def _add_pace(attributes: dict[str, AttributeValue | None], summary: Summary) ->
 
 def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:
     usage = summary.usage
+    _add_refusal(attributes, summary)
     attributes[semconv.RESPONSE_ID] = summary.response_id
     attributes[semconv.RESPONSE_MODEL] = summary.model
     attributes[semconv.STOP_REASON] = summary.stop_reason
@@ -118,8 +119,20 @@ def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary
     attributes.update(usage.more)
 
 
+def _add_refusal(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:
+    """And of a fallback."""
+    refusal, fallback = summary.refusal, summary.fallback
+    if fallback is not None:
+        attributes[semconv.FALLBACK_FROM] = fallback.from_model
+        attributes[semconv.FALLBACK_TO] = fallback.to_model
+        attributes[semconv.FALLBACK_TRIGGER] = fallback.trigger
+        attributes[semconv.FALLBACK_COUNT] = summary.fallback_count
+    if refusal is not None:
+        attributes[semconv.REFUSAL_CATEGORY] = refusal.category
+
+
 def _finish_reasons(summary: Summary) -> tuple[str, ...] | None:
     """The convention's word for "expected but not received" is `error`."""
-    if summary.outcome == "complete":
-        return None if summary.stop_reason is None else (summary.stop_reason,)
+    if summary.outcome == "complete" and summary.stop_reason is not None:
+        return (summary.stop_reason,)
     return None if summary.outcome is None else ("error",)

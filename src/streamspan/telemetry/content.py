@@ -61,6 +61,7 @@ class Content:
         self._of_request = Budget(chars_at_most // 2)
         self._of_output = Budget(chars_at_most - chars_at_most // 2)
         self._request: Mapping[str, Captured] = {}
+        self._error: Text | None = None
         self.output = Output(self._of_output)
 
     def capture_request(self, captured: Callable[[Budget], Mapping[str, Captured]]) -> None:
@@ -69,11 +70,17 @@ class Content:
         self._of_output.left += self._of_request.left
         self._of_request.left = 0
 
+    def capture_error(self, message: str) -> None:
+        """The text of the error that ends the stream."""
+        self._error = Text(self._of_output, message)
+
     def written(self, summary: Summary) -> dict[str, Written]:
         """All of it by the name of its attribute, as of the end. Runs the application's redaction."""
         captured = dict(self._request)
         if self.output.parts and summary.outcome is not None:
             captured[semconv.OUTPUT_MESSAGES] = [_message(self.output, summary)]
+        if self._error is not None and summary.outcome == "error":
+            captured[semconv.ERROR_MESSAGE] = self._error
         token = _redacting.set(True)
         try:
             written = {name: self._written(value) for name, value in captured.items() if value}

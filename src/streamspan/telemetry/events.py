@@ -12,13 +12,23 @@ from opentelemetry.trace import Span
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.core.model import ContentBlock, FirstToken, Loop, Note, Stall, Summary, ToolCall
+from streamspan.core.model import (
+    ContentBlock,
+    Fallback,
+    FirstToken,
+    Loop,
+    Note,
+    Refusal,
+    Stall,
+    Summary,
+    ToolCall,
+)
 from streamspan.guard import Briefly
 
 from .attributes import without_unknown
 from .logs import EventLog
 
-StreamFact = FirstToken | Stall | Loop | ContentBlock | ToolCall | Note | Summary
+StreamFact = FirstToken | Stall | Loop | ContentBlock | ToolCall | Refusal | Fallback | Note | Summary
 """What becomes an event. A Summary: the stream ended, and not as complete."""
 
 Event = tuple[str, Mapping[str, AttributeValue]]
@@ -162,6 +172,7 @@ def _content_block(block: ContentBlock) -> Event:
         semconv.BLOCK_CHARS: block.chars,
         semconv.BLOCK_CHUNK_COUNT: block.chunk_count,
         semconv.BLOCK_COMPLETE: block.complete,
+        semconv.BLOCK_STOPPED: block.stopped,
     }
 
 
@@ -174,6 +185,21 @@ def _tool_call(call: ToolCall) -> Event:
             semconv.TOOL_CALL_INPUT_CHARS: call.input_chars,
             semconv.TOOL_CALL_COMPLETE: call.complete,
             semconv.TOOL_CALL_VALID_JSON: call.valid_json,
+        }
+    )
+
+
+def _refusal(refusal: Refusal) -> Event:
+    return semconv.EVENT_REFUSAL, without_unknown({semconv.REFUSAL_CATEGORY: refusal.category})
+
+
+def _fallback(fallback: Fallback) -> Event:
+    return semconv.EVENT_FALLBACK, without_unknown(
+        {
+            semconv.FALLBACK_FROM: fallback.from_model,
+            semconv.FALLBACK_TO: fallback.to_model,
+            semconv.FALLBACK_TRIGGER: fallback.trigger,
+            semconv.REFUSAL_CATEGORY: fallback.category,
         }
     )
 
@@ -208,6 +234,8 @@ _EVENTS: Mapping[type, Callable[[Any], Event]] = {
     Loop: _repetition,
     ContentBlock: _content_block,
     ToolCall: _tool_call,
+    Refusal: _refusal,
+    Fallback: _fallback,
     Note: _note,
     Summary: _end,
 }

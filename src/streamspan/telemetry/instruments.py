@@ -54,6 +54,7 @@ class Instruments:
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)
         self.late_errors = counter(meter, semconv.LATE_ERRORS)
+        self.iteration_tokens = counter(meter, semconv.ITERATION_TOKENS)
         self.events_dropped = counter(meter, semconv.INSTRUMENTATION_EVENTS_DROPPED)
 
 

@@ -5,7 +5,7 @@ The values come from the application or the server. What comes after the bound i
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import get_args
+from typing import Final, get_args
 
 from streamspan import semconv
 from streamspan.core.model import AbortReason, Outcome, Phase
@@ -15,7 +15,7 @@ Labels = dict[str, str | bool | int | float]
 
 _VALUES_AT_MOST = 200  # of one label
 _CHARS_AT_MOST = 128
-OTHER = "_OTHER"
+OTHER: Final = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
 ANOMALIES = (
@@ -24,6 +24,7 @@ ANOMALIES = (
     "buffered",
     "incomplete_tool_call",
     "invalid_tool_json",
+    "refusal",
     "slower_than_reading",
 )
 
@@ -47,6 +48,7 @@ class BoundedValues:
     def __init__(self) -> None:
         self._values: dict[str, set[str]] = {name: set() for name in semconv.STREAM_METRIC_ATTRIBUTES}
         self._values |= {semconv.ERROR_TYPE: set(), semconv.STOP_REASON: set()}
+        self._values |= {semconv.ITERATION_TYPE: set(), semconv.ITERATION_MODEL: set()}
         self._values[semconv.ABORT_REASON] = set(get_args(AbortReason))
 
     def bounded(self, name: str, value: object) -> str | bool | int:

@@ -29,6 +29,14 @@ from .totals import TOTALS, add_to_totals, totals_of
 
 _SLOWER_THAN_READING = 0.05  # the share of the time for which a person would wait
 _CLOSE_DELAY = 0.01  # seconds; a shorter one is that of the last bytes
+_RATE_LIMITS: Mapping[str, str] = {
+    semconv.RATE_LIMIT_REQUESTS_REMAINING: "requests",
+    semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING: "input_tokens",
+    semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING: "output_tokens",
+    semconv.RATE_LIMIT_TOKENS_REMAINING: "tokens",
+}
+"""What the gauge of rate limits shows, by the attribute that has it."""
+_KEPT_SECONDS = 300.0  # the limits are by the minute: what is older says nothing any more
 
 
 class Metrics:
@@ -70,6 +78,19 @@ class Metrics:
     def labels(self, attributes: Mapping[str, object]) -> CallLabels:
         """Those of a call's attributes that every metric of its stream has."""
         return self._label_sets.of_call(attributes)
+
+    @contained
+    def rate_limits_seen(self, attributes: Mapping[str, object], labels: Labels) -> None:
+        """A response has come. `attributes`: of its span; `labels`: of the call."""
+        for name, resource in _RATE_LIMITS.items():
+            remaining = attributes.get(name)
+            if isinstance(remaining, int):
+                self._totals.set_for(
+                    _KEPT_SECONDS,
+                    semconv.RATE_LIMIT_REMAINING,
+                    {**labels, semconv.RATE_LIMIT_RESOURCE: resource},
+                    remaining,
+                )
 
     @contained
     def record_chunk(self, seconds: float, call_labels: CallLabels, model: str | None, span: Span) -> None:
@@ -157,6 +178,17 @@ class Metrics:
             self._instruments.tokens.record(input_tokens, series.of_input, context)
         if usage.output_tokens is not None:
             self._instruments.tokens.record(usage.output_tokens, series.of_output, context)
+        if usage.iterations:
+            self._record_iterations(usage, series, context)
+
+    def _record_iterations(self, usage: Usage, series: Series, context: Context) -> None:
+        bounded, add = self._values.bounded, self._instruments.iteration_tokens.add
+        for entry in usage.iterations:
+            labels: Labels = {**series.labels, semconv.ITERATION_TYPE: bounded(semconv.ITERATION_TYPE, entry.type)}
+            if entry.model is not None:
+                labels[semconv.ITERATION_MODEL] = bounded(semconv.ITERATION_MODEL, entry.model)
+            add(entry.input_tokens, {**labels, semconv.TOKEN_TYPE: "input"}, context)
+            add(entry.output_tokens, {**labels, semconv.TOKEN_TYPE: "output"}, context)
 
     def _record_incidents(self, summary: Summary, series: Series, context: Context) -> None:
         instruments, outcome = self._instruments, summary.outcome or "complete"
@@ -219,6 +251,7 @@ def _anomaly_counts(summary: Summary) -> tuple[int, ...]:
         int(summary.pace.buffered is True),
         summary.tool_calls_incomplete,
         summary.tool_calls_invalid,
+        int(summary.refusal is not None),
         int(summary.rebuffer is not None and summary.rebuffer.ratio > _SLOWER_THAN_READING),
     )
 

@@ -96,6 +96,20 @@ class StreamTelemetry:
         if self._has_metrics:
             self.metrics.record_chunk(seconds, self._call_labels, model, self.span)
 
+    def response_came(self, attributes: Attributes) -> None:
+        """The headers of a response have come, which these attributes tell of."""
+        if self._has_metrics:
+            self.metrics.rate_limits_seen(attributes, self.labels)
+
+    @property
+    def has_metrics(self) -> bool:
+        return self._has_metrics
+
+    def failed_with(self, message: str) -> None:
+        """The text of the error that ends the stream, which is content."""
+        if self.content is not None:
+            self.content.capture_error(message)
+
     def end(self, summary: Summary, attributes: Attributes, end_ns: int) -> None:
         """Write all that the end tells, and end the span, whatever fails before that.
 
@@ -163,6 +177,8 @@ def _captured(content: Content, summary: Summary) -> _Captured | None:
     on_span: Written = {}
     if content.on_span:
         on_span.update({name: as_json(value) for name, value in written.items()})
+        if isinstance(message := written.get(semconv.ERROR_MESSAGE), str):
+            on_span[semconv.ERROR_MESSAGE] = message
         on_span[semconv.CONTENT_TRUNCATED] = truncated
     in_log = {semconv.CONTENT_TRUNCATED: truncated, **written} if content.in_log else {}
     return _Captured(content.call_attributes, on_span, in_log)

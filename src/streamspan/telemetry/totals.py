@@ -6,9 +6,11 @@ and every `instrument()` with this provider adds to the same.
 
 import os
 import threading
+import time
 import weakref
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import inf
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation
 
@@ -17,13 +19,18 @@ from streamspan.semconv import Metric, latest
 
 from .labels import Labels
 
+_GAUGES_AT_MOST = 400  # values of one gauge
+
 _lock = threading.RLock()
 
 
 @dataclass(slots=True)
 class Total:
+    """until: when it stops to be told, on the clock of `time.monotonic`."""
+
     labels: Labels
     amount: float = 0
+    until: float = inf
 
 
 class Totals:
@@ -38,10 +45,21 @@ class Totals:
         """The sum with these labels, which is there from now on."""
         return self._totals[metric].setdefault(tuple(labels.values()), Total(labels))
 
+    def set_for(self, seconds: float, metric: Metric, labels: Labels, amount: float) -> None:
+        """The value of a gauge, which is told for so long."""
+        totals = self._totals[metric]
+        key = tuple(labels.values())
+        if key in totals or len(totals) < _GAUGES_AT_MOST:
+            totals[key] = Total(labels, amount, time.monotonic() + seconds)
+
     def observe(self, metric: Metric, _: CallbackOptions) -> Iterator[Observation]:
-        """The callback of a counter."""
-        for total in list(self._totals[metric].values()):
-            yield Observation(total.amount, total.labels)
+        """The callback of a counter or a gauge."""
+        totals, now = self._totals[metric], time.monotonic()
+        for total in list(totals.values()):
+            if total.until > now:
+                yield Observation(total.amount, total.labels)
+            else:
+                totals.pop(tuple(total.labels.values()), None)
 
 
 def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
@@ -68,8 +86,9 @@ TOTALS = (
     semconv.READING_TIME,
     semconv.REBUFFERING_TIME,
     semconv.OUTPUT_CHARS,
+    semconv.RATE_LIMIT_REMAINING,
 )
-"""The metrics that are added up here."""
+"""The metrics that are kept here: all but the last are added up."""
 
 _totals: list[tuple[Callable[[], MeterProvider | None], Totals]] = []
 """Those of each provider that there still is."""

@@ -16,7 +16,7 @@ from streamspan.cli.drawing.finished import FinishedStream, printable
 from streamspan.semconv.latest import GENERIC_TYPE
 
 SYSTEM, INPUT, OUTPUT = semconv.SYSTEM_INSTRUCTIONS, semconv.INPUT_MESSAGES, semconv.OUTPUT_MESSAGES
-CONTENT = {SYSTEM, INPUT, OUTPUT, semconv.TOOL_DEFINITIONS}
+CONTENT = {SYSTEM, INPUT, OUTPUT, semconv.TOOL_DEFINITIONS, semconv.ERROR_MESSAGE}
 LINES_AT_MOST = 40
 """Of one part of a message."""
 LINE_CHARS_AT_MOST = 4000
@@ -44,7 +44,7 @@ def said(stream: FinishedStream) -> Iterator[tuple[str, str]]:
 
 def _said(stream: FinishedStream) -> Iterator[tuple[str, str]]:
     everything = [stream.attributes, *(event.attributes for event in stream.events)]
-    for name, role in ((SYSTEM, "system"), (INPUT, "user"), (OUTPUT, "assistant")):
+    for name, role in ((SYSTEM, "system"), (INPUT, "user"), (OUTPUT, "assistant"), (semconv.ERROR_MESSAGE, "error")):
         for value in filter(None, (attributes.get(name) for attributes in everything)):
             yield from _messages(value, role)
 
