@@ -263,19 +263,30 @@ REPETITION_DETECTED: Final = span_attribute(
     "llm_stream.repetition.detected", "boolean", True, "whether the stream repeated itself", "if loops are looked for"
 )
 REPETITION_KIND: Final = span_attribute(
-    "llm_stream.repetition.kind", "string", "exact", "whether the copies are the same", _LOOPED, values=LoopKind
+    "llm_stream.repetition.kind",
+    "string",
+    "exact",
+    "`exact`: the copies are the same. `drift`: nearly so. `tool_call`: the same tool call, name and input, came again "
+    "and again",
+    _LOOPED,
+    values=LoopKind,
 )
 REPETITION_CHANNEL: Final = span_attribute(
     "llm_stream.repetition.channel", "string", "text", "what repeated itself", _LOOPED, values=DeltaKind
 )
 REPETITION_START: Final = span_attribute(
-    "llm_stream.repetition.start", "int", 830, "where in its channel the first loop starts", _LOOPED, unit="{char}"
+    "llm_stream.repetition.start",
+    "int",
+    830,
+    "where in its channel the first loop starts, counted over all content blocks",
+    _LOOPED,
+    unit="{char}",
 )
 REPETITION_PERIOD: Final = span_attribute(
     "llm_stream.repetition.period", "int", 64, "the length of what comes again", _LOOPED, unit="{char}"
 )
 REPETITION_COUNT: Final = span_attribute(
-    "llm_stream.repetition.count", "int", 21, "full cycles", _LOOPED, unit="{cycle}"
+    "llm_stream.repetition.count", "int", 21, "full cycles, or equal tool calls", _LOOPED, unit="{cycle}"
 )
 REPETITION_CHARS: Final = span_attribute(
     "llm_stream.repetition.chars", "int", 1344, "of the whole loop", _LOOPED, unit="{char}"

@@ -1,6 +1,6 @@
 """Finds loops in streamed text: a model that says the same thing again and again until it is stopped.
 
-One detector watches one channel of one content block: text, thinking or tool input. Its terms:
+One detector watches one channel of a stream: its text, its thinking, or the input of one tool call. Its terms:
 
     unit     the text that comes back; its length is the *period*
     run      a stretch of text in which every char equals the one a period earlier
@@ -109,12 +109,24 @@ class RepetitionDetector:
         return self._advance()
 
     def finish(self) -> Repetition | None:
-        """The loop, if only the chars after the last step make it one."""
+        """The loop, if only the chars after the last step make it one. More text may follow."""
         if self._found or self._length < SHORTEST_LOOP:
             return None
         self._take_pieces()
-        self._look(self._length, FARTHEST)
+        self.next_look = self._look(self._length, FARTHEST)
         return self._found
+
+    def shorten(self, bytes_at_most: int) -> None:
+        """Hold no more than the last part of the text, while other channels go on. Longer loops are then forgotten."""
+        self._take_pieces()
+        size = self._text.__sizeof__()
+        needed = self._found.period + 3 * STEP if self._found else 3 * STEP
+        kept = max(len(self._text) * bytes_at_most // size, needed)
+        if len(self._text) > kept:
+            self._base += len(self._text) - kept
+            self._text = self._text[-kept:]
+            if self._exact.period > kept - 2 * STEP and not self._found:
+                self._exact.period = self._exact.due = 0
 
     @property
     def repetition(self) -> Repetition | None:
