@@ -92,6 +92,7 @@ class Observer:
         "_failure_count",
         "_finished_at",
         "_loop",
+        "_model",
         "_notes",
         "_silence_hook",
         "_started_ns",
@@ -120,6 +121,7 @@ class Observer:
         self._silence_hook = None if config.on_silence is None else SilenceHook(config.silence_seconds)
         self._failure_count = 0
         self._loop: Loop | None = None
+        self._model: str | None = None
         self._declared_reason: str | None = None
         self._notes: deque[tuple[Note, float]] = deque(maxlen=_NOTES_AT_MOST)
         self._summary: Summary | None = None
@@ -187,6 +189,7 @@ class Observer:
         """
         try:
             facts = self._taken(translate)
+            self._tell_model()
             self._add_notes()
             for fact in facts:
                 self._add_event(fact, at)
@@ -218,6 +221,14 @@ class Observer:
                 return ()
             waiting = () if self.incoming is None else self.incoming.hand_over(self.state)
             return waiting + translate(self.state)
+
+    def _tell_model(self) -> None:
+        """Once it is known which model answers, and again where another goes on."""
+        model = self.state.model
+        if model is not self._model:
+            self._model = model
+            if model is not None:
+                self.telemetry.answered(model)
 
     def _failed(self, error: Exception) -> None:
         self._failure_count += 1

@@ -18,6 +18,7 @@ _CHARS_AT_MOST = 128
 OTHER = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
+_NO_CONNECTION = "connection_error"  # as `stainless/errors.py` calls it
 ANOMALIES = (
     "stall",
     "repetition",
@@ -64,8 +65,19 @@ class BoundedValues:
         return {name: self.bounded(name, value) for name, value in zip(names, values, strict=True) if value is not None}
 
 
-def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
-    """The label sets of counters that are to be there before they count."""
+def expected_of_calls(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    """The label sets that are to be there once a call has started: of what ends before a model has answered."""
+    for error_type in (*expected.opening_error_types, _NO_CONNECTION):
+        yield semconv.STREAMS, _ending("error", "opening", semconv.ERROR_TYPE, error_type)
+    yield semconv.STREAMS, _ending("aborted", "opening", semconv.ABORT_REASON, "cancelled")
+    for error_type in expected.error_types:
+        yield semconv.STREAMS, _ending("error", "waiting", semconv.ERROR_TYPE, error_type)
+    yield semconv.STREAMS, _ending("truncated", "waiting", semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
+    yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
+
+
+def expected_of_answers(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    """The label sets that are to be there once a model has begun to answer."""
     yield from _expected_endings(expected)
     for anomaly in ANOMALIES:
         yield semconv.ANOMALIES, {semconv.ANOMALY: anomaly}
@@ -73,6 +85,8 @@ def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
         for truth in (True, False):
             yield semconv.TOOL_CALLS, {semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: truth}
             yield semconv.OUTPUT_CHARS, {semconv.OUTCOME: outcome, semconv.REPETITION_DETECTED: truth}
+        for token_type in ("input", "output"):
+            yield semconv.TOKENS, {semconv.TOKEN_TYPE: token_type, semconv.OUTCOME: outcome}
     for use in ("read", "write"):
         yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
     yield semconv.WAITED_FOR_PROVIDER, {}
@@ -92,9 +106,6 @@ def _expected_endings(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
         yield semconv.STREAMS, _ending("truncated", phase, semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
         for error_type in expected.error_types:
             yield semconv.STREAMS, _ending("error", phase, semconv.ERROR_TYPE, error_type)
-    for error_type in expected.opening_error_types:
-        yield semconv.STREAMS, _ending("error", "opening", semconv.ERROR_TYPE, error_type)
-    yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
 
 
 def _ending(outcome: Outcome, phase: Phase, name: str, value: str) -> Labels:

@@ -91,6 +91,11 @@ class StreamTelemetry:
         if self._events is not None:
             self._events.add(fact, timestamp_ns, reserved=reserved)
 
+    def answered(self, model: str) -> None:
+        """The model that answers is known."""
+        if self._has_metrics:
+            self.metrics.answered(self._call_labels, model)
+
     def chunk(self, seconds: float, model: str | None) -> None:
         """A chunk has come, `seconds` after the one before it."""
         if self._has_metrics:

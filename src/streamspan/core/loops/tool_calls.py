@@ -45,7 +45,7 @@ class ToolCallLoop:
         self._end_at = 0.0
         self._is_last = False
 
-    def add(self, chars: int, checksum: int, start: int, start_at: float, end_at: float) -> Loop | None:  # noqa: PLR0913, PLR0917  # a call
+    def add(self, chars: int, checksum: int, start: int, start_at: float, end_at: float) -> Loop | None:  # a call
         """A call that has come whole. The loop, at the call that makes it one.
 
         chars     of its input
