@@ -83,6 +83,7 @@ class Observer:
 
     __slots__ = (
         "__weakref__",
+        "_attempt_at",
         "_attributes",
         "_counting",
         "_declared_reason",
@@ -129,6 +130,7 @@ class Observer:
         self.config = config
         self._started_ns = time.time_ns()
         started_at = time.perf_counter()
+        self._attempt_at: float | None = started_at
         self.state = StreamState(
             started_at,
             stall_seconds=config.stall_seconds,
@@ -152,6 +154,18 @@ class Observer:
             self._ending = self._ending or Ending(verdict or "cancelled")
             runtime.write_later(self)
         self._left()
+
+    # --- the attempts at opening -------------------------------------------------------------------------------------
+
+    def backs_off(self, error_type: str) -> None:
+        """An attempt has failed by this, and the SDK waits before the next one: nobody waits for the provider."""
+        self._attempt_at = None
+        self.telemetry.retried(error_type)
+
+    def attempt_starts(self) -> None:
+        """The SDK has waited, and tries again."""
+        self._attempt_at = at = time.perf_counter()
+        self.telemetry.retry_time = at - self.state.started_at
 
     # --- what the adapter tells --------------------------------------------------------------------------------------
 
@@ -382,7 +396,8 @@ class Observer:
         """Seconds for which somebody has waited for the provider; 0.0 where nobody waits."""
         state, now = self.lifecycle.state, time.perf_counter()
         if state == "opening":
-            return now - self.state.started_at - self.blocked_time(self.state.started_at, now)
+            at = self._attempt_at
+            return 0.0 if at is None else max(now - at - self.blocked_time(at, now), 0.0)
         if state != "reading" or self.incoming is None:
             return 0.0
         since = self.incoming.waiting_since

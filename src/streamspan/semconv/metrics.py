@@ -151,6 +151,24 @@ STREAMS: Final = metric(
     (stream.OUTCOME, stream.ABORT_REASON, stream.STOP_REASON, call.ERROR_TYPE, stream.PHASE),
     present="from the start of the first stream on, and when one has ended",
 )
+RETRIES: Final = metric(
+    "llm_stream.retries",
+    "counter",
+    "{retry}",
+    "Attempts of the SDK at a call after one that failed, by the status code or the error of the one that failed.",
+    (call.ERROR_TYPE,),
+    present="from the start of the first stream on, and when the SDK retries",
+    counts="open streams",
+)
+HEADERS: Final = metric(
+    "llm_stream.time_to_headers",
+    "histogram",
+    "s",
+    "From the start of the SDK's last attempt at the call to the response headers. Failed attempts are not in it.",
+    (),
+    _FIRST,
+    present="when a stream has ended whose response headers had come",
+)
 ACTIVE: Final = metric(
     "llm_stream.active",
     "observable up-down counter",

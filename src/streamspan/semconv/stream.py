@@ -79,7 +79,20 @@ ABORT_CONNECTION_CLOSED: Final = span_attribute(
 # --- what had come -------------------------------------------------------------------------------------------------
 
 TIME_TO_HEADERS: Final = span_attribute(
-    "llm_stream.time_to_headers", "double", 0.41, "from the call to the response headers", "if they had come", unit="s"
+    "llm_stream.time_to_headers",
+    "double",
+    0.41,
+    "from the call to the response headers, with all attempts",
+    "if they had come",
+    unit="s",
+)
+RETRY_TIME: Final = span_attribute(
+    "llm_stream.retry.time",
+    "double",
+    1.4,
+    "from the call to the start of the SDK's last attempt: the attempts that failed, and the waits between them",
+    "if the SDK has retried",
+    unit="s",
 )
 TIME_TO_FIRST_TEXT: Final = span_attribute(
     "llm_stream.time_to_first_text",

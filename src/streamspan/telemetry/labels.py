@@ -18,7 +18,7 @@ _CHARS_AT_MOST = 128
 OTHER = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
-_NO_CONNECTION = "connection_error"  # as `stainless/errors.py` calls it
+_NO_CONNECTION, _TIMEOUT = "connection_error", "client_timeout_error"  # as `stainless/errors.py` calls them
 ANOMALIES = (
     "stall",
     "repetition",
@@ -35,11 +35,13 @@ class Expected:
 
     error_types          of errors after the response headers
     opening_error_types  of errors before them
+    retried_statuses     of responses after which the SDK tries again
     """
 
     stop_reasons: tuple[str, ...]
     error_types: tuple[str, ...]
     opening_error_types: tuple[str, ...]
+    retried_statuses: tuple[str, ...] = ()
 
 
 class BoundedValues:
@@ -74,6 +76,8 @@ def expected_of_calls(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
         yield semconv.STREAMS, _ending("error", "waiting", semconv.ERROR_TYPE, error_type)
     yield semconv.STREAMS, _ending("truncated", "waiting", semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
     yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
+    for error_type in (*expected.retried_statuses, _NO_CONNECTION, _TIMEOUT):
+        yield semconv.RETRIES, {semconv.ERROR_TYPE: error_type}
 
 
 def expected_of_answers(expected: Expected) -> Iterator[tuple[Metric, Labels]]:

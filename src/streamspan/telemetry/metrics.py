@@ -79,6 +79,12 @@ class Metrics:
         return self._label_sets.of_call(attributes)
 
     @contained
+    def retried(self, error_type: str, call_labels: CallLabels, span: Span) -> None:
+        """The SDK tries a call again, after this."""
+        labels = {**call_labels.labels, semconv.ERROR_TYPE: self._values.bounded(semconv.ERROR_TYPE, error_type)}
+        self._instruments.retries.add(1, labels, trace.set_span_in_context(span, Context()))
+
+    @contained
     def answered(self, call_labels: CallLabels, model: str) -> None:
         """The model that answers is known."""
         self._label_sets.of_response(call_labels, model)
@@ -102,14 +108,23 @@ class Metrics:
             self._instruments.late_errors.add(1, labels, context)
 
     @contained
-    def record(self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int) -> None:
-        """Record all of a stream that has ended. `call_labels`: as `labels()` gave them at the call."""
+    def record(
+        self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int, retry_time: float = 0.0
+    ) -> None:
+        """Record all of a stream that has ended.
+
+        call_labels  as `labels()` gave them at the call
+        retry_time   seconds from the call to the start of the last attempt
+        """
         context = trace.set_span_in_context(span, Context())
         self._gauges.remember(call_labels.labels)
         series = self._label_sets.of_response(call_labels, summary.model)
         self._record_ending(summary, series, context)
         if summary.outcome is not None:
             self._record_times(summary, series, context)
+            if summary.time_to_headers is not None:
+                seconds = max(summary.time_to_headers - retry_time, 0.0)
+                self._instruments.time_to_headers.record(seconds, series.labels, context)
             self._record_tokens(summary.usage, series, context)
             if self._token_metrics is not None:
                 self._token_metrics.record(summary.usage, series.labels, self._error_labels(summary, series), context)
@@ -198,6 +213,7 @@ class Metrics:
             semconv.STREAMS: instruments.streams,
             semconv.ANOMALIES: instruments.anomalies,
             semconv.TOOL_CALLS: instruments.tool_calls,
+            semconv.RETRIES: instruments.retries,
         }
         for metric, more in expected:
             if metric in counters:
