@@ -36,7 +36,7 @@ from .core.model import (
 )
 from .core.stream import StreamState
 from .event_loop import EventLoopWatch, watched
-from .handle import StreamHandle
+from .handle import Refusal, StreamHandle
 from .silence import SilenceHook
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
@@ -48,6 +48,7 @@ _WRITTEN_BY_THE_READER: frozenset[Signal] = frozenset({"finished", "exhausted", 
 _UNTIMED = frozenset({"dropped", "never_read"})
 _CLOSING_SECONDS = 30.0  # a close that takes longer no longer holds the end back
 _NOTES_AT_MOST = 128
+_OWN_ATTRIBUTES_AT_MOST = 16  # of the application's
 
 
 class Incoming(Protocol):
@@ -95,6 +96,7 @@ class Observer:
         "_loop",
         "_model",
         "_notes",
+        "_own_attributes",
         "_silence_hook",
         "_started_ns",
         "_summary",
@@ -124,6 +126,7 @@ class Observer:
         self._loop: Loop | None = None
         self._model: str | None = None
         self._declared_reason: str | None = None
+        self._own_attributes: dict[str, AttributeValue] = {}
         self._notes: deque[tuple[Note, float]] = deque(maxlen=_NOTES_AT_MOST)
         self._summary: Summary | None = None
         self._counting = threading.RLock()
@@ -314,7 +317,9 @@ class Observer:
             incoming = self.incoming
             summary = self._named(self._summary or self._final_summary(ending))
             self._add_notes()
-            attributes = self._attributes if incoming is None else {**self._attributes, **incoming.attributes}
+            attributes = {**self._own_attributes, **self._attributes}
+            if incoming is not None:
+                attributes.update(incoming.attributes)
             self.telemetry.end(summary, attributes, self._timestamp(self.state.started_at + summary.duration))
         except Exception:
             self.telemetry.abandon(self._timestamp(self.state.last_at))
@@ -371,6 +376,19 @@ class Observer:
             return False
         self._declared_reason = reason
         return True
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> Refusal | None:
+        """Set attributes of the application's, of which the last value counts. None: all are set."""
+        if self._written:
+            return "late"
+        own = self._own_attributes
+        refusal: Refusal | None = None
+        for name, value in attributes.items():
+            if name in own or len(own) < _OWN_ATTRIBUTES_AT_MOST:
+                own[name] = value
+            else:
+                refusal = "full"
+        return refusal
 
     def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
         """An event of the application's. It is written with the next event: it may come from a signal handler."""
