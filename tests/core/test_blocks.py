@@ -176,6 +176,15 @@ def test_blocks_that_end_in_the_middle_of_a_step_change_no_verdict() -> None:
     assert summary.loop.count == 12
 
 
+def test_a_loop_of_small_blocks_that_only_the_last_makes_one() -> None:
+    """It is told at the end of the stream: a few chars at the end of a block are not worth a look."""
+    told, summary = streamed(*["Yes. " * 4] * 7, "Yes. " * 3 + "Y")
+
+    assert [fact for fact in summary.at_the_end if isinstance(fact, Loop)] == told
+    assert [(loop.start, loop.period, loop.chars) for loop in told] == [(0, 5, 156)]
+    assert summary.loop == told[0]
+
+
 def test_a_channel_that_rests_holds_little() -> None:
     """While another channel is watched, the window of the first is cut, and it still finds its loop."""
     state = StreamState(0.0, loops="exact")

@@ -78,12 +78,12 @@ class LoopWatch:
         del self._marks[: -2 * _MARKS]
         return None if found is None else self._found(found, at)
 
-    def finish(self, at: float) -> Loop | None:
+    def finish(self, at: float, *, may_go_on: bool) -> Loop | None:
         """The loop, if only the last chars make it one."""
         if self._began_at is not None:
             self._follow(at)
             return None
-        found = self._detector.finish()
+        found = self._detector.finish(may_go_on=may_go_on)
         return None if found is None else self._found(found, at)
 
     def is_at(self, chars: int) -> bool:
@@ -237,7 +237,7 @@ class Blocks:
     Every tool call is counted once: completed, incomplete or invalid.
 
     chunk_count, chars  of the blocks that have closed
-    loop                the first, as it was when the last block closed
+    loop                the first, as it was when it was found, and in the end as it ended
     output              where the content of blocks goes; None: it is not captured
     thinking_time       seconds in blocks of thinking that have closed; None: there was none
     """
@@ -338,6 +338,10 @@ class Blocks:
         facts: tuple[Fact, ...] = ()
         for block in tuple(self._open.values()):
             facts += self._closed(block, at, last_chunk_at, complete=False)
+        for watch in self._watches.values():
+            facts += self._told(watch.finish(last_chunk_at, may_go_on=False), watch)
+        if self._looping is not None:
+            self.loop = self._looping.loop
         return facts
 
     def output_was_cut(self, was_cut: bool) -> None:
@@ -391,12 +395,15 @@ class Blocks:
 
     def _watch_ends(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
         watch = block.watch
-        return () if watch is None else self._told(watch.finish(at), watch)
+        if watch is None:
+            return ()
+        return self._told(watch.finish(at, may_go_on=watch in self._watches.values()), watch)
 
     def _told(self, loop: Loop | None, by: LoopWatch | ToolCallLoop | None) -> tuple[Loop, ...]:
         if loop is None:
             return ()
-        self._looping = self._looping or by
+        if self._looping is None:
+            self._looping, self.loop = by, loop
         return (loop,)
 
     def _closed(self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool) -> tuple[Fact, ...]:
@@ -414,8 +421,6 @@ class Blocks:
             if complete and self._tool_call_loop is not None:
                 loop = self._tool_call_loop.add(call.input_chars, block.checksum, chars_before, block.started_at, at)
                 facts += self._told(loop, self._tool_call_loop)
-        if self._looping is not None:
-            self.loop = self._looping.loop
         return (*facts, closed)
 
     def _count(self, block: OpenBlock) -> None:

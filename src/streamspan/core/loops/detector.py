@@ -74,6 +74,7 @@ class RepetitionDetector:
         "_base",
         "_drift",
         "_exact",
+        "_finished_to",
         "_found",
         "_found_by",
         "_length",
@@ -92,6 +93,7 @@ class RepetitionDetector:
         self._text = ""
         self._base = 0
         self._next_step: int = STEP
+        self._finished_to = 0
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
@@ -108,10 +110,17 @@ class RepetitionDetector:
             return None
         return self._advance()
 
-    def finish(self) -> Repetition | None:
-        """The loop, if only the chars after the last step make it one. More text may follow."""
+    def finish(self, *, may_go_on: bool = False) -> Repetition | None:
+        """The loop, if only the chars after the last step make it one.
+
+        may_go_on  more text may follow, after a while: then a few chars are left for the next look, which costs 10 us
+        """
         if self._found or self._length < SHORTEST_LOOP:
             return None
+        looked_to = max(self._next_step - STEP, self._finished_to)
+        if may_go_on and self._length - looked_to < SHORTEST_LOOP:
+            return None
+        self._finished_to = self._length
         self._take_pieces()
         self.next_look = self._look(self._length, FARTHEST)
         return self._found
