@@ -202,7 +202,7 @@ def test_a_channel_that_rests_holds_little() -> None:
     state.block_started(block(2), 1.0)
     loops = [fact for _ in range(5) for fact in state.delta("text", 2, SENTENCES, 1.0) if isinstance(fact, Loop)]
 
-    assert held < 7 * 1024
+    assert held < 5 * 1024
     assert [loop.period for loop in loops] == [len(SENTENCES)]
 
 

@@ -21,7 +21,7 @@ _FOLLOWED_EVERY = 160  # chars
 _MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
 _OPEN_BLOCKS_AT_MOST = 64  # providers send one block after the other; a stream of starts alone must not use memory
 _WATCHED_BLOCKS_AT_MOST = 2
-_RESTING_BYTES = 6 * 1024  # of the text of a channel that waits for its next block
+_RESTING_BYTES = 4 * 1024  # of the text of a channel that waits for its next block
 _PHASES: Mapping[str, Phase] = {
     "text": "text",
     "thinking": "thinking",
