@@ -10,8 +10,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
+from . import semconv
 from .core.model import AttributeValue, DeltaKind, Loop, Outcome, Phase, Summary
 from .guard import contained
 
@@ -64,12 +65,17 @@ class Snapshot:
     span_id: str | None
 
 
+Refusal = Literal["late", "full"]
+"""Why attributes were not set: the span has been written, or it has as many of the application's as it may have."""
+
+
 class Observed(Protocol):
     """A stream's observer, as far as a handle needs it."""
 
     @property
     def loop(self) -> Loop | None: ...
     def abort_declared(self, reason: str) -> bool: ...
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> Refusal | None: ...
     def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None: ...
     def silence(self) -> float: ...
     def facts(self) -> tuple[Summary, bool]: ...
@@ -113,7 +119,36 @@ class StreamHandle:
         if not _is_word(name) or name.startswith(_OURS):
             _warn_once("event() takes a name such as guardrail.triggered: up to 64 of a-z, 0-9, _ and .; ignored")
         elif self._observed is not None:
-            self._observed.note(name, _bounded_attributes(attributes or {}))
+            self._observed.note(name, _bounded_attributes(attributes or {}, _OF_EVENTS))
+
+    @contained
+    def set_attribute(self, name: str, value: object) -> None:
+        """Put an attribute on the span, and on no metric: see `set_attributes`."""
+        self._set({name: value})
+
+    @contained
+    def set_attributes(self, attributes: Mapping[str, object]) -> None:
+        """Put attributes on the span, and on no metric, such as the version of a prompt. The last value counts.
+
+        They are the application's own content and are exported as they are: up to 16 of a stream, each a bool, a
+        number, a text (cut after 256 chars) or a list of up to 16 of one of them. What is none of that is left out,
+        with one warning; so is a name that streamspan writes itself or that is under `llm_stream.`, and what comes
+        after the span has been written.
+        """
+        self._set(attributes)
+
+    def _set(self, attributes: object) -> None:
+        if not isinstance(attributes, Mapping):
+            _warn_once("set_attributes() takes a mapping of names to values; ignored")
+            return
+        given = cast("Mapping[object, object]", attributes)
+        free = {name: value for name, value in given.items() if not _is_reserved(name)}
+        if len(free) < len(given):
+            _warn_once("set_attribute() takes no name that streamspan writes itself, such as llm_stream.*; ignored")
+        if self._observed is not None:
+            refusal = self._observed.set_attributes(_bounded_attributes(free, _OF_STREAMS))
+            if refusal is not None:
+                _warn_once(_REFUSALS[refusal])
 
     @contained
     def snapshot(self) -> Snapshot | None:
@@ -157,6 +192,15 @@ def _snapshot(observed: Observed) -> Snapshot:
 
 # --- what the application gives --------------------------------------------------------------------------------------
 
+_OF_EVENTS = "event() takes up to 16 attributes: bools, numbers, texts and lists of them; the rest is left out"
+_OF_STREAMS = (
+    "set_attribute() takes up to 16 of a stream: bools, numbers, texts and lists of them; the rest is left out"
+)
+_REFUSALS: Mapping[Refusal, str] = {
+    "late": "set_attribute() came after the span of its stream had been written; ignored",
+    "full": _OF_STREAMS,
+}
+
 
 @cache
 def _warn_once(message: str) -> None:
@@ -168,17 +212,20 @@ def _is_word(value: object) -> bool:
     return isinstance(value, str) and _WORD.fullmatch(value) is not None
 
 
-def _bounded_attributes(attributes: Mapping[str, object]) -> dict[str, AttributeValue]:
+def _bounded_attributes(attributes: Mapping[Any, object], warning: str) -> dict[str, AttributeValue]:
     bounded: dict[str, AttributeValue] = {}
     for name, value in attributes.items():
         fit = _bounded(value) if _is_name(name) and len(bounded) < _ATTRIBUTES_AT_MOST else None
         if fit is None:
-            _warn_once(
-                "event() takes up to 16 attributes: bools, numbers, texts and lists of them; the rest is left out"
-            )
+            _warn_once(warning)
         else:
             bounded[name] = fit
     return bounded
+
+
+def _is_reserved(name: object) -> bool:
+    """Whether it is ours to write."""
+    return isinstance(name, str) and (name.startswith(_OURS) or name in semconv.ATTRIBUTES)
 
 
 def _is_name(name: object) -> bool:

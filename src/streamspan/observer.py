@@ -36,7 +36,7 @@ from .core.model import (
 )
 from .core.stream import StreamState
 from .event_loop import EventLoopWatch, watched
-from .handle import StreamHandle
+from .handle import Refusal, StreamHandle
 from .silence import SilenceHook
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
@@ -48,6 +48,7 @@ _WRITTEN_BY_THE_READER: frozenset[Signal] = frozenset({"finished", "exhausted", 
 _UNTIMED = frozenset({"dropped", "never_read"})
 _CLOSING_SECONDS = 30.0  # a close that takes longer no longer holds the end back
 _NOTES_AT_MOST = 128
+_OWN_ATTRIBUTES_AT_MOST = 16  # of the application's
 
 
 class Incoming(Protocol):
@@ -83,6 +84,7 @@ class Observer:
 
     __slots__ = (
         "__weakref__",
+        "_attempt_at",
         "_attributes",
         "_counting",
         "_declared_reason",
@@ -92,7 +94,9 @@ class Observer:
         "_failure_count",
         "_finished_at",
         "_loop",
+        "_model",
         "_notes",
+        "_own_attributes",
         "_silence_hook",
         "_started_ns",
         "_summary",
@@ -120,13 +124,16 @@ class Observer:
         self._silence_hook = None if config.on_silence is None else SilenceHook(config.silence_seconds)
         self._failure_count = 0
         self._loop: Loop | None = None
+        self._model: str | None = None
         self._declared_reason: str | None = None
+        self._own_attributes: dict[str, AttributeValue] = {}
         self._notes: deque[tuple[Note, float]] = deque(maxlen=_NOTES_AT_MOST)
         self._summary: Summary | None = None
         self._counting = threading.RLock()
         self.config = config
         self._started_ns = time.time_ns()
         started_at = time.perf_counter()
+        self._attempt_at: float | None = started_at
         self.state = StreamState(
             started_at,
             stall_seconds=config.stall_seconds,
@@ -150,6 +157,18 @@ class Observer:
             self._ending = self._ending or Ending(verdict or "cancelled")
             runtime.write_later(self)
         self._left()
+
+    # --- the attempts at opening -------------------------------------------------------------------------------------
+
+    def backs_off(self, error_type: str) -> None:
+        """An attempt has failed by this, and the SDK waits before the next one: nobody waits for the provider."""
+        self._attempt_at = None
+        self.telemetry.retried(error_type)
+
+    def attempt_starts(self) -> None:
+        """The SDK has waited, and tries again."""
+        self._attempt_at = at = time.perf_counter()
+        self.telemetry.retry_time = at - self.state.started_at
 
     # --- what the adapter tells --------------------------------------------------------------------------------------
 
@@ -187,6 +206,7 @@ class Observer:
         """
         try:
             facts = self._taken(translate)
+            self._tell_model()
             self._add_notes()
             for fact in facts:
                 self._add_event(fact, at)
@@ -218,6 +238,14 @@ class Observer:
                 return ()
             waiting = () if self.incoming is None else self.incoming.hand_over(self.state)
             return waiting + translate(self.state)
+
+    def _tell_model(self) -> None:
+        """Once it is known which model answers, and again where another goes on."""
+        model = self.state.model
+        if model is not self._model:
+            self._model = model
+            if model is not None:
+                self.telemetry.answered(model)
 
     def _failed(self, error: Exception) -> None:
         self._failure_count += 1
@@ -289,7 +317,9 @@ class Observer:
             incoming = self.incoming
             summary = self._named(self._summary or self._final_summary(ending))
             self._add_notes()
-            attributes = self._attributes if incoming is None else {**self._attributes, **incoming.attributes}
+            attributes = {**self._own_attributes, **self._attributes}
+            if incoming is not None:
+                attributes.update(incoming.attributes)
             self.telemetry.end(summary, attributes, self._timestamp(self.state.started_at + summary.duration))
         except Exception:
             self.telemetry.abandon(self._timestamp(self.state.last_at))
@@ -347,6 +377,19 @@ class Observer:
         self._declared_reason = reason
         return True
 
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> Refusal | None:
+        """Set attributes of the application's, of which the last value counts. None: all are set."""
+        if self._written:
+            return "late"
+        own = self._own_attributes
+        refusal: Refusal | None = None
+        for name, value in attributes.items():
+            if name in own or len(own) < _OWN_ATTRIBUTES_AT_MOST:
+                own[name] = value
+            else:
+                refusal = "full"
+        return refusal
+
     def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
         """An event of the application's. It is written with the next event: it may come from a signal handler."""
         at = time.perf_counter()
@@ -371,7 +414,8 @@ class Observer:
         """Seconds for which somebody has waited for the provider; 0.0 where nobody waits."""
         state, now = self.lifecycle.state, time.perf_counter()
         if state == "opening":
-            return now - self.state.started_at - self.blocked_time(self.state.started_at, now)
+            at = self._attempt_at
+            return 0.0 if at is None else max(now - at - self.blocked_time(at, now), 0.0)
         if state != "reading" or self.incoming is None:
             return 0.0
         since = self.incoming.waiting_since

@@ -133,6 +133,65 @@ def test_a_loop(
     assert attributes(span)["llm_stream.outcome"] == "complete"
 
 
+SEARCH = '{"query":"weather in Bern"}'
+THE_SAME_WORDS: Script = [
+    *wire.whole_message(*[wire.text_block(index, "I will run the check again and report. ") for index in range(60)])
+]
+THE_SAME_CALL: Script = [*wire.whole_message(*[wire.tool_block(index, "search", SEARCH) for index in range(25)])]
+
+
+@pytest.mark.parametrize(
+    ("script", "described"),
+    [
+        pytest.param(
+            THE_SAME_WORDS,
+            {"kind": "exact", "channel": "text", "start": 0, "period": 39, "count": 60, "chars": 60 * 39},
+            id="words",
+        ),
+        pytest.param(
+            THE_SAME_CALL,
+            {"kind": "tool_call", "channel": "tool_input", "start": 0, "period": 27, "count": 25, "chars": 25 * 27},
+            id="tool call",
+        ),
+    ],
+)
+def test_a_loop_over_many_blocks(
+    script: Script,
+    described: Mapping[str, object],
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    tracer_provider: TracerProvider,
+) -> None:
+    """It is told once, has one event, is one anomaly, and the span has it as it ended."""
+    application = Application()
+    metrics = InMemoryMetricReader()
+    instrumentor = AnthropicStreamInstrumentor()
+    meters = MeterProvider([metrics], shutdown_on_exit=False)
+    config = Config(on_repetition=application)
+    instrumentor.instrument(tracer_provider=tracer_provider, meter_provider=meters, config=config)
+    list(opened(client, server, script))
+    instrumentor.uninstrument()
+    (span,) = ended_spans(exporter)
+    prefix = "llm_stream.repetition."
+    names = [event.name for event in span.events]
+
+    assert len(application.told) == 1
+    assert names.count("llm_stream.repetition") == 1
+    assert {name: attributes(span)[prefix + name] for name in described} == described
+    assert anomalies(metrics) == {"repetition": 1}
+
+
+def anomalies(reader: InMemoryMetricReader) -> dict[object, int]:
+    """How many of each, without those of which there were none."""
+    data: Any = reader.get_metrics_data()
+    (scope,) = data.resource_metrics[0].scope_metrics
+    points = [
+        point for metric in scope.metrics if metric.name == "llm_stream.anomalies" for point in metric.data.data_points
+    ]
+    return {point.attributes["llm_stream.anomaly"]: point.value for point in points if point.value}
+
+
 def test_a_stall(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, started: Callable[[Config], None]
 ) -> None:

@@ -510,13 +510,13 @@ def test_attributes_are_bounded(warnings: Callable[[], list[str]]) -> None:
     }
     many: dict[str, object] = {f"n{number}": number for number in range(20)}
 
-    assert handle._bounded_attributes({**fit, **unfit}) == {
+    assert handle._bounded_attributes({**fit, **unfit}, "a warning") == {
         **fit,
         "text": "x" * 256,
         "half": "a?b",
         "numbers": [1, 2],
     }
-    assert handle._bounded_attributes(many) == {f"n{number}": number for number in range(16)}
+    assert handle._bounded_attributes(many, "a warning") == {f"n{number}": number for number in range(16)}
     assert len(warnings()) == 1
 
 
@@ -577,6 +577,153 @@ def test_an_event_after_the_end(client: Anthropic, server: MessagesServer, expor
     (span,) = ended_spans(exporter)
 
     assert [event.name for event in span.events if event.name == "app.seen"] == []
+
+
+# --- attributes ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "attributes_given",
+    [
+        pytest.param([{"app.deploy": "2026-11-28.3", "app.prompt.version": "v12"}], id="together"),
+        pytest.param(
+            [{"app.deploy": "old", "app.prompt.version": "v12"}, {"app.deploy": "2026-11-28.3"}], id="last value"
+        ),
+    ],
+)
+def test_attributes_are_on_the_span_only(
+    client: Anthropic,
+    server: MessagesServer,
+    tracer_provider: TracerProvider,
+    exporter: InMemorySpanExporter,
+    attributes_given: list[dict[str, str]],
+) -> None:
+    """The version of the deployment and of the prompt, set while the stream runs; no metric has them."""
+    reader = InMemoryMetricReader()
+    instrumentor = AnthropicStreamInstrumentor()
+    meters = MeterProvider([reader], shutdown_on_exit=False)
+    instrumentor.instrument(tracer_provider=tracer_provider, meter_provider=meters)
+    with opened(client, server) as stream:
+        for given in attributes_given:
+            read_events(stream, 1)
+            stream_of(stream).set_attributes(given)
+        list(stream)
+    instrumentor.uninstrument()
+    (span,) = ended_spans(exporter)
+
+    assert attributes(span)["app.deploy"] == "2026-11-28.3"
+    assert attributes(span)["app.prompt.version"] == "v12"
+    assert "app." not in str(reader.get_metrics_data())
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_one_attribute_of_a_stream_that_is_left(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, warnings: Callable[[], list[str]]
+) -> None:
+    """It may be set after the leaving, until the span is written."""
+    with opened(client, server) as stream:
+        read_events(stream, MIDDLE_OF_TEXT)
+    stream_of(stream).set_attribute("app.prompt.version", "v12")
+    (span,) = ended_spans(exporter)
+
+    assert attributes(span)["app.prompt.version"] == "v12"
+    assert warnings() == []
+
+
+@pytest.mark.usefixtures("instrumented")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "llm_stream.outcome",
+        "llm_stream.mine",
+        "gen_ai.request.model",
+        "gen_ai.input.messages",
+        "error.type",
+        "url.full",
+    ],
+)
+def test_what_we_write_is_not_overwritten(
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    warnings: Callable[[], list[str]],
+    name: str,
+) -> None:
+    """Such a name is left out, with one warning; a name beside it is set."""
+    with opened(client, server) as stream:
+        for _ in range(2):
+            stream_of(stream).set_attributes({name: "mine", "app.conversation": "c-1"})
+        list(stream)
+    (span,) = ended_spans(exporter)
+
+    assert attributes(span).get(name) != "mine"
+    assert attributes(span)["app.conversation"] == "c-1"
+    assert len(warnings()) == 1
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_attributes_of_a_stream_are_bounded(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, warnings: Callable[[], list[str]]
+) -> None:
+    """Up to 16 in all, each as in an event; those that are there may still change."""
+    with opened(client, server) as stream:
+        watched = stream_of(stream)
+        for number in range(40):
+            watched.set_attribute(f"app.n{number}", "x" * 300)
+        watched.set_attribute("app.n0", "changed")
+        list(stream)
+    (span,) = ended_spans(exporter)
+    own = {name: value for name, value in attributes(span).items() if name.startswith("app.")}
+
+    assert own == {"app.n0": "changed", **{f"app.n{number}": "x" * 256 for number in range(1, 16)}}
+    assert len(warnings()) == 1
+
+
+@pytest.mark.usefixtures("instrumented")
+@pytest.mark.parametrize(
+    "given",
+    [None, 7, "text", ["a"], {1: 2}, {None: "a"}, {"": 1}, {"a\nb": 1}, {"a": b"bytes"}, {"a": None}, {"a": 2**63}],
+    ids=repr,
+)
+def test_bad_attributes(
+    client: Anthropic,
+    server: MessagesServer,
+    exporter: InMemorySpanExporter,
+    warnings: Callable[[], list[str]],
+    given: Any,
+) -> None:
+    """They are left out, with one warning that does not repeat them, and nothing is raised."""
+    with opened(client, server) as stream:
+        watched = stream_of(stream)
+        watched.set_attributes(given)
+        watched.set_attributes(given)
+        list(stream)
+    (span,) = ended_spans(exporter)
+
+    assert attributes(span)["llm_stream.outcome"] == "complete"
+    assert len(warnings()) == 1
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_attributes_after_the_end(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, warnings: Callable[[], list[str]]
+) -> None:
+    """They are ignored, with one warning."""
+    with opened(client, server) as stream:
+        list(stream)
+        for _ in range(2):
+            stream_of(stream).set_attribute("app.prompt.version", "v12")
+    (span,) = ended_spans(exporter)
+
+    assert "app.prompt.version" not in attributes(span)
+    assert warnings() == ["set_attribute() came after the span of its stream had been written; ignored"]
+
+
+def test_attributes_of_a_stream_that_is_not_observed(warnings: Callable[[], list[str]]) -> None:
+    """Nothing comes of them."""
+    stream_of(object()).set_attributes({"app.prompt.version": "v12"})
+
+    assert warnings() == []
 
 
 # --- snapshot --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 import time
+from bisect import bisect_left
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,7 +38,7 @@ from prometheus_client import REGISTRY, generate_latest
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
 from streamspan.anthropic.provider import ANTHROPIC
 from streamspan.cli.demo import wire
-from streamspan.cli.demo.script import Ending, Head, Pause, Script, Wait
+from streamspan.cli.demo.script import Ending, Head, Pause, Script, Wait, error_response
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.core.model import Ending as StreamEnding
 from streamspan.core.stream import StreamState
@@ -399,6 +400,120 @@ def _ended(outcome: str, name: str, value: str) -> dict[str, str]:
     return {"llm_stream.outcome": outcome, "llm_stream.phase": "text", name: value}
 
 
+BEFORE_AN_ANSWER = [
+    *(
+        {"llm_stream.outcome": "error", "llm_stream.phase": "opening", "error.type": error_type}
+        for error_type in ("overloaded_error", "rate_limit_error", "api_error", "connection_error")
+    ),
+    {"llm_stream.outcome": "aborted", "llm_stream.phase": "opening", "llm_stream.abort.reason": "cancelled"},
+    {"llm_stream.outcome": "error", "llm_stream.phase": "waiting", "error.type": "overloaded_error"},
+    {"llm_stream.outcome": "truncated", "llm_stream.phase": "waiting", "error.type": "stream_truncated"},
+    {"llm_stream.outcome": "aborted", "llm_stream.phase": "waiting", "llm_stream.abort.reason": "never_read"},
+]
+"""How a stream of which no model is known is likely to end."""
+
+
+def zeros_of(app: Metered, name: str = "llm_stream.streams", *, answered: bool) -> list[dict[str, Any]]:
+    """The label sets that are there with 0, with a response model or without, less what all have."""
+    names = {*BASE, "server.port"}
+    return [
+        {label: value for label, value in point.attributes.items() if label not in names}
+        for point in app.points.get(name, [])
+        if point.value == 0 and ("gen_ai.response.model" in point.attributes) is answered
+    ]
+
+
+def test_before_the_first_stream_of_a_model_there_is_nothing(app: Metered) -> None:
+    """`instrument()` alone adds no series."""
+    app.collect()
+
+    assert "llm_stream.streams" not in app.points
+
+
+def test_what_may_follow_is_added_0_when_the_first_stream_starts(app: Metered) -> None:
+    """An export while it waits for its first byte has the failures that have no response model, and no others."""
+    release = threading.Event()
+    app.server.scripts.append([Wait(release), *WHOLE])
+    reader = threading.Thread(target=lambda: list(app.client.messages.create(**REQUEST, stream=True)), daemon=True)
+    reader.start()
+    while not open_streams():
+        time.sleep(0.001)
+
+    app.collect()
+    release.set()
+    reader.join(60)
+
+    assert zeros_of(app, answered=False) == BEFORE_AN_ANSWER
+    assert zeros_of(app, answered=True) == []
+
+
+def test_what_may_follow_is_added_0_once_the_model_is_known(app: Metered) -> None:
+    """An export in the middle of the first answer has all that may count at its end, as 0."""
+    stream = app.open(SILENT)
+
+    app.collect()
+    stream.close()
+
+    assert {"llm_stream.outcome": "complete", "llm_stream.stop_reason": "end_turn"} in zeros_of(app, answered=True)
+    assert _ended("aborted", "llm_stream.abort.reason", "closed") in zeros_of(app, answered=True)
+    assert not [labels for labels in zeros_of(app, answered=True) if labels.get("llm_stream.phase") == "opening"]
+    assert len(zeros_of(app, "llm_stream.anomalies", answered=True)) == 6
+    assert len(zeros_of(app, "llm_stream.tokens", answered=True)) == 8
+    assert app.values("llm_stream.streams") == []
+
+
+def test_a_failure_at_opening_rises_from_0(app: Metered) -> None:
+    """The first one counts in a series that was there before it."""
+    app.server.scripts.append(error_response(529, "overloaded_error", "busy"))
+    with contextlib.suppress(anthropic.APIStatusError):
+        app.client.messages.create(**REQUEST, stream=True)
+
+    app.collect()
+
+    assert app.values("llm_stream.streams") == [(BEFORE_AN_ANSWER[0], 1)]
+    assert zeros_of(app, answered=False) == BEFORE_AN_ANSWER[1:]
+
+
+def test_tokens_by_outcome(app: Metered) -> None:
+    """Those of a stream that was left or that failed show, as far as they were reported."""
+    app.read(WHOLE)
+    app.read([*WHOLE[:-2], wire.message_delta("end_turn", 7), wire.error("overloaded_error", "")])
+    app.open(WHOLE).close()
+
+    app.collect()
+
+    assert app.values("llm_stream.tokens") == [
+        ({"gen_ai.token.type": "input", "llm_stream.outcome": "complete"}, 125),
+        ({"gen_ai.token.type": "output", "llm_stream.outcome": "complete"}, 20),
+        ({"gen_ai.token.type": "input", "llm_stream.outcome": "error"}, 125),
+        ({"gen_ai.token.type": "output", "llm_stream.outcome": "error"}, 7),
+        ({"gen_ai.token.type": "input", "llm_stream.outcome": "aborted"}, 125),
+    ]
+
+
+@pytest.mark.parametrize("tokens", [-5, 10**400, 2**62, None, []])
+def test_tokens_that_are_none(app: Metered, tokens: object) -> None:
+    """A count that no counter takes is left out, and later ones are counted."""
+    app.read(message(HELLO, usage={"input_tokens": tokens, "cache_read_input_tokens": None}))
+    app.read(WHOLE)
+
+    app.collect()
+
+    of_input = [value for labels, value in app.values("llm_stream.tokens") if labels["gen_ai.token.type"] == "input"]
+    assert of_input == [125]
+
+
+def test_walls_are_told_apart() -> None:
+    """Streams that are cut just after or just before one of the usual times are in buckets of their own."""
+    walls = (10, 15, 30, 55, 65, 95, 105, 125, 300, 600)
+    buckets = semconv.INCOMPLETE_DURATION.buckets
+
+    def bucket_of(seconds: float) -> int:
+        return bisect_left(buckets, seconds)
+
+    assert len({bucket_of(wall + 0.4) for wall in walls} | {bucket_of(wall - 0.4) for wall in walls}) == 2 * len(walls)
+
+
 def test_the_label_sets_that_were_added_0_are_those_that_count(app: Metered) -> None:
     """A stream that ends in a likely way adds no series."""
     app.read(WHOLE)
@@ -694,7 +809,7 @@ def test_a_server_that_names_another_model_each_time(app: Metered) -> None:
 
     app.collect()
 
-    streams = [point.attributes["gen_ai.response.model"] for point in app.points["llm_stream.streams"]]
+    streams = [point.attributes.get("gen_ai.response.model") for point in app.points["llm_stream.streams"]]
     series = [streams.count(f"{number}-{wire.MODEL}") for number in range(70)]
     assert [number for number, found in enumerate(series) if found > 1] == list(range(50))
     assert series[50:] == [1] * 20

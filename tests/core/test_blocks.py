@@ -1,5 +1,6 @@
-"""Loops in the content of a stream: one detector for each block, told with offsets and counts."""
+"""Loops in the content of a stream: one detector for each channel, told with offsets and counts."""
 
+import sys
 from typing import Literal
 
 import pytest
@@ -97,15 +98,215 @@ def test_the_start_counts_from_the_start_of_the_channel() -> None:
     assert told.start == len(OTHER) + len(LEAD)
 
 
-def test_blocks_are_watched_on_their_own() -> None:
-    """Three blocks that say the same are no loop; two blocks that loop are told of, and the first is summed up."""
-    assert streamed(SENTENCES, SENTENCES, SENTENCES, SENTENCES)[0] == []
+@pytest.mark.parametrize("kind", ["text", "thinking"])
+def test_a_loop_over_many_blocks(kind: DeltaKind) -> None:
+    """A sentence that comes again block after block is one loop of its channel, from the first of them on."""
+    [told], summary = streamed(LEAD, *[SENTENCES] * 20, kind=kind)
 
-    told, summary = streamed(SENTENCES * 6, LEAD + SENTENCES * 9)
-
-    assert [loop.start for loop in told] == [0, 6 * len(SENTENCES) + len(LEAD)]
+    assert (told.channel, told.kind, told.start, told.period) == (kind, "exact", len(LEAD), len(SENTENCES))
+    assert told.count == 3
     assert summary.loop is not None
-    assert summary.loop.count == 6
+    assert (summary.loop.start, summary.loop.count, summary.loop.recovered) == (len(LEAD), 20, False)
+
+
+def test_three_blocks_are_no_loop() -> None:
+    """As three copies in one block are none."""
+    assert streamed(SENTENCES, SENTENCES, SENTENCES, OTHER)[0] == []
+
+
+def test_other_channels_between_the_blocks_do_not_hide_a_loop() -> None:
+    """The same sentences before each of many tool calls, which differ, are a loop of the text."""
+    state = StreamState(0.0, loops="exact")
+    facts: list[Report] = []
+    for index in range(0, 40, 2):
+        facts += state.block_started(block(index), 1.0)
+        facts += state.delta("text", index, SENTENCES, 1.0)
+        facts += state.block_stopped(index, 1.0)
+        facts += state.block_started(block(index + 1, "tool_input"), 1.0)
+        facts += state.delta("tool_input", index + 1, f'{{"page":{index}}}', 1.0)
+        facts += state.block_stopped(index + 1, 1.0)
+    loops = [fact for fact in facts if isinstance(fact, Loop)]
+
+    assert [(loop.channel, loop.kind, loop.start, loop.count) for loop in loops] == [("text", "exact", 0, 3)]
+
+
+def test_a_loop_after_the_one_that_a_block_ended_with() -> None:
+    """It is told of, too; the first is summed up."""
+    told, summary = streamed(SENTENCES * 6, LEAD + OTHER + LEAD, SHORT_LOOP * 3)
+
+    assert [loop.channel for loop in told] == ["text", "text"]
+    assert told[0].start == 0
+    assert told[1].period == len("Yes. ")
+    assert summary.loop is not None
+    assert (summary.loop.count, summary.loop.recovered) == (6, True)
+
+
+def test_a_loop_that_begins_in_the_block_after_another() -> None:
+    """The text has to leave the first before the second is looked for."""
+    told, _ = streamed(SENTENCES * 6, OTHER + LEAD + SHORT_LOOP * 3)
+
+    assert [loop.period for loop in told] == [len(SENTENCES), len("Yes. ")]
+
+
+def test_a_block_beside_another_is_watched_on_its_own() -> None:
+    """Two blocks of text that are open at once and take turns to say the same are no loop, nor part of one later."""
+    state = StreamState(0.0, loops="exact")
+    for index in (0, 1):
+        state.block_started(block(index), 1.0)
+    facts: list[Report] = []
+    for _ in range(3):
+        for index in (0, 1):
+            facts += state.delta("text", index, SENTENCES, 1.0)
+    for index in (0, 1):
+        facts += state.block_stopped(index, 1.0)
+    facts += state.block_started(block(2), 1.0)
+    facts += state.delta("text", 2, SENTENCES * 2, 1.0)
+    facts += state.block_stopped(2, 1.0)
+
+    assert [fact for fact in facts if isinstance(fact, Loop)] == []
+
+
+def test_blocks_that_end_in_the_middle_of_a_step_change_no_verdict() -> None:
+    """A loop is found wherever blocks cut it."""
+    pieces = [(SENTENCES * 12)[start : start + 37] for start in range(0, 12 * len(SENTENCES), 37)]
+    [told], summary = streamed(LEAD, *pieces)
+
+    assert (told.start, told.period) == (len(LEAD), len(SENTENCES))
+    assert summary.loop is not None
+    assert summary.loop.count == 12
+
+
+@pytest.mark.parametrize("content", ["Yes. " * 31 + "Y", LEAD + "_S_S_S_SIZE_S_S_S_S" * 19], ids=["words", "signs"])
+@pytest.mark.parametrize("size", [1, 20, 50, 119])
+def test_a_loop_in_small_blocks(content: str, size: int) -> None:
+    """It is told once, at the end of the stream at the latest, though not every end of a block is looked at."""
+    told, summary = streamed(*[content[start : start + size] for start in range(0, len(content), size)])
+
+    assert len(told) == 1
+    assert summary.loop is not None
+    assert summary.loop.start == told[0].start
+
+
+def test_a_channel_that_rests_holds_little() -> None:
+    """While another channel is watched, the window of the first is cut, and it still finds its loop."""
+    state = StreamState(0.0, loops="exact")
+    state.block_started(block(0), 1.0)
+    for number in range(2000):
+        state.delta("text", 0, f"\U0001f600 {number * number}, ", 1.0)
+    state.block_stopped(0, 1.0)
+    state.block_started(block(1, "thinking"), 1.0)
+    state.delta("thinking", 1, "x", 1.0)
+    detector = state._blocks._watches["text"]._detector
+    held = sys.getsizeof(detector._text)
+    state.block_stopped(1, 1.0)
+    state.block_started(block(2), 1.0)
+    loops = [fact for _ in range(5) for fact in state.delta("text", 2, SENTENCES, 1.0) if isinstance(fact, Loop)]
+
+    assert held < 5 * 1024
+    assert [loop.period for loop in loops] == [len(SENTENCES)]
+
+
+# --- tool calls ----------------------------------------------------------------------------------------------------
+
+
+def called(
+    *calls: tuple[str | None, str], loops: LoopSearch = "exact", stops: bool = True
+) -> tuple[list[Loop], Summary]:
+    """The loops told, and the summary of a stream that makes these calls, each in 0.5 s and in two chunks."""
+    state = StreamState(0.0, loops=loops)
+    state.opened(0.0)
+    facts: list[Report] = []
+    for index, (name, text) in enumerate(calls):
+        at = float(index)
+        facts += state.block_started(BlockStart(index, "tool_use", "tool_call", name, f"id {index}"), at)
+        facts += state.delta("tool_input", index, text[:3], at + 0.1)
+        facts += state.delta("tool_input", index, text[3:], at + 0.4)
+        facts += state.block_stopped(index, at + 0.5) if stops else ()
+    summary = state.ended(Ending("complete", float(len(calls))))
+    return [fact for fact in (*facts, *summary.at_the_end) if isinstance(fact, Loop)], summary
+
+
+def test_the_same_tool_call_again_and_again() -> None:
+    """Told once, at the fifth; the summary counts them all."""
+    input_text = '{"q":"Bern"}'
+    [told], summary = called(("other", '{"a":1}'), *[("search", input_text)] * 25)
+    size = len(input_text)
+
+    assert told == Loop("tool_input", "tool_call", 7, size, 5, 5 * size, 4.5, recovered=False)
+    assert summary.loop == Loop("tool_input", "tool_call", 7, size, 25, 25 * size, 24.5, recovered=False)
+
+
+def test_other_calls_between_equal_ones() -> None:
+    """They do not hide the loop; one after it says that the stream has left it."""
+    calls = [call for page in range(5) for call in (("search", '{"q":"Bern"}'), ("open", f'{{"page":{page}}}'))]
+    [told], summary = called(*calls)
+
+    assert told.count == 5
+    assert summary.loop is not None
+    assert (summary.loop.count, summary.loop.recovered) == (5, True)
+
+
+@pytest.mark.parametrize("text", ["", "{}"])
+def test_a_call_without_input_may_come_more_often(text: str) -> None:
+    """It may ask how far something has come."""
+    assert called(*[("status", text)] * 9)[0] == []
+    assert [loop.count for loop in called(*[("status", text)] * 10)[0]] == [10]
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        pytest.param([("search", '{"q":"Bern"}')] * 4, id="four"),
+        pytest.param([("search", f'{{"q":{number}}}') for number in range(100, 200)], id="other inputs"),
+        pytest.param([(f"search_{number}", '{"q":1}') for number in range(100)], id="other names"),
+        pytest.param([("search", f'{{"q":{number % 70}}}') for number in range(400)], id="too many kinds to remember"),
+    ],
+)
+def test_calls_that_differ_are_no_loop(calls: list[tuple[str | None, str]]) -> None:
+    """Name and input must be equal, and it takes five."""
+    told, summary = called(*calls)
+
+    assert (told, summary.loop) == ([], None)
+
+
+def test_calls_that_were_cut_are_not_counted() -> None:
+    """What they would have said is not known."""
+    assert called(*[("search", '{"q":"Be')] * 20, stops=False)[0] == []
+
+
+def test_tool_calls_are_not_compared_where_no_loops_are_looked_for() -> None:
+    """`repetition` is `off`."""
+    assert called(*[("search", '{"q":"Bern"}')] * 20, loops="off")[0] == []
+
+
+def test_the_first_loop_counts() -> None:
+    """Of a loop of calls and one of text, in either order, the summary has the one that was told first."""
+    state = StreamState(0.0, loops="exact")
+    for index in range(6):
+        state.block_started(BlockStart(index, "tool_use", "tool_call", "search"), 1.0)
+        state.delta("tool_input", index, '{"q":"Bern"}', 1.0)
+        state.block_stopped(index, 1.0)
+    state.block_started(block(6), 2.0)
+    state.delta("text", 6, SENTENCES * 9, 2.0)
+    summary = state.ended(Ending("complete", 3.0))
+
+    assert summary.loop is not None
+    assert summary.loop.kind == "tool_call"
+
+
+def test_names_and_inputs_of_any_size_hold_little() -> None:
+    """A name of a megabyte, one that is missing, and lone surrogates."""
+    state = StreamState(0.0, loops="exact")
+    for index in range(200):
+        state.block_started(BlockStart(index, "tool_use", "tool_call", f"{index}" + "n" * 1_000_000), 1.0)
+        state.delta("tool_input", index, '"\ud800' + "x" * 1000, 1.0)
+        state.block_stopped(index, 1.0)
+    equal = state._blocks._tool_call_loop
+
+    assert equal is not None
+    assert len(equal._kinds) == 32
+    assert max(equal._kinds).bit_length() < 64
+    assert [loop.count for loop in called(*[(None, '{"q":"\ud800"}')] * 5)[0]] == [5]
 
 
 def test_a_loop_that_only_its_last_chars_make_one() -> None:
@@ -168,7 +369,7 @@ def writing(block_count: int) -> StreamState:
 
 
 def watched(state: StreamState) -> list[int]:
-    return [index for index, open_block in state._blocks._open.items() if open_block.is_watched]
+    return [index for index, open_block in state._blocks._open.items() if open_block.watch is not None]
 
 
 def test_few_blocks_are_watched_at_once() -> None:
@@ -199,7 +400,7 @@ def test_the_marks_of_a_watch_are_bounded() -> None:
     state = writing(1)
     for n in range(1000):
         state.delta("text", 0, f"{n} ", 2.0 + n)
-    watch = state._blocks._open[0]._watch
+    watch = state._blocks._open[0].watch
 
     assert watch is not None
     assert len(watch._marks) == 2 * 96

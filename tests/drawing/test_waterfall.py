@@ -350,6 +350,16 @@ def test_fact_is_told(attributes: dict[str, AttributeValue], fact: str) -> None:
         ({semconv.STALL_COUNT: 2, semconv.STALL_TIME: 12.5}, "stalled 2x 12.50 s"),
         ({semconv.STALL_COUNT: 0, semconv.STALL_TIME: 0.0, semconv.REPETITION_DETECTED: False}, ""),
         ({semconv.REPETITION_DETECTED: True, semconv.REPETITION_START: 84}, "looping from char 84"),
+        (
+            {
+                semconv.REPETITION_DETECTED: True,
+                semconv.REPETITION_KIND: "tool_call",
+                semconv.REPETITION_CHANNEL: "tool_input",
+                semconv.REPETITION_START: 0,
+                semconv.REPETITION_COUNT: 25,
+            },
+            "same tool call 25x",
+        ),
         ({semconv.BUFFERED: True}, "buffered"),
         ({semconv.PROVIDER_TIME: 1.0, semconv.CONSUMER_TIME: 1.5}, "slow reader"),
         ({semconv.PROVIDER_TIME: 2.0, semconv.CONSUMER_TIME: 1.5}, ""),

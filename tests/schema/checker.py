@@ -20,6 +20,7 @@ from opentelemetry.sdk.metrics._internal.metric_reader_storage import MetricRead
 from opentelemetry.sdk.trace import Span
 
 from streamspan import semconv
+from streamspan.observer import Observer
 from streamspan.semconv import latest
 from streamspan.semconv.records import Attribute, Metric
 from streamspan.telemetry import spans as telemetry
@@ -159,7 +160,11 @@ def listen(checker: Checker) -> None:
     def all_written_by_others(span: Any, attributes: Mapping[str, object]) -> None:
         checker.allow(span._span, attributes)
 
+    def written_by_the_application(observer: Observer, attributes: Mapping[str, object]) -> None:
+        checker.allow(observer.telemetry.span, attributes)
+
     _before(Span, "end", ending)
+    _before(Observer, "set_attributes", written_by_the_application)
     _before(MetricReaderStorage, "consume_measurement", measured)
     _before(SynchronousMultiLogRecordProcessor, "on_emit", logged)
     _before(telemetry.StandIn, "set_attribute", written_by_others)

@@ -120,6 +120,27 @@ def test_a_huge_delta(client: Anthropic, server: MessagesServer, block: Block) -
     assert held <= STATE_BYTES_AT_MOST
 
 
+EMOJI = LONG_TEXT.replace("a", "\U0001f600")
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_channels_that_take_turns(client: Anthropic, server: MessagesServer) -> None:
+    """A stream that changes between thinking, text and tool calls does not hold a whole window of each."""
+    parts = [EMOJI[start : start + 6000] for start in range(0, 18 * 6000, 6000)]
+    blocks: list[Iterable[wire.Event]] = []
+    for index in range(0, 18, 3):
+        blocks += (
+            wire.thinking_block(index, parts[index], size=CHARS),
+            wire.text_block(index + 1, parts[index + 1], size=CHARS),
+            wire.tool_block(index + 2, f"write_{index}", {"text": parts[index + 2]}, size=CHARS),
+        )
+    server.scripts.append([b"".join(event.encoded() for event in wire.whole_message(*blocks))])
+    with client.messages.create(stream=True, **REQUEST) as stream:
+        held = [bytes_held(runtime.open_streams()[0]) for number, _ in enumerate(stream) if number % 100 == 99]
+
+    assert max(held[:-1]) <= STATE_BYTES_AT_MOST
+
+
 def a_kanji(number: int) -> str:
     return chr(0x4E00 + number % 1000)
 

@@ -5,6 +5,7 @@ from streamspan import semconv
 OF_OPEN_STREAMS = {
     semconv.ACTIVE,
     semconv.SILENCE,
+    semconv.RETRIES,
     semconv.TIME_PER_OUTPUT_CHUNK,
     semconv.INSTRUMENTATION_FAILURES,
     semconv.INSTRUMENTATION_EVENTS_DROPPED,

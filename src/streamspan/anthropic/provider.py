@@ -30,5 +30,6 @@ ANTHROPIC = Provider(
         stop_reasons=("end_turn", "tool_use", "max_tokens", "stop_sequence", "pause_turn", "refusal"),
         error_types=("overloaded_error",),
         opening_error_types=("overloaded_error", "rate_limit_error", "api_error"),
+        retried_statuses=("429", "500", "529"),
     ),
 )

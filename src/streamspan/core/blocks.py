@@ -10,6 +10,7 @@ from typing import Literal
 
 from .captured import Output, Text
 from .loops.detector import Repetition, RepetitionDetector
+from .loops.tool_calls import ToolCallLoop, checksum_of
 from .model import BlockStart, ContentBlock, DeltaKind, Fact, Loop, Phase, ToolCall
 from .tool_input import ToolInput, Verdict
 
@@ -20,6 +21,7 @@ _FOLLOWED_EVERY = 160  # chars
 _MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
 _OPEN_BLOCKS_AT_MOST = 64  # providers send one block after the other; a stream of starts alone must not use memory
 _WATCHED_BLOCKS_AT_MOST = 2
+_RESTING_BYTES = 4 * 1024  # of the text of a channel that waits for its next block
 _PHASES: Mapping[str, Phase] = {
     "text": "text",
     "thinking": "thinking",
@@ -30,7 +32,10 @@ _PHASES: Mapping[str, Phase] = {
 
 
 class LoopWatch:
-    """Looks for a loop in one block's part of a channel, and follows the first one."""
+    """Looks for a loop in one channel, over all blocks that follow each other in it, and follows the first one.
+
+    Where a block begins after the loop was found, another is looked for once the text has left the first.
+    """
 
     __slots__ = (
         "_before",
@@ -38,7 +43,10 @@ class LoopWatch:
         "_channel",
         "_chars",
         "_detector",
+        "_drift",
+        "_first",
         "_follow_from",
+        "_has_new_block",
         "_loop_chars",
         "_marks",
         "_until",
@@ -47,7 +55,10 @@ class LoopWatch:
     def __init__(self, channel: DeltaKind, chars_before: int, *, drift: bool) -> None:
         self._channel: DeltaKind = channel
         self._before = chars_before
+        self._drift = drift
         self._detector = RepetitionDetector(drift=drift)
+        self._first: Loop | None = None  # once another is looked for
+        self._has_new_block = False  # since the loop was found
         self._chars = 0
         self._marks = array("d")  # alternating: a number of chars, and when they had come
         self._began_at: float | None = None
@@ -67,23 +78,48 @@ class LoopWatch:
         del self._marks[: -2 * _MARKS]
         return None if found is None else self._found(found, at)
 
-    def finish(self, at: float) -> Loop | None:
+    def finish(self, at: float, *, may_go_on: bool) -> Loop | None:
         """The loop, if only the last chars make it one."""
         if self._began_at is not None:
             self._follow(at)
             return None
-        found = self._detector.finish()
+        found = self._detector.finish(may_go_on=may_go_on)
         return None if found is None else self._found(found, at)
+
+    def is_at(self, chars: int) -> bool:
+        """Whether it has seen the channel up to there."""
+        return self._before + self._chars == chars
+
+    def resume(self) -> None:
+        """Another block goes on with the channel."""
+        self._has_new_block = True
+        self._look_for_another()
+
+    def rest(self) -> None:
+        """Hold less while another channel is watched."""
+        self._detector.shorten(_RESTING_BYTES)
 
     @property
     def loop(self) -> Loop | None:
-        """The loop as of now; None where there is none."""
+        """The first loop as of now; None where there is none."""
+        if self._first is not None:
+            return self._first
         repetition = self._detector.repetition
         return None if repetition is None else self._as_of_now(repetition)
+
+    def _look_for_another(self) -> None:
+        if self._has_new_block and self._began_at is not None and self._detector.recovered:
+            self._first = self.loop
+            self._before += self._chars
+            self._chars = self._loop_chars = self._follow_from = 0
+            self._detector = RepetitionDetector(drift=self._drift)
+            self._began_at = None
+            self._has_new_block = False
 
     def _found(self, repetition: Repetition, at: float) -> Loop:
         marks = zip(self._marks[::2], self._marks[1::2], strict=True)
         self._began_at = next((came_at for chars, came_at in marks if chars > repetition.start), at)
+        self._has_new_block = False
         del self._marks[:]
         self._until = at
         self._loop_chars = repetition.chars
@@ -95,6 +131,7 @@ class LoopWatch:
         if repetition is not None and repetition.chars > self._loop_chars:
             self._loop_chars = repetition.chars
             self._until = at
+        self._look_for_another()
 
     def _as_of_now(self, repetition: Repetition) -> Loop:
         return Loop(
@@ -112,24 +149,28 @@ class LoopWatch:
 class OpenBlock:
     """One block until it stops.
 
-    kind      the kind of its last delta; None before the first
-    captured  where its content goes; None: it is not captured
-    given     its content comes with its start: the next chunk is that content (`due`), or it has been (`taken`)
-    verdict   on a tool call's input, once the block has closed
+    kind        the kind of its last delta; None before the first
+    captured    where its content goes; None: it is not captured
+    given       its content comes with its start: the next chunk is that content (`due`), or it has been (`taken`)
+    verdict     on a tool call's input, once the block has closed
+    checksum    of a tool call's name and input
+    started_at  on the caller's clock
+    watch       what looks for a loop in it; None: nothing does
     """
 
     __slots__ = (
         "_chars_before_kind",
-        "_started_at",
         "_tool_input",
-        "_watch",
         "captured",
         "chars",
+        "checksum",
         "chunk_count",
         "given",
         "kind",
         "start",
+        "started_at",
         "verdict",
+        "watch",
     )
 
     def __init__(self, start: BlockStart, at: float) -> None:
@@ -139,21 +180,18 @@ class OpenBlock:
         self.given: Literal["", "due", "taken"] = ""
         self.chars = 0
         self.chunk_count = 0
+        self.checksum = checksum_of(start.tool_name or "") if start.kind == "tool_call" else 0
         self._chars_before_kind = 0
-        self._started_at = at
+        self.started_at = at
         self._tool_input = ToolInput() if start.kind == "tool_call" else None
-        self._watch: LoopWatch | None = None
+        self.watch: LoopWatch | None = None
         self.verdict: Verdict = "unfinished"
 
     def begin(self, kind: DeltaKind, watch: LoopWatch | None) -> None:
         """Deltas of this kind follow."""
         self.kind = kind
         self._chars_before_kind = self.chars
-        self._watch = watch
-
-    @property
-    def is_watched(self) -> bool:
-        return self._watch is not None
+        self.watch = watch
 
     @property
     def chars_of_kind(self) -> int:
@@ -169,9 +207,10 @@ class OpenBlock:
                 self._take_given(text)
             else:
                 self._tool_input.feed(text)
+            self.checksum = checksum_of(text, self.checksum)
         if self.captured is not None:
             self.captured.add(text)
-        return None if self._watch is None else self._watch.feed(text, at)
+        return None if self.watch is None else self.watch.feed(text, at)
 
     def _take_given(self, text: str) -> None:
         """The input of a tool call whose start has one. Where deltas come the SDK drops it: they are judged alone."""
@@ -181,22 +220,17 @@ class OpenBlock:
             self._tool_input.take_whole(text)
         else:
             self.given = ""
+            self.checksum = checksum_of(self.start.tool_name or "")
             self._tool_input.feed(text)
             if self.captured is not None:
                 self.captured.clear()
-
-    def finish_watch(self, at: float) -> tuple[Loop | None, Loop | None]:
-        """The loop, if only the last chars complete one; and the loop as it ended."""
-        if self._watch is None:
-            return None, None
-        return self._watch.finish(at), self._watch.loop
 
     def closed(self, at: float, stream_started_at: float, *, complete: bool, stopped: bool) -> ContentBlock:
         return ContentBlock(
             index=self.start.index,
             type=self.start.type,
-            start=self._started_at - stream_started_at,
-            duration=at - self._started_at,
+            start=self.started_at - stream_started_at,
+            duration=at - self.started_at,
             chars=self.chars,
             chunk_count=self.chunk_count,
             complete=complete,
@@ -223,7 +257,7 @@ class Blocks:
     Every tool call is counted once: completed, incomplete or invalid.
 
     chunk_count, chars  of the blocks that have closed
-    loop                the first that a block ended with
+    loop                the first, as it was when it was found, and in the end as it ended
     output              where the content of blocks goes; None: it is not captured
     thinking_time       seconds in blocks of thinking that have closed; None: there was none
     """
@@ -231,11 +265,14 @@ class Blocks:
     __slots__ = (
         "_current",
         "_last_is_empty_tool_call",
+        "_looping",
         "_loops",
         "_open",
         "_output_was_cut",
         "_started_at",
+        "_tool_call_loop",
         "_unannounced",
+        "_watches",
         "chars",
         "chunk_count",
         "count",
@@ -255,6 +292,9 @@ class Blocks:
         self._current = self._unannounced
         self._last_is_empty_tool_call = False
         self._output_was_cut = False
+        self._watches: dict[DeltaKind, LoopWatch] = {}  # of channels that go on from block to block
+        self._tool_call_loop = None if loops == "off" else ToolCallLoop()
+        self._looping: LoopWatch | ToolCallLoop | None = None  # what told of the first loop
         self.output: Output | None = None
         self.count = 0
         self.chunk_count = 0
@@ -303,13 +343,12 @@ class Blocks:
                 self._open.get(index, self._unannounced) if isinstance(index, int) else self._unannounced
             )
         facts = self._kind_begins(block, kind, at) if block.kind != kind else ()
-        loop = block.add(text, 1, at)
-        return facts if loop is None else (*facts, loop)
+        return facts + self._told(block.add(text, 1, at), block.watch)
 
     def continued(self, text: str, chunk_count: int, at: float) -> tuple[Fact, ...]:
         """More chunks of the block and kind of the last one."""
-        loop = self._current.add(text, chunk_count, at)
-        return () if loop is None else (loop,)
+        block = self._current
+        return self._told(block.add(text, chunk_count, at), block.watch)
 
     def stopped(self, index: object, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The block with this index has stopped. Gives the block, if it was open."""
@@ -342,6 +381,10 @@ class Blocks:
         facts: tuple[Fact, ...] = ()
         for block in tuple(self._open.values()):
             facts += self._closed(block, at, last_chunk_at, complete=False)
+        for watch in self._watches.values():
+            facts += self._told(watch.finish(last_chunk_at, may_go_on=False), watch)
+        if self._looping is not None:
+            self.loop = self._looping.loop
         return facts
 
     def output_was_cut(self, was_cut: bool) -> None:
@@ -368,21 +411,51 @@ class Blocks:
         """The first delta of a block, or the first of another kind in it."""
         facts = self._watch_ends(block, at)
         self._count_chars(block)
-        watched = sum(other.is_watched for other in self._open.values() if other is not block)
-        looks = self._loops != "off" and block is not self._unannounced and watched < _WATCHED_BLOCKS_AT_MOST
-        block.begin(kind, LoopWatch(kind, self.chars[kind], drift=self._loops == "drift") if looks else None)
+        block.begin(kind, self._watch(block, kind))
         return facts
 
+    def _watch(self, block: OpenBlock, kind: DeltaKind) -> LoopWatch | None:
+        """What looks for a loop in what follows of the block: as a rule what has watched the channel until now.
+
+        Each tool call has a watch of its own, and so has a block that is open beside another that is watched.
+        """
+        if self._loops == "off" or block is self._unannounced:
+            return None
+        in_use = [other.watch for other in self._open.values() if other is not block and other.watch is not None]
+        if len(in_use) >= _WATCHED_BLOCKS_AT_MOST:
+            return None
+        watch = self._watches.get(kind)
+        if watch is not None and watch not in in_use and watch.is_at(self.chars[kind]):
+            watch.resume()
+        else:
+            had_none = watch is None or watch not in in_use
+            watch = LoopWatch(kind, self.chars[kind], drift=self._loops == "drift")
+            if kind != "tool_input" and had_none:
+                self._watches[kind] = watch
+        for other in self._watches.values():
+            if other is not watch and other not in in_use:
+                other.rest()
+        return watch
+
     def _watch_ends(self, block: OpenBlock, at: float) -> tuple[Fact, ...]:
-        found, loop = block.finish_watch(at)
-        self.loop = self.loop or loop
-        return () if found is None else (found,)
+        watch = block.watch
+        if watch is None:
+            return ()
+        return self._told(watch.finish(at, may_go_on=watch in self._watches.values()), watch)
+
+    def _told(self, loop: Loop | None, by: LoopWatch | ToolCallLoop | None) -> tuple[Loop, ...]:
+        if loop is None:
+            return ()
+        if self._looping is None:
+            self._looping, self.loop = by, loop
+        return (loop,)
 
     def _closed(
         self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool, stopped: bool | None = None
     ) -> tuple[Fact, ...]:
         """`stopped`: whether its own stop has come, if that is not what makes it complete."""
         facts = self._watch_ends(block, last_chunk_at)
+        chars_before = self.chars["tool_input"]
         self._count(block)
         self._current = self._unannounced
         closed = block.closed(at, self._started_at, complete=complete, stopped=complete if stopped is None else stopped)
@@ -392,6 +465,9 @@ class Blocks:
         self._last_is_empty_tool_call = call is not None and call.complete and call.input_chars == 0
         if call is not None:
             self.tool_calls.add(call, block.verdict)
+            if complete and self._tool_call_loop is not None:
+                loop = self._tool_call_loop.add(call.input_chars, block.checksum, chars_before, block.started_at, at)
+                facts += self._told(loop, self._tool_call_loop)
         return (*facts, closed)
 
     def _count(self, block: OpenBlock) -> None:

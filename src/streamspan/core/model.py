@@ -27,7 +27,8 @@ Verdict = Literal["complete", "truncated", "error", "unobserved"] | AbortReason
 DeltaKind = Literal["text", "thinking", "tool_input"]
 BlockKind = Literal["text", "thinking", "hidden_thinking", "tool_call", "other"]
 """What a block delivers. Hidden thinking is thinking whose content the provider does not send in plain text."""
-LoopKind = Literal["exact", "drift"]
+LoopKind = Literal["exact", "drift", "tool_call"]
+"""The copies are the same, or nearly so; or the same tool call, name and input, comes again and again."""
 WaitedFor = Literal["provider", "transit", "event_loop"]
 """Who made the reader wait: the provider, something on the way from it, or the reader's own event loop."""
 LivePhase = Literal["opening", "waiting", "thinking", "streaming", "after_stop_reason"]
@@ -173,7 +174,7 @@ class Loop:
 
     start      chars into the channel
     period     chars of what comes again
-    count      full cycles
+    count      full cycles, or equal tool calls
     chars      of the loop
     time       from the loop's first char to its last; its start is known to the next 160 chars or so
     recovered  the content has left the loop and gone on

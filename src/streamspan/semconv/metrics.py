@@ -110,6 +110,11 @@ _PER_TOKEN: Final = (
     *(0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 1.0, 2.5),
     *(10.0, 60.0, 600.0),
 )
+# Streams are cut at round times. What is cut ends just after one, so each has an edge, and one more before the next.
+_WALLS: Final = (
+    *(0.1, 0.5, 1.0, 2.5, 5.0, 7.5, 10.0, 12.5, 15.0, 20.0, 30.0, 45.0, 55.0, 60.0, 65.0, 80.0, 95.0, 100.0, 105.0),
+    *(115.0, 125.0, 200.0, 300.0, 450.0, 600.0, 900.0),
+)
 _TOKENS: Final = tuple(float(4**power) for power in range(14))  # [genai]
 
 OPERATION_DURATION: Final = metric(
@@ -147,13 +152,22 @@ TOKEN_USAGE: Final = metric(
     _TOKENS,
     present="when a stream has ended whose tokens are known",
 )
+TOKENS: Final = metric(
+    "llm_stream.tokens",
+    "observable counter",
+    "{token}",
+    "Tokens as the provider reports them, by the outcome of their stream: those of aborted and failed streams show, as "
+    "far as the provider had reported them.",
+    (TOKEN_TYPE, stream.OUTCOME),
+    present="from the first answer of a model on",
+)
 CACHE_TOKENS: Final = metric(
     "llm_stream.cache.tokens",
     "observable counter",
     "{token}",
     "Input tokens that were read from the prompt cache or written to it. They are in the token usage, too.",
     (CACHE_USE,),
-    present="from the end of the first stream on",
+    present="from the first answer of a model on",
 )
 STREAMS: Final = metric(
     "llm_stream.streams",
@@ -161,7 +175,25 @@ STREAMS: Final = metric(
     "{stream}",
     "Streams that have ended, by how.",
     (stream.OUTCOME, stream.ABORT_REASON, stream.STOP_REASON, call.ERROR_TYPE, stream.PHASE),
-    present="from the end of the first stream on, and when one has ended",
+    present="from the start of the first stream on, and when one has ended",
+)
+RETRIES: Final = metric(
+    "llm_stream.retries",
+    "counter",
+    "{retry}",
+    "Attempts of the SDK at a call after one that failed, by the status code or the error of the one that failed.",
+    (call.ERROR_TYPE,),
+    present="from the start of the first stream on, and when the SDK retries",
+    counts="open streams",
+)
+HEADERS: Final = metric(
+    "llm_stream.time_to_headers",
+    "histogram",
+    "s",
+    "From the start of the SDK's last attempt at the call to the response headers. Failed attempts are not in it.",
+    (),
+    _FIRST,
+    present="when a stream has ended whose response headers had come",
 )
 ACTIVE: Final = metric(
     "llm_stream.active",
@@ -260,7 +292,7 @@ ANOMALIES: Final = metric(
     "What was odd in streams: one for each that a stream had. `slower_than_reading`: a person who reads the text as it "
     "comes waited for more than 5 % of the time.",
     (ANOMALY,),
-    present="from the end of the first stream on, and when one has ended that had any",
+    present="from the first answer of a model on, and when one has ended that had any",
 )
 TOOL_CALLS: Final = metric(
     "llm_stream.tool_calls",
@@ -268,7 +300,7 @@ TOOL_CALLS: Final = metric(
     "{call}",
     "Tool calls, by whether they came whole, and by the outcome of their stream.",
     (TOOL_CALL_COMPLETED, stream.OUTCOME),
-    present="from the end of the first stream on, and when one has ended that had any",
+    present="from the first answer of a model on, and when one has ended that had any",
 )
 INCOMPLETE_DURATION: Final = metric(
     "llm_stream.incomplete.duration",
@@ -276,7 +308,7 @@ INCOMPLETE_DURATION: Final = metric(
     "s",
     "From the call to the end, of streams that did not end complete. The timeout of a proxy shows as a wall.",
     (stream.OUTCOME,),
-    _DURATION,
+    _WALLS,
     present="when a stream has ended otherwise than complete",
 )
 PAUSE_BEFORE_TOOL_CALL: Final = metric(
@@ -293,14 +325,14 @@ WAITED_FOR_PROVIDER: Final = metric(
     "observable counter",
     "s",
     "How long readers waited for the provider after the first chunk.",
-    present="from the end of the first stream on",
+    present="from the first answer of a model on",
 )
 WAITED_FOR_CONSUMER: Final = metric(
     "llm_stream.consumer.time",
     "observable counter",
     "s",
     "How long streams waited for their readers after the first chunk.",
-    present="from the end of the first stream on",
+    present="from the first answer of a model on",
 )
 WAITED_FOR_TRANSIT: Final = metric(
     "llm_stream.transit.time",
@@ -336,7 +368,7 @@ OUTPUT_CHARS: Final = metric(
     "{char}",
     "Chars delivered: of aborted streams, too, which report no tokens.",
     (stream.OUTCOME, stream.REPETITION_DETECTED),
-    present="from the end of the first stream on",
+    present="from the first answer of a model on",
 )
 ITERATION_TOKENS: Final = metric(
     "llm_stream.iteration.tokens",

@@ -81,7 +81,20 @@ ABORT_CONNECTION_CLOSED: Final = span_attribute(
 # --- what had come -------------------------------------------------------------------------------------------------
 
 TIME_TO_HEADERS: Final = span_attribute(
-    "llm_stream.time_to_headers", "double", 0.41, "from the call to the response headers", "if they had come", unit="s"
+    "llm_stream.time_to_headers",
+    "double",
+    0.41,
+    "from the call to the response headers, with all attempts",
+    "if they had come",
+    unit="s",
+)
+RETRY_TIME: Final = span_attribute(
+    "llm_stream.retry.time",
+    "double",
+    1.4,
+    "from the call to the start of the SDK's last attempt: the attempts that failed, and the waits between them",
+    "if the SDK has retried",
+    unit="s",
 )
 TIME_TO_FIRST_TEXT: Final = span_attribute(
     "llm_stream.time_to_first_text",
@@ -265,19 +278,30 @@ REPETITION_DETECTED: Final = span_attribute(
     "llm_stream.repetition.detected", "boolean", True, "whether the stream repeated itself", "if loops are looked for"
 )
 REPETITION_KIND: Final = span_attribute(
-    "llm_stream.repetition.kind", "string", "exact", "whether the copies are the same", _LOOPED, values=LoopKind
+    "llm_stream.repetition.kind",
+    "string",
+    "exact",
+    "`exact`: the copies are the same. `drift`: nearly so. `tool_call`: the same tool call, name and input, came again "
+    "and again",
+    _LOOPED,
+    values=LoopKind,
 )
 REPETITION_CHANNEL: Final = span_attribute(
     "llm_stream.repetition.channel", "string", "text", "what repeated itself", _LOOPED, values=DeltaKind
 )
 REPETITION_START: Final = span_attribute(
-    "llm_stream.repetition.start", "int", 830, "where in its channel the first loop starts", _LOOPED, unit="{char}"
+    "llm_stream.repetition.start",
+    "int",
+    830,
+    "where in its channel the first loop starts, counted over all content blocks",
+    _LOOPED,
+    unit="{char}",
 )
 REPETITION_PERIOD: Final = span_attribute(
     "llm_stream.repetition.period", "int", 64, "the length of what comes again", _LOOPED, unit="{char}"
 )
 REPETITION_COUNT: Final = span_attribute(
-    "llm_stream.repetition.count", "int", 21, "full cycles", _LOOPED, unit="{cycle}"
+    "llm_stream.repetition.count", "int", 21, "full cycles, or equal tool calls", _LOOPED, unit="{cycle}"
 )
 REPETITION_CHARS: Final = span_attribute(
     "llm_stream.repetition.chars", "int", 1344, "of the whole loop", _LOOPED, unit="{char}"

@@ -1,6 +1,7 @@
 """What is patched in an SDK, and how a streamed call begins.
 
     SyncAPIClient.request, AsyncAPIClient.request  every call goes through here: a stream begins, or fails to
+    _sleep_for_retry, of either client             the SDK waits before it tries a call again
     Stream.__stream__, AsyncStream.__stream__      every event goes through here, once, however it is read
     Stream.close, AsyncStream.close                the reader leaves
     Provider.replaced                              the SDK's own span of a call, where it makes one
@@ -11,6 +12,7 @@ The application gets what the SDK made: the same objects. The rest of a stream's
 import importlib
 import logging
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from wrapt import FunctionWrapper, resolve_path
@@ -25,12 +27,15 @@ from .http import request_attributes, response_attributes
 from .leaving import Reading
 from .provider import Provider
 from .reader import AsyncReader, Reader
+from .retries import Calling, back_off, back_off_async, is_calling
 
 _log = logging.getLogger(__name__)
 
 Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
 Keywords = dict[str, Any]
+
+_NOTHING = nullcontext()
 
 _SEAM = {
     "SyncAPIClient.request": "_base_client",
@@ -39,8 +44,12 @@ _SEAM = {
     "AsyncStream.__stream__": "_streaming",
     "Stream.close": "_streaming",
     "AsyncStream.close": "_streaming",
+    "SyncAPIClient._sleep_for_retry": "_base_client",
+    "AsyncAPIClient._sleep_for_retry": "_base_client",
 }
 """The module of each function, within the SDK."""
+_DISPENSABLE = frozenset({"SyncAPIClient._sleep_for_retry", "AsyncAPIClient._sleep_for_retry"})
+"""An SDK that retries in another way may lack these: then only its retries are not seen."""
 
 
 def targets(provider: Provider, *, replaces_span: bool) -> dict[str, str]:
@@ -89,11 +98,13 @@ class Patch:
             "AsyncStream.__stream__": _stream_async,
             "Stream.close": _close,
             "AsyncStream.close": _close_async,
+            "SyncAPIClient._sleep_for_retry": back_off,
+            "AsyncAPIClient._sleep_for_retry": back_off_async,
             **dict([provider.replaced] if provider.replaced else []),
         }
         modules = targets(provider, replaces_span=self._config.native_span == "replace")
-        missing = [name for name, module in modules.items() if not self._wrap(module, name, wrappers[name])]
-        if missing:
+        absent = [name for name, module in modules.items() if not self._wrap(module, name, wrappers[name])]
+        if missing := [name for name in absent if name not in _DISPENSABLE]:
             version = importlib.import_module(provider.package).__version__
             _log.warning("%s %s has no %s; streamspan goes on without", provider.package, version, ", ".join(missing))
         if covered := covered_clients(provider):
@@ -126,10 +137,11 @@ class Patch:
     def _request(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=False) if kwargs.get("stream") else None
         if begun is None:
-            return wrapped(*args, **kwargs)
+            with Calling(None) if is_calling() else _NOTHING:
+                return wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
-            with Current(observer.telemetry.span):
+            with Current(observer.telemetry.span), Calling(observer):
                 result = wrapped(*args, **kwargs)
         except BaseException as error:
             _failed(observer, reading, error)
@@ -140,10 +152,11 @@ class Patch:
     async def _request_async(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=True) if kwargs.get("stream") else None
         if begun is None:
-            return await wrapped(*args, **kwargs)
+            with Calling(None) if is_calling() else _NOTHING:
+                return await wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
-            with Current(observer.telemetry.span):
+            with Current(observer.telemetry.span), Calling(observer):
                 result = await wrapped(*args, **kwargs)
         except BaseException as error:
             _failed(observer, reading, error)

@@ -44,6 +44,7 @@ class Instruments:
         self.time_to_first_text = histogram(meter, semconv.FIRST_TEXT)
         self.time_per_output_chunk = renamed(meter, semconv.TIME_PER_OUTPUT_CHUNK, conventions)
         self.time_per_output_token = histogram(meter, semconv.PER_OUTPUT_TOKEN)
+        self.time_to_headers = histogram(meter, semconv.HEADERS)
         self.longest_gap = histogram(meter, semconv.GAP_MAX)
         self.tool_call_pause = histogram(meter, semconv.PAUSE_BEFORE_TOOL_CALL)
         self.thinking = histogram(meter, semconv.THINKING)
@@ -51,6 +52,7 @@ class Instruments:
         has_tokens = conventions.released  # the latest conventions have others: `token_metrics.py`
         self.tokens = histogram(meter, semconv.TOKEN_USAGE) if has_tokens else NoOpHistogram(semconv.TOKEN_USAGE.name)
         self.streams = counter(meter, semconv.STREAMS)
+        self.retries = counter(meter, semconv.RETRIES)
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)
         self.late_errors = counter(meter, semconv.LATE_ERRORS)

@@ -18,6 +18,7 @@ _CHARS_AT_MOST = 128
 OTHER: Final = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
+_NO_CONNECTION, _TIMEOUT = "connection_error", "client_timeout_error"  # as `stainless/errors.py` calls them
 ANOMALIES = (
     "stall",
     "repetition",
@@ -35,11 +36,13 @@ class Expected:
 
     error_types          of errors after the response headers
     opening_error_types  of errors before them
+    retried_statuses     of responses after which the SDK tries again
     """
 
     stop_reasons: tuple[str, ...]
     error_types: tuple[str, ...]
     opening_error_types: tuple[str, ...]
+    retried_statuses: tuple[str, ...] = ()
 
 
 class BoundedValues:
@@ -66,8 +69,21 @@ class BoundedValues:
         return {name: self.bounded(name, value) for name, value in zip(names, values, strict=True) if value is not None}
 
 
-def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
-    """The label sets of counters that are to be there before they count."""
+def expected_of_calls(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    """The label sets that are to be there once a call has started: of what ends before a model has answered."""
+    for error_type in (*expected.opening_error_types, _NO_CONNECTION):
+        yield semconv.STREAMS, _ending("error", "opening", semconv.ERROR_TYPE, error_type)
+    yield semconv.STREAMS, _ending("aborted", "opening", semconv.ABORT_REASON, "cancelled")
+    for error_type in expected.error_types:
+        yield semconv.STREAMS, _ending("error", "waiting", semconv.ERROR_TYPE, error_type)
+    yield semconv.STREAMS, _ending("truncated", "waiting", semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
+    yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
+    for error_type in (*expected.retried_statuses, _NO_CONNECTION, _TIMEOUT):
+        yield semconv.RETRIES, {semconv.ERROR_TYPE: error_type}
+
+
+def expected_of_answers(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
+    """The label sets that are to be there once a model has begun to answer."""
     yield from _expected_endings(expected)
     for anomaly in ANOMALIES:
         yield semconv.ANOMALIES, {semconv.ANOMALY: anomaly}
@@ -75,6 +91,8 @@ def expected_series(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
         for truth in (True, False):
             yield semconv.TOOL_CALLS, {semconv.OUTCOME: outcome, semconv.TOOL_CALL_COMPLETED: truth}
             yield semconv.OUTPUT_CHARS, {semconv.OUTCOME: outcome, semconv.REPETITION_DETECTED: truth}
+        for token_type in ("input", "output"):
+            yield semconv.TOKENS, {semconv.TOKEN_TYPE: token_type, semconv.OUTCOME: outcome}
     for use in ("read", "write"):
         yield semconv.CACHE_TOKENS, {semconv.CACHE_USE: use}
     yield semconv.WAITED_FOR_PROVIDER, {}
@@ -94,9 +112,6 @@ def _expected_endings(expected: Expected) -> Iterator[tuple[Metric, Labels]]:
         yield semconv.STREAMS, _ending("truncated", phase, semconv.ERROR_TYPE, semconv.STREAM_TRUNCATED)
         for error_type in expected.error_types:
             yield semconv.STREAMS, _ending("error", phase, semconv.ERROR_TYPE, error_type)
-    for error_type in expected.opening_error_types:
-        yield semconv.STREAMS, _ending("error", "opening", semconv.ERROR_TYPE, error_type)
-    yield semconv.STREAMS, _ending("aborted", "waiting", semconv.ABORT_REASON, "never_read")
 
 
 def _ending(outcome: Outcome, phase: Phase, name: str, value: str) -> Labels:

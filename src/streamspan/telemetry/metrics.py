@@ -2,8 +2,8 @@
 
 Every record is made in the context of the stream's span, sampled or not, so that exemplars lead to its trace.
 
-A counter that is born at its first event is invisible to `increase()`. So when the first stream of a model ends, the
-label sets that are likely to follow are added 0.
+A counter that is born at its first event is invisible to `increase()`. So the label sets that are likely to follow are
+added 0 beforehand: when the first call to a model starts, and again when the model that answers it is known.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -18,11 +18,12 @@ from streamspan import guard, semconv
 from streamspan.config import Config
 from streamspan.core.model import Outcome, Summary, Usage
 from streamspan.guard import contained
+from streamspan.semconv import Metric
 from streamspan.semconv.latest import CONVENTIONS
 
 from .gauges import OpenStream, OpenStreamGauges
 from .instruments import Instruments, meter_of, observe
-from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_series
+from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_of_answers, expected_of_calls
 from .series import CallLabels, LabelSets, Series
 from .token_metrics import TokenMetrics
 from .totals import TOTALS, add_to_totals, totals_of
@@ -54,8 +55,14 @@ class Metrics:
         self._given_provider = meter_provider
         self._values = BoundedValues()
         self._totals = totals_of(meter_provider)
-        self._label_sets = LabelSets(self._values, self._totals, self._add_zeros)
-        self._expected_series = tuple(expected_series(expected))
+        self._expected_of_calls = tuple(expected_of_calls(expected))
+        self._expected_of_answers = tuple(expected_of_answers(expected))
+        self._label_sets = LabelSets(
+            self._values,
+            self._totals,
+            on_first_call=lambda labels: self._add_zeros(labels, self._expected_of_calls),
+            on_first_answer=self._add_zeros_of_answers,
+        )
         self._gauges = OpenStreamGauges(open_streams, lambda: self.provider, config.silence_seconds)
         meter = meter_of(meter_provider, version)
         self._instruments = Instruments(meter, conventions)
@@ -93,6 +100,17 @@ class Metrics:
                 )
 
     @contained
+    def retried(self, error_type: str, call_labels: CallLabels, span: Span) -> None:
+        """The SDK tries a call again, after this."""
+        labels = {**call_labels.labels, semconv.ERROR_TYPE: self._values.bounded(semconv.ERROR_TYPE, error_type)}
+        self._instruments.retries.add(1, labels, trace.set_span_in_context(span, Context()))
+
+    @contained
+    def answered(self, call_labels: CallLabels, model: str) -> None:
+        """The model that answers is known."""
+        self._label_sets.of_response(call_labels, model)
+
+    @contained
     def record_chunk(self, seconds: float, call_labels: CallLabels, model: str | None, span: Span) -> None:
         labels = self._label_sets.of_response(call_labels, model).labels
         self._instruments.time_per_output_chunk.record(seconds, labels, trace.set_span_in_context(span, Context()))
@@ -111,14 +129,23 @@ class Metrics:
             self._instruments.late_errors.add(1, labels, context)
 
     @contained
-    def record(self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int) -> None:
-        """Record all of a stream that has ended. `call_labels`: as `labels()` gave them at the call."""
+    def record(
+        self, summary: Summary, call_labels: CallLabels, span: Span, events_dropped: int, retry_time: float = 0.0
+    ) -> None:
+        """Record all of a stream that has ended.
+
+        call_labels  as `labels()` gave them at the call
+        retry_time   seconds from the call to the start of the last attempt
+        """
         context = trace.set_span_in_context(span, Context())
         self._gauges.remember(call_labels.labels)
         series = self._label_sets.of_response(call_labels, summary.model)
         self._record_ending(summary, series, context)
         if summary.outcome is not None:
             self._record_times(summary, series, context)
+            if summary.time_to_headers is not None:
+                seconds = max(summary.time_to_headers - retry_time, 0.0)
+                self._instruments.time_to_headers.record(seconds, series.labels, context)
             self._record_tokens(summary.usage, series, context)
             if self._token_metrics is not None:
                 self._token_metrics.record(summary.usage, series.labels, self._error_labels(summary, series), context)
@@ -205,16 +232,22 @@ class Metrics:
             if count:
                 instruments.anomalies.add(count, {**series.labels, semconv.ANOMALY: anomaly}, context)
 
-    def _add_zeros(self, labels: Labels) -> None:
+    @contained
+    def _add_zeros_of_answers(self, labels: Labels) -> None:
+        self._add_zeros(labels, self._expected_of_answers)
+        if self._token_metrics is not None:
+            self._token_metrics.add_zeros(labels)
+
+    @contained
+    def _add_zeros(self, labels: Labels, expected: Iterable[tuple[Metric, Labels]]) -> None:
         instruments = self._instruments
         counters = {
             semconv.STREAMS: instruments.streams,
             semconv.ANOMALIES: instruments.anomalies,
             semconv.TOOL_CALLS: instruments.tool_calls,
+            semconv.RETRIES: instruments.retries,
         }
-        if self._token_metrics is not None:
-            self._token_metrics.add_zeros(labels)
-        for metric, more in self._expected_series:
+        for metric, more in expected:
             if metric in counters:
                 counters[metric].add(0, {**labels, **more}, Context())
             else:
@@ -225,8 +258,11 @@ def _add_up(summary: Summary, outcome: Outcome, series: Series) -> None:
     pace, usage, rebuffer = summary.pace, summary.usage, summary.rebuffer
     has_repetition = summary.loop is not None if summary.looks_for_loops else None
     chars = sum(summary.chars.values())
+    input_tokens, output_tokens = usage.all_input_tokens, usage.output_tokens
+    tokens = () if input_tokens is None and output_tokens is None else series.tokens(outcome)
     add_to_totals(
         (
+            *zip(tokens, (input_tokens, output_tokens), strict=False),
             (series.provider_time, pace.provider_time),
             (series.transit_time, pace.transit_time),
             (series.blocked_time, summary.blocked_time),

@@ -23,6 +23,7 @@ class Series:
 
     __slots__ = (
         "_output_chars",
+        "_tokens",
         "_totals",
         "blocked_time",
         "cache_read_tokens",
@@ -55,6 +56,18 @@ class Series:
         self.cache_write_tokens = totals.total(semconv.CACHE_TOKENS, {**labels, semconv.CACHE_USE: "write"})
         self._totals = totals
         self._output_chars: dict[tuple[Outcome, bool | None], Total] = {}
+        self._tokens: dict[Outcome, tuple[Total, Total]] = {}
+
+    def tokens(self, outcome: Outcome) -> tuple[Total, Total]:
+        """Of the input and of the output."""
+        totals = self._tokens.get(outcome)
+        if totals is None:
+            of_input, of_output = [
+                self._totals.total(semconv.TOKENS, {**labels, semconv.OUTCOME: outcome})
+                for labels in (self.of_input, self.of_output)
+            ]
+            totals = self._tokens[outcome] = of_input, of_output
+        return totals
 
     def output_chars(self, outcome: Outcome, *, has_repetition: bool | None) -> Total:
         """None: repetition is not looked for."""
@@ -86,13 +99,21 @@ NO_LABELS = CallLabels({})
 class LabelSets:
     """The labels of one `instrument()`.
 
-    on_first_series  is called with the labels of a series before its first stream counts
+    on_first_call    is called with the labels of a call, which has no response yet, when the first such call starts
+    on_first_answer  is called with the labels of a series when the first such model begins to answer
     """
 
-    def __init__(self, values: BoundedValues, totals: Totals, on_first_series: Callable[[Labels], None]) -> None:
+    def __init__(
+        self,
+        values: BoundedValues,
+        totals: Totals,
+        on_first_call: Callable[[Labels], None],
+        on_first_answer: Callable[[Labels], None],
+    ) -> None:
         self._values = values
         self._totals = totals
-        self._on_first_series = on_first_series
+        self._on_first_call = on_first_call
+        self._on_first_answer = on_first_answer
         self._calls: dict[tuple[object, ...], CallLabels] = {}
         self._begun: set[tuple[object, ...]] = set()
 
@@ -108,6 +129,7 @@ class LabelSets:
         call_labels = CallLabels(self._values.labels(semconv.STREAM_METRIC_ATTRIBUTES, values))
         if len(self._calls) < _CALLS_AT_MOST and OTHER not in call_labels.labels.values():
             self._calls[values] = call_labels
+            self._on_first_call(call_labels.labels)
         return call_labels
 
     def _new_series(self, call_labels: CallLabels, model: str | None) -> Series:
@@ -117,7 +139,8 @@ class LabelSets:
         key = tuple(labels.values())
         if key not in self._begun and len(self._begun) < _SERIES_AT_MOST:
             self._begun.add(key)
-            self._on_first_series(labels)
+            if model is not None:
+                self._on_first_answer(labels)
         series = Series(labels, self._totals)
         if key in self._begun and OTHER not in key:
             call_labels.series[model] = series

@@ -29,8 +29,9 @@ _ERROR = Status(StatusCode.ERROR)
 class StreamTelemetry:
     """The telemetry of one stream, from its call to its end.
 
-    content  what is captured of it; None: nothing is
-    labels   what all its metrics have; empty where nothing is recorded
+    content     what is captured of it; None: nothing is
+    labels      what all its metrics have; empty where nothing is recorded
+    retry_time  seconds from the call to the start of the SDK's last attempt; None: it has not retried
     """
 
     __slots__ = (
@@ -44,6 +45,7 @@ class StreamTelemetry:
         "is_recording",
         "labels",
         "metrics",
+        "retry_time",
         "span",
     )
 
@@ -62,6 +64,7 @@ class StreamTelemetry:
         self.metrics = metrics
         self.labels: Labels = call_labels.labels
         self.content: Content | None = None
+        self.retry_time: float | None = None
         self._call_labels = call_labels
         self._events: StreamEvents | None = None
         self._log = log
@@ -91,6 +94,16 @@ class StreamTelemetry:
         if self._events is not None:
             self._events.add(fact, timestamp_ns, reserved=reserved)
 
+    def retried(self, error_type: str) -> None:
+        """The SDK tries the call again, after this."""
+        if self._has_metrics:
+            self.metrics.retried(error_type, self._call_labels, self.span)
+
+    def answered(self, model: str) -> None:
+        """The model that answers is known."""
+        if self._has_metrics:
+            self.metrics.answered(self._call_labels, model)
+
     def chunk(self, seconds: float, model: str | None) -> None:
         """A chunk has come, `seconds` after the one before it."""
         if self._has_metrics:
@@ -119,11 +132,12 @@ class StreamTelemetry:
         """
         if self.is_recording and not self.span.is_recording():
             return
+        retry_time = self.retry_time
         try:
-            self._describe(summary, attributes, end_ns)
+            self._describe(summary, {**attributes, semconv.RETRY_TIME: retry_time}, end_ns)
             if self._has_metrics:
                 dropped = 0 if self._events is None else self._events.dropped
-                self.metrics.record(summary, self._call_labels, self.span, dropped)
+                self.metrics.record(summary, self._call_labels, self.span, dropped, retry_time or 0.0)
         finally:
             self.span.end(end_ns)
 

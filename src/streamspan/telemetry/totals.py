@@ -21,6 +21,7 @@ from .labels import Labels
 
 _GAUGES_AT_MOST = 400  # values of one gauge
 
+_AMOUNTS_BELOW = 2**40  # of one stream; many of them are still an integer that exporters can encode
 _lock = threading.RLock()
 
 
@@ -63,14 +64,14 @@ class Totals:
 
 
 def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
-    """None: nothing is added."""
+    """None: nothing is added. Nor is what no counter takes: a server may report any number of tokens."""
     lock = _lock
     is_held = lock.acquire(timeout=1.0)
     if not is_held:  # by a thread that was interrupted just before it released the lock
         _renew_lock()
     try:
         for total, amount in additions:
-            if amount is not None:
+            if amount is not None and 0 < amount < _AMOUNTS_BELOW:
                 total.amount += amount
     finally:
         if is_held:
@@ -78,6 +79,7 @@ def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
 
 
 TOTALS = (
+    semconv.TOKENS,
     semconv.CACHE_TOKENS,
     semconv.WAITED_FOR_PROVIDER,
     semconv.WAITED_FOR_TRANSIT,

@@ -148,6 +148,8 @@ def _told(finding: Finding, attributes: Mapping[str, AttributeValue]) -> str:
     if finding == "stall":
         count, time = number(attributes, semconv.STALL_COUNT), number(attributes, semconv.STALL_TIME)
         return f"stalled {count}x" if time is None else f"stalled {count}x {seconds(time)}"
+    if finding == "loop" and attributes.get(semconv.REPETITION_KIND) == "tool_call":
+        return f"same tool call {number(attributes, semconv.REPETITION_COUNT)}x"
     if finding == "loop":
         start = number(attributes, semconv.REPETITION_START)
         verb = "looped" if attributes.get(semconv.REPETITION_RECOVERED) is True else "looping"
@@ -197,6 +199,9 @@ def _loop(attributes: Mapping[str, AttributeValue]) -> Iterator[str]:
     count = number(attributes, semconv.REPETITION_COUNT)
     period = number(attributes, semconv.REPETITION_PERIOD)
     time = number(attributes, semconv.REPETITION_TIME) or 0.0
+    if attributes.get(semconv.REPETITION_KIND) == "tool_call":
+        yield f"same tool call {count} x, {seconds(time)}"
+        return
     yield f"loop in {channel.replace('_', ' ')} {count} x {period} chars, {seconds(time)}"
 
 

@@ -1,6 +1,6 @@
 """Finds loops in streamed text: a model that says the same thing again and again until it is stopped.
 
-One detector watches one channel of one content block: text, thinking or tool input. Its terms:
+One detector watches one channel of a stream: its text, its thinking, or the input of one tool call. Its terms:
 
     unit     the text that comes back; its length is the *period*
     run      a stretch of text in which every char equals the one a period earlier
@@ -74,6 +74,7 @@ class RepetitionDetector:
         "_base",
         "_drift",
         "_exact",
+        "_finished_to",
         "_found",
         "_found_by",
         "_length",
@@ -92,6 +93,7 @@ class RepetitionDetector:
         self._text = ""
         self._base = 0
         self._next_step: int = STEP
+        self._finished_to = 0
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
@@ -108,13 +110,32 @@ class RepetitionDetector:
             return None
         return self._advance()
 
-    def finish(self) -> Repetition | None:
-        """The loop, if only the chars after the last step make it one."""
+    def finish(self, *, may_go_on: bool = False) -> Repetition | None:
+        """The loop, if only the chars after the last step make it one.
+
+        may_go_on  more text may follow, after a while: then a few chars are left for the next look, which costs 10 us
+        """
         if self._found or self._length < SHORTEST_LOOP:
             return None
+        looked_to = max(self._next_step - STEP, self._finished_to)
+        if may_go_on and self._length - looked_to < SHORTEST_LOOP:
+            return None
+        self._finished_to = self._length
         self._take_pieces()
-        self._look(self._length, FARTHEST)
+        self.next_look = self._look(self._length, FARTHEST)
         return self._found
+
+    def shorten(self, bytes_at_most: int) -> None:
+        """Hold no more than the last part of the text, while other channels go on. Longer loops are then forgotten."""
+        self._take_pieces()
+        size = self._text.__sizeof__()
+        needed = self._found.period + 3 * STEP if self._found else 3 * STEP
+        kept = max(len(self._text) * bytes_at_most // size, needed)
+        if len(self._text) > kept:
+            self._base += len(self._text) - kept
+            self._text = self._text[-kept:]
+            if self._exact.period > kept - 2 * STEP and not self._found:
+                self._exact.period = self._exact.due = 0
 
     @property
     def repetition(self) -> Repetition | None:
