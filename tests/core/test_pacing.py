@@ -29,9 +29,22 @@ class Clocked:
         self.other(first_wait, busy)
         self.block(0, "text")
 
-    def chunk(self, wait: float = 0.0, busy: float = 0.0, *, index: int = 0, kind: DeltaKind = "text") -> "Clocked":
+    def chunk(
+        self,
+        wait: float = 0.0,
+        busy: float = 0.0,
+        *,
+        index: int = 0,
+        kind: DeltaKind = "text",
+        text: str = "chunk ",
+    ) -> "Clocked":
         self.now += busy + wait
-        self.facts += self.reader.chunk(kind, index, "chunk ", wait, self.now)
+        self.facts += self.reader.chunk(kind, index, text, wait, self.now)
+        return self
+
+    def keepalives(self, count: int = 1) -> "Clocked":
+        """In the read that goes on."""
+        self.reader.kept_alive(count)
         return self
 
     def other(self, wait: float = 0.0, busy: float = 0.0) -> None:
@@ -48,6 +61,10 @@ class Clocked:
 
     def ended(self, ending: Ending | None = None, waiting_since: float | None = None) -> Summary:
         return self.reader.ended(ending or Ending("complete", self.now), waiting_since)
+
+
+def stalls(facts: Sequence[Report]) -> list[Stall]:
+    return [fact for fact in facts if isinstance(fact, Stall)]
 
 
 def pace(waits: Sequence[float]) -> Pace:
@@ -132,20 +149,32 @@ def test_a_stall_is_told_when_it_is_over() -> None:
     """Its gap, where it began, and the phase of the stream; a shorter gap is none."""
     stream = Clocked().chunk().chunk(4.99).chunk(5.0).chunk(7.5)
 
-    pace = stream.ended().pace
+    told = stalls(stream.facts)
+    summary = stream.ended()
+    told += stalls(summary.at_the_end)
 
-    stalls = [fact for fact in stream.facts if isinstance(fact, Stall)]
-    assert [(stall.start, stall.gap) for stall in stalls] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
-    assert {stall.phase for stall in stalls} == {"text"}
-    assert (pace.stall_count, pace.stall_time) == (2, pytest.approx(12.5))
+    assert [(stall.start, stall.gap) for stall in told] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
+    assert {(stall.phase, stall.waited_for, stall.released) for stall in told} == {("text", "provider", 1)}
+    assert (summary.pace.stall_count, summary.pace.stall_time) == (2, pytest.approx(12.5))
 
 
 def test_a_stall_may_end_with_any_event() -> None:
-    """Here with a block's stop; the phase is that before it."""
+    """Here with a block's stop; the phase is that before it, and no chunk is released by it."""
     stream = Clocked().chunk()
     stream.other(6.0)
+    stream.other(1.0)
 
-    assert stream.facts[-1] == Stall(start=1.0, gap=6.0, phase="text")
+    assert stream.facts[-1] == Stall(start=1.0, gap=6.0, phase="text", released=0)
+
+
+@pytest.mark.parametrize(("until_next", "expected"), [(0.05, 0), (0.051, 1)])
+def test_a_stall_is_told_when_it_is_known_what_it_ended_with(until_next: float, expected: int) -> None:
+    """With the first event that comes later than 50 ms after it, because what comes before that ended it too."""
+    stream = Clocked().chunk().chunk(6.0)
+
+    stream.chunk(until_next)
+
+    assert len(stalls(stream.facts)) == expected
 
 
 @pytest.mark.parametrize("verdict", ["closed", "error", "truncated"])
@@ -162,19 +191,19 @@ def test_a_stream_that_ends_during_a_stall(verdict: Verdict) -> None:
 
 def test_batches_of_chunks_have_the_pace_of_their_chunks() -> None:
     """Gaps are counted one by one, though the core gets a few chunks at a time, and the last comes before the end."""
-    stream = Clocked().chunk()
-    for wait in (0.25, 0.0, 1.0, 0.0001, 0.5):
+    stream = Clocked(first_wait=0.5).chunk()
+    for wait in (0.05, 0.0, 0.1, 0.0001, 0.04):
         stream.chunk(wait)
     waiting = len(stream.reader.texts)
 
     summary = stream.ended(Ending("dropped"))
 
     assert waiting == 5
-    assert (summary.chunk_count, summary.duration) == (6, pytest.approx(2.7501))
+    assert (summary.chunk_count, summary.duration) == (6, pytest.approx(0.6901))
     assert (summary.pace.gap_max, summary.pace.provider_time, summary.pace.gap_p50) == (
-        1.0,
-        1.75,
-        pytest.approx(0.25, rel=RELATIVE_ERROR),
+        0.1,
+        pytest.approx(0.19),
+        pytest.approx(0.04, rel=RELATIVE_ERROR),
     )
 
 
