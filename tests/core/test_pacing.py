@@ -8,63 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Ending, Pace, Report, Stall, Summary, Usage, Verdict
-from streamspan.core.stream import StreamState
-from tests.core.reading import Reader
+from streamspan.core.model import BlockKind, Ending, Pace, Stall, Usage, Verdict
+from tests.core.clocked import CALLED_AT, Clocked, stalls
 
-CALLED_AT = 1000.0
-STALL_SECONDS = 5.0
 RELATIVE_ERROR = 0.1
-
-
-class Clocked:
-    """A stream on a clock: each verb says how long the reader was busy before it, and how long it then waited."""
-
-    def __init__(self, *, opening: float = 0.0, first_wait: float = 1.0, busy: float = 0.0) -> None:
-        self.now = CALLED_AT + opening
-        self.state = StreamState(CALLED_AT, stall_seconds=STALL_SECONDS)
-        self.reader = Reader(self.state, STALL_SECONDS)
-        self.facts: list[Report] = []
-        self.state.opened(self.now)
-        self.other(first_wait, busy)
-        self.block(0, "text")
-
-    def chunk(
-        self,
-        wait: float = 0.0,
-        busy: float = 0.0,
-        *,
-        index: int = 0,
-        kind: DeltaKind = "text",
-        text: str = "chunk ",
-    ) -> "Clocked":
-        self.now += busy + wait
-        self.facts += self.reader.chunk(kind, index, text, wait, self.now)
-        return self
-
-    def keepalives(self, count: int = 1) -> "Clocked":
-        """In the read that goes on."""
-        self.reader.kept_alive(count)
-        return self
-
-    def other(self, wait: float = 0.0, busy: float = 0.0) -> None:
-        self.now += busy + wait
-        self.facts += self.reader.event(wait, self.now)
-
-    def block(self, index: int, kind: BlockKind) -> None:
-        self.facts += self.state.block_started(BlockStart(index, "a type", kind), self.now)
-
-    def tool_call(self, index: int, wait: float) -> None:
-        self.state.block_stopped(index - 1, self.now)
-        self.other(wait)
-        self.block(index, "tool_call")
-
-    def ended(self, ending: Ending | None = None, waiting_since: float | None = None) -> Summary:
-        return self.reader.ended(ending or Ending("complete", self.now), waiting_since)
-
-
-def stalls(facts: Sequence[Report]) -> list[Stall]:
-    return [fact for fact in facts if isinstance(fact, Stall)]
 
 
 def pace(waits: Sequence[float]) -> Pace:
