@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -88,7 +88,7 @@ class Application:
 
 
 @contextmanager
-def answered(server: MessagesServer, script: Script, goes_on: Sequence[threading.Event]) -> Iterator[None]:
+def answered(server: MessagesServer, script: Script, goes_on: Sequence[threading.Event]) -> Generator[None]:
     """A call gets this answer, which goes on in the end also if the application is told of nothing."""
 
     def go_on() -> None:

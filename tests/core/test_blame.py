@@ -36,7 +36,8 @@ class World:
 
     chunks      when each reaches the machine
     keepalives  when each does
-    busy        what the reader does after each chunk, in seconds: of all, or of those with these numbers
+    busy        for how long the reader does something else after each chunk
+    busy_once   the same, after the chunks with these numbers
     stands      intervals in which no code of the reader can run, because other code does not give way
     in_loop     the reader is a task on an asyncio loop, and its loop is watched
     ends_at     the read is given up then, if it is not over
@@ -44,7 +45,8 @@ class World:
 
     chunks: Times
     keepalives: Times = ()
-    busy: Mapping[int, float] | float = 0.0
+    busy: float = 0.0
+    busy_once: Mapping[int, float] = field(default_factory=dict[int, float])
     stands: Sequence[Interval] = ()
     in_loop: bool = True
     ends_at: float = inf
@@ -122,7 +124,7 @@ def played(world: World, reader: Reader, clock: Clock, loop: Loop) -> list[Repor
             if since < keepalive_at <= at:
                 reader.kept_alive()
         facts += reader.chunk("text", 0, "word ", at - since, at)
-        clock.now += world.busy if isinstance(world.busy, float) else world.busy.get(number, 0.0)
+        clock.now += world.busy + world.busy_once.get(number, 0.0)
     for keepalive_at in world.keepalives:
         if clock.now < keepalive_at:
             reader.kept_alive()
@@ -188,7 +190,7 @@ def standing(draw: st.DrawFn, *, in_loop: bool) -> World:
 
 @st.composite
 def busy_once(draw: st.DrawFn, in_loop: st.SearchStrategy[bool]) -> World:
-    return World(written(60, draw(PACES)), busy={draw(st.integers(5, 20)): 3.0}, in_loop=draw(in_loop))
+    return World(written(60, draw(PACES)), busy_once={draw(st.integers(5, 20)): 3.0}, in_loop=draw(in_loop))
 
 
 @st.composite
