@@ -37,7 +37,13 @@ SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORI
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]
 AT_ONCE = [b"".join(step.encoded() for step in LOOPS if isinstance(step, wire.Event))]
 TEXT = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
-STALLS: Script = [*TEXT[:4], Pause(0.4, never_shorter=True), *TEXT[4:]]
+STALLS: Script = [
+    *TEXT[:4],
+    Pause(0.4, never_shorter=True),
+    TEXT[4],
+    Pause(0.06, never_shorter=True),  # after that it is known what the stall ended with
+    *TEXT[5:],
+]
 
 Callback = Callable[[StreamHandle, Any], object]
 
@@ -134,7 +140,7 @@ def test_a_loop(
 def test_a_stall(
     client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, started: Callable[[Config], None]
 ) -> None:
-    """A stall is told when it is over, after its event."""
+    """A stall is told once it is known what it ended with, after its event."""
     application = Application(lambda stream, stall: stream.event("app.saw_it"))
     started(Config(stall_seconds=0.1, on_repetition=application, on_stall=application))
     list(opened(client, server, STALLS))
