@@ -46,8 +46,8 @@ def at_once(*events: wire.Event) -> bytes:
 
 BEGIN = at_once(wire.message_start(), wire.ping())
 END = at_once(wire.message_delta("end_turn", 21), wire.message_stop())
-BLOCK = list(wire.text_block(0, TEXT, size=2))
-FIRST_HALF, SECOND_HALF = at_once(*BLOCK[:20]), at_once(*BLOCK[20:])
+BLOCK = list(wire.text_block(0, TEXT, size=4))
+FIRST_HALF, SECOND_HALF = at_once(*BLOCK[:14]), at_once(*BLOCK[14:])  # each of fewer chunks than a clump has
 WHOLE = [BEGIN + FIRST_HALF + SECOND_HALF + END]
 FROZEN: Script = [BEGIN + FIRST_HALF, Pause(SILENCE), at_once(*BLOCK[20:30], BLOCK[-1]) + END]
 FREEZES_FOR_EVER: Script = [BEGIN + FIRST_HALF, Pause(inf)]
@@ -257,7 +257,7 @@ def test_a_task_that_is_cancelled_during_a_stall(server: MessagesServer, exporte
         pytest.param(WHOLE, 0.0, False, id="quick"),
         pytest.param(WHOLE, 1.1, False, id="the reader came late"),
         pytest.param(
-            [BEGIN + FIRST_HALF, *(step for event in BLOCK[20:] for step in (Pause(0.005), event)), END],
+            [BEGIN + FIRST_HALF, *(step for event in BLOCK[14:] for step in (Pause(0.005), event)), END],
             0.0,
             False,
             id="as a model writes",

@@ -13,15 +13,20 @@ from streamspan.config import SETTINGS
 
 ROOT = Path(__file__).parents[2]
 CONTENT_SIGNALS = "one of `NO_CONTENT` (or `false`), `SPAN_ONLY`, `EVENT_ONLY`, `SPAN_AND_EVENT` (or `true`)"
+THRESHOLDS = "one to five numbers of seconds, more than 0, separated by commas"
 DEFAULTS = {
     "native_span": "replace",
     "events": "span",
     "max_events": 100,
     "stall_seconds": 5.0,
     "repetition": "exact",
+    "reading_speed": 24.0,
+    "silence_seconds": (10.0, 60.0),
+    "watch_event_loop": True,
     "time_per_output_chunk": False,
     "on_repetition": None,
     "on_stall": None,
+    "on_silence": None,
     "capture_content": "NO_CONTENT",
     "content_chars": 32_768,
     "redact": None,
@@ -47,12 +52,18 @@ def test_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STREAMSPAN_STALL_SECONDS", "2.5")
     monkeypatch.setenv("STREAMSPAN_REPETITION", "")
     monkeypatch.setenv("STREAMSPAN_TIME_PER_OUTPUT_CHUNK", "TRUE")
+    monkeypatch.setenv("STREAMSPAN_READING_SPEED", "12")
+    monkeypatch.setenv("STREAMSPAN_SILENCE_SECONDS", "60, 5")
+    monkeypatch.setenv("STREAMSPAN_WATCH_EVENT_LOOP", "false")
 
     assert asdict(Config()) == DEFAULTS | {
         "native_span": "keep",
         "max_events": 7,
         "stall_seconds": 2.5,
         "time_per_output_chunk": True,
+        "reading_speed": 12.0,
+        "silence_seconds": (5.0, 60.0),
+        "watch_event_loop": False,
     }
 
 
@@ -96,6 +107,9 @@ def test_the_order(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"max_events": None}, {}),
         ({"max_events": "12", "stall_seconds": 3}, {"max_events": 12, "stall_seconds": 3.0}),
         ({"time_per_output_chunk": True}, {"time_per_output_chunk": True}),
+        ({"silence_seconds": 30}, {"silence_seconds": (30.0,)}),
+        ({"silence_seconds": [60, 5.5]}, {"silence_seconds": (5.5, 60.0)}),
+        ({"watch_event_loop": False, "reading_speed": "12"}, {"watch_event_loop": False, "reading_speed": 12.0}),
     ],
 )
 def test_what_yaml_makes_of_a_value(section: Mapping[str, object], settings: Mapping[str, object]) -> None:
@@ -120,6 +134,13 @@ def test_what_yaml_makes_of_a_value(section: Mapping[str, object], settings: Map
         ({"repetition": "all"}, "repetition='all' must be one of `off`, `exact`, `drift`"),
         ({"time_per_output_chunk": 1}, "time_per_output_chunk=1 must be `true` or `false`"),
         ({"capture_content": "ALL"}, f"capture_content='ALL' must be {CONTENT_SIGNALS}"),
+        ({"reading_speed": 0}, "reading_speed=0 must be a number, more than 0"),
+        ({"silence_seconds": ()}, f"silence_seconds=() must be {THRESHOLDS}"),
+        ({"silence_seconds": (1, 2, 3, 4, 5, 6)}, f"silence_seconds=(1, 2, 3, 4, 5, 6) must be {THRESHOLDS}"),
+        ({"silence_seconds": (1, 0)}, f"silence_seconds=(1, 0) must be {THRESHOLDS}"),
+        ({"silence_seconds": "10, soon"}, f"silence_seconds='10, soon' must be {THRESHOLDS}"),
+        ({"silence_seconds": True}, f"silence_seconds=True must be {THRESHOLDS}"),
+        ({"watch_event_loop": "no"}, "watch_event_loop='no' must be `true` or `false`"),
         ({"content_chars": -1}, "content_chars=-1 must be a whole number, 0 or more"),
     ],
 )

@@ -47,6 +47,9 @@ ROWS = [
     Row("The call, the transport or the data failed; bytes too.", "raised", ("error",), ALL, "error"),
     Row("The SDK's helper raised above the stream.", "closed", ("sdk_error",), NOT_BYTES, "error"),
     Row("The SDK's helper raised, and closes the body.", "body_closed", ("sdk_error",), AT_REST, "error"),
+    Row("The body ended with an error that the SDK did not raise.", "exhausted", ("error",), EVENTS, "error"),
+    Row("There is no body before the headers, nor an error in it.", "exhausted", ("error",), ("opening",), None),
+    Row("Nobody looks at the bytes that others read.", "exhausted", ("error",), ("bytes",), "unobserved"),
     # aborted, because it was closed
     Row("The application closes the stream.", "closed", ("none",), NOT_BYTES, "closed"),
     Row("The application closes the response.", "body_closed", ("none",), AT_REST, "closed"),
@@ -116,7 +119,7 @@ ROWS = [
 
 CAUSES: dict[Signal, set[Cause]] = {
     "finished": {"none"},
-    "exhausted": {"none"},
+    "exhausted": {"none", "error"},
     "raised": {"error", "closed", "cancelled"},
     "interrupted": {"error", "cancelled"},
     "closed": {"none", "error", "sdk_error", "generator", "cancelled"},

@@ -8,46 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Ending, Pace, Report, Stall, Summary, Usage, Verdict
-from streamspan.core.stream import StreamState
-from tests.core.reading import Reader
+from streamspan.core.model import BlockKind, Ending, Pace, Stall, Usage, Verdict
+from tests.core.clocked import CALLED_AT, Clocked, stalls
 
-CALLED_AT = 1000.0
-STALL_SECONDS = 5.0
 RELATIVE_ERROR = 0.1
-
-
-class Clocked:
-    """A stream on a clock: each verb says how long the reader was busy before it, and how long it then waited."""
-
-    def __init__(self, *, opening: float = 0.0, first_wait: float = 1.0, busy: float = 0.0) -> None:
-        self.now = CALLED_AT + opening
-        self.state = StreamState(CALLED_AT, stall_seconds=STALL_SECONDS)
-        self.reader = Reader(self.state, STALL_SECONDS)
-        self.facts: list[Report] = []
-        self.state.opened(self.now)
-        self.other(first_wait, busy)
-        self.block(0, "text")
-
-    def chunk(self, wait: float = 0.0, busy: float = 0.0, *, index: int = 0, kind: DeltaKind = "text") -> "Clocked":
-        self.now += busy + wait
-        self.facts += self.reader.chunk(kind, index, "chunk ", wait, self.now)
-        return self
-
-    def other(self, wait: float = 0.0, busy: float = 0.0) -> None:
-        self.now += busy + wait
-        self.facts += self.reader.event(wait, self.now)
-
-    def block(self, index: int, kind: BlockKind) -> None:
-        self.facts += self.state.block_started(BlockStart(index, "a type", kind), self.now)
-
-    def tool_call(self, index: int, wait: float) -> None:
-        self.state.block_stopped(index - 1, self.now)
-        self.other(wait)
-        self.block(index, "tool_call")
-
-    def ended(self, ending: Ending | None = None, waiting_since: float | None = None) -> Summary:
-        return self.reader.ended(ending or Ending("complete", self.now), waiting_since)
 
 
 def pace(waits: Sequence[float]) -> Pace:
@@ -132,20 +96,32 @@ def test_a_stall_is_told_when_it_is_over() -> None:
     """Its gap, where it began, and the phase of the stream; a shorter gap is none."""
     stream = Clocked().chunk().chunk(4.99).chunk(5.0).chunk(7.5)
 
-    pace = stream.ended().pace
+    told = stalls(stream.facts)
+    summary = stream.ended()
+    told += stalls(summary.at_the_end)
 
-    stalls = [fact for fact in stream.facts if isinstance(fact, Stall)]
-    assert [(stall.start, stall.gap) for stall in stalls] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
-    assert {stall.phase for stall in stalls} == {"text"}
-    assert (pace.stall_count, pace.stall_time) == (2, pytest.approx(12.5))
+    assert [(stall.start, stall.gap) for stall in told] == [pytest.approx((5.99, 5.0)), pytest.approx((10.99, 7.5))]
+    assert {(stall.phase, stall.waited_for, stall.released) for stall in told} == {("text", "provider", 1)}
+    assert (summary.pace.stall_count, summary.pace.stall_time) == (2, pytest.approx(12.5))
 
 
 def test_a_stall_may_end_with_any_event() -> None:
-    """Here with a block's stop; the phase is that before it."""
+    """Here with a block's stop; the phase is that before it, and no chunk is released by it."""
     stream = Clocked().chunk()
     stream.other(6.0)
+    stream.other(1.0)
 
-    assert stream.facts[-1] == Stall(start=1.0, gap=6.0, phase="text")
+    assert stream.facts[-1] == Stall(start=1.0, gap=6.0, phase="text", released=0)
+
+
+@pytest.mark.parametrize(("until_next", "expected"), [(0.05, 0), (0.051, 1)])
+def test_a_stall_is_told_when_it_is_known_what_it_ended_with(until_next: float, expected: int) -> None:
+    """With the first event that comes later than 50 ms after it, because what comes before that ended it too."""
+    stream = Clocked().chunk().chunk(6.0)
+
+    stream.chunk(until_next)
+
+    assert len(stalls(stream.facts)) == expected
 
 
 @pytest.mark.parametrize("verdict", ["closed", "error", "truncated"])
@@ -162,19 +138,19 @@ def test_a_stream_that_ends_during_a_stall(verdict: Verdict) -> None:
 
 def test_batches_of_chunks_have_the_pace_of_their_chunks() -> None:
     """Gaps are counted one by one, though the core gets a few chunks at a time, and the last comes before the end."""
-    stream = Clocked().chunk()
-    for wait in (0.25, 0.0, 1.0, 0.0001, 0.5):
+    stream = Clocked(first_wait=0.5).chunk()
+    for wait in (0.05, 0.0, 0.1, 0.0001, 0.04):
         stream.chunk(wait)
     waiting = len(stream.reader.texts)
 
     summary = stream.ended(Ending("dropped"))
 
     assert waiting == 5
-    assert (summary.chunk_count, summary.duration) == (6, pytest.approx(2.7501))
+    assert (summary.chunk_count, summary.duration) == (6, pytest.approx(0.6901))
     assert (summary.pace.gap_max, summary.pace.provider_time, summary.pace.gap_p50) == (
-        1.0,
-        1.75,
-        pytest.approx(0.25, rel=RELATIVE_ERROR),
+        0.1,
+        pytest.approx(0.19),
+        pytest.approx(0.04, rel=RELATIVE_ERROR),
     )
 
 

@@ -160,7 +160,7 @@ class Pacing:
         resumption = self._resumption
         if resumption is not None:
             resumption.chunks(count, at)
-            if at <= self.settles_at:
+            if at <= resumption.at + RELEASED_WITHIN:
                 resumption.released = resumption.count
 
     def between_chunks(self, wait: float, last_chunk_at: float | None) -> None:

@@ -15,36 +15,43 @@ from .model import Rebuffer
 
 
 class ReadingBuffer:
-    """dry_at  when the person has read all that has come; inf: no text has come."""
+    """The text of one stream. The chars are kept whole, so that it does not matter in how many parts they come."""
 
-    __slots__ = ("_chars_per_second", "_pause_count", "_reading_time", "_waiting_time", "dry_at")
+    __slots__ = ("_chars", "_chars_per_second", "_pause_count", "_started_at", "_waiting_time")
 
     def __init__(self, chars_per_second: float) -> None:
         self._chars_per_second = chars_per_second
-        self._reading_time = 0.0
+        self._started_at = inf
+        self._chars = 0
         self._waiting_time = 0.0
         self._pause_count = 0
-        self.dry_at = inf
 
-    def add(self, chars: int, at: float) -> None:
-        """Text has come at `at`."""
-        if self.dry_at == inf:
-            self.dry_at = at
-        self.waited(at)
-        seconds = chars / self._chars_per_second
-        self._reading_time += seconds
-        self.dry_at += seconds
-
-    def waited(self, until: float) -> None:
-        """The person waits for more text until then, unless there still is some."""
-        if until > self.dry_at:
-            self._waiting_time += until - self.dry_at
-            self._pause_count += 1
-            self.dry_at = until
+    @property
+    def dry_at(self) -> float:
+        """When the person has read all that has come; inf: no text has come."""
+        return self._started_at + self._waiting_time + self._reading_time
 
     @property
     def rebuffer(self) -> Rebuffer | None:
         """As of now. None: no text has come."""
-        if self.dry_at == inf:
+        if self._started_at == inf:
             return None
         return Rebuffer(self._reading_time, self._waiting_time, self._pause_count)
+
+    def add(self, chars: int, at: float) -> None:
+        """Text has come at `at`."""
+        if self._started_at == inf:
+            self._started_at = at
+        self.waited(at)
+        self._chars += chars
+
+    def waited(self, until: float) -> None:
+        """The person waits for more text until then, unless there still is some."""
+        wait = until - self.dry_at
+        if wait > 0.0:
+            self._waiting_time += wait
+            self._pause_count += 1
+
+    @property
+    def _reading_time(self) -> float:
+        return self._chars / self._chars_per_second

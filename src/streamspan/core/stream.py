@@ -319,7 +319,7 @@ class StreamState:
     @property
     def hand_over_by(self) -> float:
         """A chunk that comes after that is to be handed over at once, by itself."""
-        if self._waited or self._keepalives:
+        if self._last_kind is None or self._waited or self._keepalives:
             return -inf
         settles_at = self._pacing.settles_at
         return min(settles_at, self._reading_buffer.dry_at) if self._last_kind == "text" else settles_at
@@ -372,6 +372,7 @@ class StreamState:
         """The first one of a block is how the provider begins it; any other is a keep-alive."""
         self._event_at = at
         self._waited += gap
+        self._last_kind = None  # the next chunk goes on with no chunk
         if index != self._empty_index and not self._blocks.has_chunks(index):
             self._empty_index = index
         else:

@@ -1,6 +1,7 @@
 """What the last bytes of a body tell that brought no event: keep-alives, and errors that the SDK does not hand on."""
 
 import json
+from codecs import utf_8_decode
 from typing import Any
 
 from .errors import error_word
@@ -8,6 +9,7 @@ from .values import field
 
 BYTES_AT_MOST = 4096
 _ERROR = b'"error"'
+_CONTINUES_A_CHARACTER = bytes(range(0x80, 0xC0))  # of UTF-8
 
 
 def keepalives_in(chunk: bytes) -> int:
@@ -18,7 +20,7 @@ def keepalives_in(chunk: bytes) -> int:
     if _ERROR in chunk:
         return 0
     try:
-        chunk.decode()
+        utf_8_decode(chunk.lstrip(_CONTINUES_A_CHARACTER))  # which may end in the midst of a character
     except UnicodeDecodeError:
         return 1
     frames = chunk.count(b"\n\n") + chunk.count(b"\r\n\r\n") + chunk.count(b"\r\r")
