@@ -11,8 +11,9 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import FinishedStream, StreamEvent, facts, finished_stream, headline, printable
+from streamspan.cli.drawing.finished import FinishedStream, StreamEvent, finished_stream, printable
 from streamspan.cli.drawing.waterfall import Waterfall, axis, summary
+from streamspan.cli.drawing.words import facts, headline
 
 
 def block(index: int, block_type: str, start: float, duration: float, chars: int, *, complete: bool) -> StreamEvent:
