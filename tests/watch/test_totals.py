@@ -130,7 +130,7 @@ TABLE = """\
   active  silence  complete  truncated  error  aborted  first chunk p50      p95
 chat claude-x
                           1          0      0        0           0.50 s   0.50 s
-shop claude-x  4 stalls, 2 loops, 2 buffered, 2 incomplete tool calls, 6 invalid tool calls
+shop claude-x  4 stalls, 2 buffered, 2 loops, 2 incomplete tool calls, 6 invalid tool calls
        5  12.00 s         1          0      0        1           0.50 s   0.50 s
 """
 

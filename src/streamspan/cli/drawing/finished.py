@@ -13,13 +13,40 @@ from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 
-SLOW_READER_FROM = 0.5
-"""Seconds of the reader's own time; less is not worth a word, whoever had the larger share."""
+LEAST_WAIT = 0.5
+"""Seconds for which somebody else than the model was waited for; less is not worth a word."""
+SLOWER_THAN_READING_FROM = 0.05
+"""As the metric of anomalies has it."""
 LONGEST_WORD = 200
 NANOSECONDS = 1e9
 
 Attributes = Mapping[str, AttributeValue]
-Finding = Literal["stall", "loop", "buffered", "slow reader"]
+Who = Literal["model", "way", "event loop", "reader"]
+Finding = Literal[
+    "stall",
+    "buffered",
+    "held back",
+    "loop blocked",
+    "slow reader",
+    "slower than reading",
+    "loop",
+    "refused",
+    "falls back",
+]
+SHARES: Mapping[Who, str] = {
+    "model": semconv.PROVIDER_TIME,
+    "way": semconv.TRANSIT_TIME,
+    "event loop": semconv.BLOCKED_TIME,
+    "reader": semconv.CONSUMER_TIME,
+}
+"""The seconds for which each was waited for after the first chunk."""
+_STALLED_FOR: Mapping[str, Who] = {"provider": "model", "transit": "way", "event_loop": "event loop"}
+REFUSAL_CATEGORY = "llm_stream.refusal.category"
+EVENT_REFUSAL = "llm_stream.refusal"
+FALLBACK_FROM = "llm_stream.fallback.from"
+FALLBACK_TO = "llm_stream.fallback.to"
+FALLBACK_TRIGGER = "llm_stream.fallback.trigger"
+EVENT_FALLBACK = "llm_stream.fallback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,17 +121,37 @@ def as_data(stream: FinishedStream) -> dict[str, object]:
 
 
 def findings(stream: FinishedStream) -> tuple[Finding, ...]:
-    """What happened inside. Slow reader: the program took longer than the provider, from the first chunk on."""
+    """What happened inside. Slow reader: the program took longer than all that it waited for after the first chunk."""
     attributes = stream.attributes
-    provider_time = number(attributes, semconv.PROVIDER_TIME) or 0
-    consumer_time = number(attributes, semconv.CONSUMER_TIME) or 0
+    waited = shares(stream)
+    longest = max(sum(waited.values()) - waited["reader"], LEAST_WAIT)
     is_found: dict[Finding, bool] = {
         "stall": bool(number(attributes, semconv.STALL_COUNT)),
-        "loop": attributes.get(semconv.REPETITION_DETECTED) is True,
         "buffered": attributes.get(semconv.BUFFERED) is True,
-        "slow reader": consumer_time > max(provider_time, SLOW_READER_FROM),
+        "held back": waited["way"] >= LEAST_WAIT,
+        "loop blocked": waited["event loop"] >= LEAST_WAIT,
+        "slow reader": waited["reader"] > longest,
+        "slower than reading": (number(attributes, semconv.REBUFFER_RATIO) or 0) > SLOWER_THAN_READING_FROM,
+        "loop": attributes.get(semconv.REPETITION_DETECTED) is True,
+        "refused": stream.stop_reason == "refusal" or REFUSAL_CATEGORY in attributes,
+        "falls back": FALLBACK_TRIGGER in attributes or any(map(is_fallback_block, stream.events)),
     }
     return tuple(finding for finding, found in is_found.items() if found)
+
+
+def shares(stream: FinishedStream) -> Mapping[Who, float]:
+    """The seconds for which each was waited for after the first chunk; 0 where that is not known."""
+    return {who: number(stream.attributes, name) or 0.0 for who, name in SHARES.items()}
+
+
+def is_fallback_block(event: StreamEvent) -> bool:
+    """Whether it is the block that stands where another model went on."""
+    return event.name == semconv.EVENT_CONTENT_BLOCK and event.attributes.get(semconv.BLOCK_TYPE) == "fallback"
+
+
+def stalled_for(event: StreamEvent) -> Who:
+    """Who was waited for in this stall; the model, if it does not say."""
+    return _STALLED_FOR.get(word(event.attributes, semconv.STALL_WAITED_FOR) or "", "model")
 
 
 def number(attributes: Attributes, name: str) -> float | None:

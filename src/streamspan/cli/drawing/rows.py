@@ -1,17 +1,42 @@
 """The rows of a waterfall: a bar for each wait and each content block, with what is drawn over it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import zip_longest
 
 from streamspan import semconv
 
-from .finished import FinishedStream, StreamEvent, findings, number, word
-from .words import seconds
+from .finished import (
+    EVENT_FALLBACK,
+    EVENT_REFUSAL,
+    FALLBACK_TO,
+    REFUSAL_CATEGORY,
+    FinishedStream,
+    StreamEvent,
+    Who,
+    findings,
+    is_fallback_block,
+    number,
+    shares,
+    stalled_for,
+    word,
+)
+from .words import SHORTEST_IN_SECONDS, seconds
 
 CLOCKS_DIFFER_BY = 0.001
 """Seconds at the most: an event has the time of the wall, the durations in it have that of a steady clock."""
+_STALL_WORDS: Mapping[Who, str] = {"model": "froze", "way": "held back", "event loop": "loop blocked"}
 OUTCOME_STYLES = {"complete": "bold green", "truncated": "bold yellow", "error": "bold red", "aborted": "bold magenta"}
+
+
+WHO_STYLES: Mapping[Who, str] = {
+    "model": "bold red",
+    "way": "bold magenta",
+    "event loop": "bold yellow",
+    "reader": "bold blue",
+}
+WAITED_FOR: Mapping[Who, str] = {"model": "╌", "way": "═", "event loop": "┼", "reader": "▁"}
+WAITED_FOR_IN_ASCII: Mapping[Who, str] = {"model": "-", "way": ":", "event loop": "+", "reader": "_"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +47,34 @@ class Symbols:
     text: str
     thinking: str
     tool: str
-    stall: str
+    waited_for: Mapping[Who, str]
     loop: str
-    reader: str
     tick: str
     first_chunk: str
     whole: str
     cut: str
+    other_model: str
     end: str
     separator: str
 
 
-UNICODE = Symbols("░", "█", "▒", "▓", "╌", "▚", "▁", "│", "◆", "✓", "✗", "■", " · ")
-ASCII = Symbols(".", "#", "~", "=", "-", "%", "_", "|", "*", "v", "x", "!", " | ")
+UNICODE = Symbols("░", "█", "▒", "▓", WAITED_FOR, "▚", "│", "◆", "✓", "✗", "↪", "■", " · ")
+ASCII = Symbols(".", "#", "~", "=", WAITED_FOR_IN_ASCII, "%", "|", "*", "v", "x", ">", "!", " | ")
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What is drawn over a part of a bar, its label in the middle where there is room."""
+    """What is drawn over a part of a bar, in the middle of it the first of its labels for which there is room.
+
+    is_silence  what came before it and after it is seen, however quickly it came
+    """
 
     start: float
     end: float
     bar: str
     style: str
-    label: str
+    labels: Sequence[str]
+    is_silence: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +97,15 @@ def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
     if stream.is_observed:
         yield waiting_row(stream, symbols)
     parts = [*stalls(stream, symbols), *loops(stream, symbols)]
-    all_at_once = "all at once" if "buffered" in findings(stream) else ""
+    found = findings(stream)
+    all_at_once = "all at once" if "buffered" in found and "held back" not in found else ""
+    has_fallback_events = any(event.name == EVENT_FALLBACK for event in stream.events)
     for event, following in zip_longest(stream.events, stream.events[1:]):
-        if event.name == semconv.EVENT_CONTENT_BLOCK:
+        if event.name == EVENT_REFUSAL:
+            yield mark_row("refusal", event, symbols.cut, word(event.attributes, REFUSAL_CATEGORY) or "refused")
+        elif event.name == EVENT_FALLBACK:
+            yield mark_row("fallback", event, symbols.other_model, word(event.attributes, FALLBACK_TO) or "")
+        elif event.name == semconv.EVENT_CONTENT_BLOCK and not (has_fallback_events and is_fallback_block(event)):
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
             row = block_row(event, following if has_tool_call else None, symbols)
             inside = [part for part in parts if row.start - CLOCKS_DIFFER_BY <= part.start < row.end]
@@ -79,7 +114,7 @@ def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
             yield from map(silence_row, before)
             yield replace(row, parts=inside, note=row.note or all_at_once)
     yield from map(silence_row, parts)
-    if "slow reader" in findings(stream):
+    if not {"held back", "loop blocked", "slow reader"}.isdisjoint(found):
         yield waited_for_row(stream, symbols)
     yield Row(
         "end",
@@ -113,7 +148,17 @@ def stalls(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
     for event in stream.events:
         start, gap = number(event.attributes, semconv.OFFSET), number(event.attributes, semconv.STALL_GAP)
         if event.name == semconv.EVENT_STALL and start is not None and gap is not None:
-            yield Part(start, start + gap, symbols.stall, "bold red", f"froze {seconds(gap)}")
+            who = stalled_for(event)
+            labels = stall_labels(who, gap, event)
+            yield Part(start, start + gap, symbols.waited_for[who], WHO_STYLES[who], labels, is_silence=True)
+
+
+def stall_labels(who: Who, gap: float, event: StreamEvent) -> Sequence[str]:
+    """Longest first."""
+    what = f"{_STALL_WORDS[who]} {seconds(gap)}"
+    pings = number(event.attributes, semconv.STALL_KEEPALIVES) if who == "model" else None
+    with_pings = [f"{what}, {pings} ping{'' if pings == 1 else 's'}"] if pings else []
+    return [*with_pings, what, seconds(gap)]
 
 
 def loops(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
@@ -129,7 +174,12 @@ def loops(stream: FinishedStream, symbols: Symbols) -> Iterator[Part]:
         end = stream.duration if went_on else start + (number(latest, semconv.REPETITION_TIME) or 0.0)
         count = number(latest, semconv.REPETITION_COUNT)
         label = "loop" if count is None else f"loop, {count} times"
-        yield Part(start, end, symbols.loop, "red", label)
+        yield Part(start, end, symbols.loop, "red", [label])
+
+
+def mark_row(label: str, event: StreamEvent, mark: str, note: str) -> Row:
+    """What has no duration."""
+    return Row(label, event.offset, event.offset, mark=mark, mark_style="bold red", note=note)
 
 
 def silence_row(part: Part) -> Row:
@@ -138,12 +188,15 @@ def silence_row(part: Part) -> Row:
 
 
 def waited_for_row(stream: FinishedStream, symbols: Symbols) -> Row:
-    """From the first chunk to the end: the provider's share, then the reader's. Not where the waits were."""
-    start = stream.first_chunk or 0.0
-    middle = start + (number(stream.attributes, semconv.PROVIDER_TIME) or 0.0)
-    end = middle + (number(stream.attributes, semconv.CONSUMER_TIME) or 0.0)
-    share = Part(middle, end, symbols.reader, "bold red", f"reader {seconds(end - middle)}")
-    return Row("waited for", start, end, symbols.waiting, "dim", parts=[share])
+    """From the first chunk to the end: the share of each who was waited for. Not where the waits were."""
+    start = end = stream.first_chunk or 0.0
+    parts: list[Part] = []
+    for who, time in shares(stream).items():
+        style = "dim" if who == "model" else WHO_STYLES[who]
+        if time >= SHORTEST_IN_SECONDS:
+            parts.append(Part(end, end + time, symbols.waited_for[who], style, [f"{who} {seconds(time)}", who]))
+        end += time
+    return Row("waited for", start, end, symbols.waited_for["model"], "dim", parts=parts)
 
 
 def block_row(block: StreamEvent, tool_call: StreamEvent | None, symbols: Symbols) -> Row:

@@ -4,7 +4,7 @@ Draws what the span says: what is not known is left out. Works without colour, a
 other characters.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
@@ -19,6 +19,8 @@ from .words import facts, headline, seconds
 LABEL_WIDTH = 13
 MEASURE_WIDTH = 18
 TICKS_AT_MOST = 5
+APART_FROM = 3
+"""Columns: one before a silence, one after it."""
 NUMBERS = {"first\nchunk", "duration", "tokens\nout"}
 
 
@@ -46,8 +48,18 @@ def chart(stream: FinishedStream, width: int, symbols: Symbols) -> Iterator[Text
     end = max([stream.duration, *(event.offset for event in stream.events), 1e-6])
     columns_per_second = (columns - 1) / end
     yield Text(" " * LABEL_WIDTH + axis(end, columns_per_second, symbols.tick), style="dim")
-    for row in rows(stream, symbols):
+    drawn = list(rows(stream, symbols))
+    for row in drawn:
         yield line(within(row, end), columns, columns_per_second)
+    for text in lines(legend(drawn, symbols), symbols.separator, width):
+        yield Text(text, style="dim")
+
+
+def legend(drawn: Iterable[Row], symbols: Symbols) -> Sequence[str]:
+    """Which texture stands for whom; none where there is one only."""
+    textures = {part.bar for row in drawn for part in row.parts}
+    words = [f"{texture} {who}" for who, texture in symbols.waited_for.items() if texture in textures]
+    return [f"waited for {words[0]}", *words[1:]] if len(words) > 1 else []
 
 
 def within(row: Row, end: float) -> Row:
@@ -97,13 +109,15 @@ def line(row: Row, columns: int, columns_per_second: float) -> Text:
 
 def bar(row: Row, start: int, end: int, columns_per_second: float) -> Text:
     """From column `start` to `end`, with the row's parts drawn over it."""
-    drawn = Text(row.bar * (end - start), row.style)
+    width = end - start
+    drawn, drawn_to = Text(row.bar * width, row.style), 0
     for part in row.parts:
-        left = min(max(round(part.start * columns_per_second) - start, 0), max(end - start - 1, 0))
-        right = min(max(round(part.end * columns_per_second) - start, left + 1), end - start)
-        label = f" {part.label} " if len(part.label) + 4 <= right - left else ""
+        apart = int(part.is_silence and width >= APART_FROM)
+        left = min(max(round(part.start * columns_per_second) - start, drawn_to + apart), max(width - apart - 1, 0))
+        right = min(max(round(part.end * columns_per_second) - start, left + 1), width - apart)
+        label = next((f" {label} " for label in part.labels if len(label) + 4 <= right - left), "")
         over = Text(f"{label:{part.bar}^{right - left}}", part.style)
-        drawn = Text.assemble(drawn[:left], over, drawn[right:])
+        drawn, drawn_to = Text.assemble(drawn[:left], over, drawn[right:]), right
     return drawn
 
 

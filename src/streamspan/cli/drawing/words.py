@@ -4,9 +4,28 @@ from collections.abc import Iterator, Mapping
 
 from streamspan import semconv
 
-from .finished import Attributes, Finding, FinishedStream, findings, number, word
+from .finished import (
+    FALLBACK_FROM,
+    FALLBACK_TO,
+    FALLBACK_TRIGGER,
+    REFUSAL_CATEGORY,
+    SHARES,
+    Attributes,
+    Finding,
+    FinishedStream,
+    Who,
+    findings,
+    number,
+    stalled_for,
+    word,
+)
 
 SHORTEST_IN_SECONDS = 0.1
+_ALWAYS_NAMED = {"model", "reader"}
+_SHARES_TOLD: Mapping[Finding, str] = {
+    "held back": semconv.TRANSIT_TIME,
+    "loop blocked": semconv.BLOCKED_TIME,
+}
 
 
 def seconds(duration: float) -> str:
@@ -31,6 +50,7 @@ def headline(stream: FinishedStream) -> str:
 
 
 def _told(finding: Finding, attributes: Attributes) -> str:
+    """With its number or its name, where that is known."""
     if finding == "stall":
         count, time = number(attributes, semconv.STALL_COUNT), number(attributes, semconv.STALL_TIME)
         return f"stalled {count}x" if time is None else f"stalled {count}x {seconds(time)}"
@@ -40,7 +60,13 @@ def _told(finding: Finding, attributes: Attributes) -> str:
         start = number(attributes, semconv.REPETITION_START)
         verb = "looped" if attributes.get(semconv.REPETITION_RECOVERED) is True else "looping"
         return verb if start is None else f"{verb} from char {start}"
-    return finding
+    if finding == "refused":
+        category = word(attributes, REFUSAL_CATEGORY)
+        return f"refused ({category})" if category else "refused"
+    if finding == "falls back":
+        return f"fell back to {word(attributes, FALLBACK_TO) or 'another model'}"
+    share = _SHARES_TOLD.get(finding)
+    return f"{finding} {seconds(number(attributes, share) or 0.0)}" if share else finding
 
 
 def facts(stream: FinishedStream) -> Iterator[str]:
@@ -58,6 +84,8 @@ def facts(stream: FinishedStream) -> Iterator[str]:
         yield f"tokens {', '.join(counts)}"
     yield from _chars(stream)
     yield from _loop(attributes)
+    yield from _fallback(attributes)
+    yield from _waits(stream)
     yield from _pace(attributes)
     yield from _tool_calls(stream)
     if retries := number(attributes, semconv.HTTP_REQUEST_RESEND_COUNT):
@@ -91,10 +119,36 @@ def _loop(attributes: Attributes) -> Iterator[str]:
     yield f"loop in {channel.replace('_', ' ')} {count} x {period} chars, {seconds(time)}"
 
 
+def _fallback(attributes: Attributes) -> Iterator[str]:
+    from_model, trigger = word(attributes, FALLBACK_FROM), word(attributes, FALLBACK_TRIGGER)
+    if from_model or trigger:
+        yield " ".join(filter(None, ["fell back", from_model and f"from {from_model}", trigger and f"({trigger})"]))
+
+
+def _waits(stream: FinishedStream) -> Iterator[str]:
+    """Who was waited for, what the waits ended with, and what a person who reads along had to wait."""
+    attributes, found = stream.attributes, findings(stream)
+    times = {who: number(attributes, name) for who, name in SHARES.items()}
+    if waited := [
+        f"{who} {seconds(time)}" for who, time in times.items() if time or (time == 0 and who in _ALWAYS_NAMED)
+    ]:
+        yield f"waited for {', '.join(waited)}"
+    if pings := sum(_of_stalls(stream, "model", semconv.STALL_KEEPALIVES)):
+        yield f"pings while it froze {pings}"
+    if released := max(_of_stalls(stream, "way", semconv.STALL_RELEASED), default=0):
+        yield f"up to {released} chunks at once"
+    if "slower than reading" in found and (paused := number(attributes, semconv.REBUFFER_TIME)):
+        yield f"a person who reads along waits {number(attributes, semconv.REBUFFER_COUNT) or 0}x {seconds(paused)}"
+
+
+def _of_stalls(stream: FinishedStream, who: Who, name: str) -> Iterator[float]:
+    """This number of each stall in which they were waited for."""
+    for event in stream.events:
+        if event.name == semconv.EVENT_STALL and stalled_for(event) == who:
+            yield number(event.attributes, name) or 0
+
+
 def _pace(attributes: Attributes) -> Iterator[str]:
-    names = {"provider": semconv.PROVIDER_TIME, "reader": semconv.CONSUMER_TIME}
-    if waited := _durations(attributes, names):
-        yield f"waited for {waited}"
     names = {"p50": semconv.CHUNK_GAP_P50, "p95": semconv.CHUNK_GAP_P95, "max": semconv.CHUNK_GAP_MAX}
     if gaps := _durations(attributes, names):
         yield f"gap {gaps}"

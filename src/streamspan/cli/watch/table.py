@@ -51,7 +51,9 @@ def _names(group: Group, total: Total) -> Text:
 
 _PLURALS = {
     "stall": "stalls",
+    "slow reader": "slow readers",
     "loop": "loops",
+    "falls back": "fall back",
     "incomplete tool call": "incomplete tool calls",
     "invalid tool call": "invalid tool calls",
 }
