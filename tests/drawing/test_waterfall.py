@@ -375,7 +375,7 @@ def test_textures_have_a_legend() -> None:
 
 def test_refusal_and_fallback_are_seen() -> None:
     """Where the model refused or another went on there is a mark with its word, but no empty block."""
-    assert bars(FELL_BACK, "fallback", encoding="utf-8") == ["↪ claude-b".rjust(34)]
+    assert bars(FELL_BACK, "fallback", encoding="utf-8") == ["→ claude-b".rjust(34)]
     assert bars(FELL_BACK, "fallback") == ["> claude-b".rjust(34)]
     assert bars(FELL_BACK, "refusal") == ["x cyber".rjust(49)]
 

@@ -324,7 +324,7 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         "falls-back",
-        "The model refuses while it thinks, and another model goes on in the same stream.",
+        "The model refuses while it thinks. Another goes on in the same stream.",
         (
             answer(
                 thinking(0, POLICY[:60]), [Pause(0.3), *wire.fallback_block(1, "cyber"), Pause(0.3)], text(2, SHIPPED)

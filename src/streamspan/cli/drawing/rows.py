@@ -58,7 +58,7 @@ class Symbols:
     separator: str
 
 
-UNICODE = Symbols("░", "█", "▒", "▓", WAITED_FOR, "▚", "│", "◆", "✓", "✗", "↪", "■", " · ")
+UNICODE = Symbols("░", "█", "▒", "▓", WAITED_FOR, "▚", "│", "◆", "✓", "✗", "→", "■", " · ")
 ASCII = Symbols(".", "#", "~", "=", WAITED_FOR_IN_ASCII, "%", "|", "*", "v", "x", ">", "!", " | ")
 
 
