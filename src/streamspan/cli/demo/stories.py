@@ -293,7 +293,7 @@ STORIES: tuple[Story, ...] = (
     Story(
         "gateway-in-clumps",
         "A gateway lets some 30 chunks go at once, again and again. The model is steady.",
-        (in_clumps(text(0, f"{SHIPPED} {REFUND}", size=2), events_at_once=32, seconds=0.85),),
+        (in_clumps(text(0, f"{SHIPPED} {REFUND}", size=2), events_at_once=32, seconds=0.95),),
         reads_every_event,
         "complete",
         findings=("buffered", "held back"),

@@ -51,6 +51,7 @@ def _names(group: Group, total: Total) -> Text:
 
 _PLURALS = {
     "stall": "stalls",
+    "loop blocked": "loops blocked",
     "slow reader": "slow readers",
     "loop": "loops",
     "falls back": "fall back",
