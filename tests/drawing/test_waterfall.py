@@ -12,12 +12,6 @@ from rich.console import Console, RenderableType
 
 from streamspan import semconv
 from streamspan.cli.drawing.finished import (
-    EVENT_FALLBACK,
-    EVENT_REFUSAL,
-    FALLBACK_FROM,
-    FALLBACK_TO,
-    FALLBACK_TRIGGER,
-    REFUSAL_CATEGORY,
     FinishedStream,
     StreamEvent,
     finished_stream,
@@ -132,17 +126,17 @@ FELL_BACK = FinishedStream(
     status="UNSET",
     attributes={
         semconv.OUTCOME: "complete",
-        FALLBACK_FROM: "claude-a",
-        FALLBACK_TO: "claude-b",
-        FALLBACK_TRIGGER: "refusal",
-        REFUSAL_CATEGORY: "cyber",
+        semconv.FALLBACK_FROM: "claude-a",
+        semconv.FALLBACK_TO: "claude-b",
+        semconv.FALLBACK_TRIGGER: "refusal",
+        semconv.REFUSAL_CATEGORY: "cyber",
     },
     events=[
         block(0, "thinking", 0.5, 0.3, 40, complete=True),
-        StreamEvent(EVENT_FALLBACK, 1.0, {FALLBACK_TO: "claude-b"}),
+        StreamEvent(semconv.EVENT_FALLBACK, 1.0, {semconv.FALLBACK_TO: "claude-b"}),
         block(1, "fallback", 1.0, 0.0, 0, complete=True),
         block(2, "text", 1.2, 0.5, 20, complete=True),
-        StreamEvent(EVENT_REFUSAL, 1.75, {REFUSAL_CATEGORY: "cyber"}),
+        StreamEvent(semconv.EVENT_REFUSAL, 1.75, {semconv.REFUSAL_CATEGORY: "cyber"}),
     ],
 )
 
@@ -174,8 +168,8 @@ DRAWN_EVENTS = [
     semconv.EVENT_STALL,
     semconv.EVENT_REPETITION,
     semconv.EVENT_TOOL_CALL,
-    EVENT_REFUSAL,
-    EVENT_FALLBACK,
+    semconv.EVENT_REFUSAL,
+    semconv.EVENT_FALLBACK,
 ]
 ANY_NS = st.integers(0, 2**64 - 1)
 ANY_STREAM = st.builds(
@@ -458,8 +452,8 @@ def test_unknown_is_left_out() -> None:
             {semconv.REBUFFER_RATIO: 0.2, semconv.REBUFFER_TIME: 1.5, semconv.REBUFFER_COUNT: 2},
             "a person who reads along waits 2x 1.50 s",
         ),
-        ({FALLBACK_FROM: "claude-a", FALLBACK_TRIGGER: "refusal"}, "fell back from claude-a (refusal)"),
-        ({FALLBACK_TRIGGER: "second_message"}, "fell back (second_message)"),
+        ({semconv.FALLBACK_FROM: "claude-a", semconv.FALLBACK_TRIGGER: "refusal"}, "fell back from claude-a (refusal)"),
+        ({semconv.FALLBACK_TRIGGER: "second_message"}, "fell back (second_message)"),
         ({semconv.CHUNK_GAP_P50: 0.02, semconv.CHUNK_GAP_MAX: 6.0}, "gap p50 20 ms, max 6.00 s"),
         ({semconv.TIME_PER_OUTPUT_TOKEN: 0.0125}, "per token 12 ms"),
         ({semconv.TOOL_CALL_PAUSE: 3.0}, "pause before a tool call 3.00 s"),
@@ -509,10 +503,10 @@ def test_what_a_wait_ended_with_is_told(stream: FinishedStream, fact: str) -> No
         ({semconv.BLOCKED_TIME: 3.0}, "loop blocked 3.00 s"),
         ({semconv.REBUFFER_RATIO: 0.06}, "slower than reading"),
         ({semconv.REBUFFER_RATIO: 0.05}, ""),
-        ({REFUSAL_CATEGORY: "cyber"}, "refused (cyber)"),
+        ({semconv.REFUSAL_CATEGORY: "cyber"}, "refused (cyber)"),
         ({semconv.STOP_REASON: "refusal"}, "refusal, refused"),
-        ({FALLBACK_TRIGGER: "refusal", FALLBACK_TO: "claude-b"}, "fell back to claude-b"),
-        ({FALLBACK_TRIGGER: "refusal"}, "fell back to another model"),
+        ({semconv.FALLBACK_TRIGGER: "refusal", semconv.FALLBACK_TO: "claude-b"}, "fell back to claude-b"),
+        ({semconv.FALLBACK_TRIGGER: "refusal"}, "fell back to another model"),
         ({semconv.PROVIDER_TIME: 1.0, semconv.CONSUMER_TIME: 1.5}, "slow reader"),
         ({semconv.PROVIDER_TIME: 2.0, semconv.CONSUMER_TIME: 1.5}, ""),
         ({semconv.TRANSIT_TIME: 0.4, semconv.BLOCKED_TIME: 0.4, semconv.CONSUMER_TIME: 0.7}, ""),

@@ -41,12 +41,6 @@ SHARES: Mapping[Who, str] = {
 }
 """The seconds for which each was waited for after the first chunk."""
 _STALLED_FOR: Mapping[str, Who] = {"provider": "model", "transit": "way", "event_loop": "event loop"}
-REFUSAL_CATEGORY = "llm_stream.refusal.category"
-EVENT_REFUSAL = "llm_stream.refusal"
-FALLBACK_FROM = "llm_stream.fallback.from"
-FALLBACK_TO = "llm_stream.fallback.to"
-FALLBACK_TRIGGER = "llm_stream.fallback.trigger"
-EVENT_FALLBACK = "llm_stream.fallback"
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,8 +127,8 @@ def findings(stream: FinishedStream) -> tuple[Finding, ...]:
         "slow reader": waited["reader"] > longest,
         "slower than reading": (number(attributes, semconv.REBUFFER_RATIO) or 0) > SLOWER_THAN_READING_FROM,
         "loop": attributes.get(semconv.REPETITION_DETECTED) is True,
-        "refused": stream.stop_reason == "refusal" or REFUSAL_CATEGORY in attributes,
-        "falls back": FALLBACK_TRIGGER in attributes or any(map(is_fallback_block, stream.events)),
+        "refused": stream.stop_reason == "refusal" or semconv.REFUSAL_CATEGORY in attributes,
+        "falls back": semconv.FALLBACK_TRIGGER in attributes,
     }
     return tuple(finding for finding, found in is_found.items() if found)
 

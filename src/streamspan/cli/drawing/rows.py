@@ -7,10 +7,6 @@ from itertools import zip_longest
 from streamspan import semconv
 
 from .finished import (
-    EVENT_FALLBACK,
-    EVENT_REFUSAL,
-    FALLBACK_TO,
-    REFUSAL_CATEGORY,
     FinishedStream,
     StreamEvent,
     Who,
@@ -99,12 +95,12 @@ def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
     parts = [*stalls(stream, symbols), *loops(stream, symbols)]
     found = findings(stream)
     all_at_once = "all at once" if "buffered" in found and "held back" not in found else ""
-    has_fallback_events = any(event.name == EVENT_FALLBACK for event in stream.events)
+    has_fallback_events = any(event.name == semconv.EVENT_FALLBACK for event in stream.events)
     for event, following in zip_longest(stream.events, stream.events[1:]):
-        if event.name == EVENT_REFUSAL:
-            yield mark_row("refusal", event, symbols.cut, word(event.attributes, REFUSAL_CATEGORY) or "refused")
-        elif event.name == EVENT_FALLBACK:
-            yield mark_row("fallback", event, symbols.other_model, word(event.attributes, FALLBACK_TO) or "")
+        if event.name == semconv.EVENT_REFUSAL:
+            yield mark_row("refusal", event, symbols.cut, word(event.attributes, semconv.REFUSAL_CATEGORY) or "refused")
+        elif event.name == semconv.EVENT_FALLBACK:
+            yield mark_row("fallback", event, symbols.other_model, word(event.attributes, semconv.FALLBACK_TO) or "")
         elif event.name == semconv.EVENT_CONTENT_BLOCK and not (has_fallback_events and is_fallback_block(event)):
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
             row = block_row(event, following if has_tool_call else None, symbols)

@@ -5,10 +5,6 @@ from collections.abc import Iterator, Mapping
 from streamspan import semconv
 
 from .finished import (
-    FALLBACK_FROM,
-    FALLBACK_TO,
-    FALLBACK_TRIGGER,
-    REFUSAL_CATEGORY,
     SHARES,
     Attributes,
     Finding,
@@ -61,10 +57,10 @@ def _told(finding: Finding, attributes: Attributes) -> str:
         verb = "looped" if attributes.get(semconv.REPETITION_RECOVERED) is True else "looping"
         return verb if start is None else f"{verb} from char {start}"
     if finding == "refused":
-        category = word(attributes, REFUSAL_CATEGORY)
+        category = word(attributes, semconv.REFUSAL_CATEGORY)
         return f"refused ({category})" if category else "refused"
     if finding == "falls back":
-        return f"fell back to {word(attributes, FALLBACK_TO) or 'another model'}"
+        return f"fell back to {word(attributes, semconv.FALLBACK_TO) or 'another model'}"
     share = _SHARES_TOLD.get(finding)
     return f"{finding} {seconds(number(attributes, share) or 0.0)}" if share else finding
 
@@ -120,7 +116,7 @@ def _loop(attributes: Attributes) -> Iterator[str]:
 
 
 def _fallback(attributes: Attributes) -> Iterator[str]:
-    from_model, trigger = word(attributes, FALLBACK_FROM), word(attributes, FALLBACK_TRIGGER)
+    from_model, trigger = word(attributes, semconv.FALLBACK_FROM), word(attributes, semconv.FALLBACK_TRIGGER)
     if from_model or trigger:
         yield " ".join(filter(None, ["fell back", from_model and f"from {from_model}", trigger and f"({trigger})"]))
 
