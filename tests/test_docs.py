@@ -9,6 +9,7 @@ import pytest
 
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.server import MessagesServer
+from streamspan.cli.demo.stories import STORIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHELL = ("/bin/bash", "-ec")
@@ -87,3 +88,12 @@ def test_the_configuration_page_asks_the_doctor(tmp_path: Path) -> None:
     printed = " ".join(pasted(code, tmp_path).split())
 
     assert "STREAMSPAN_STALL_SECONDS='soon' must be a number of seconds, more than 0; 5.0 is used" in printed
+
+
+def test_the_drawing_page_has_every_story() -> None:
+    """The page lists the stories of the demo as the demo does."""
+    _, _, stories = (DOCS / "drawing.md").read_text(encoding="utf-8").partition("## The stories of the demo")
+
+    assert re.findall(r"^\| `(.+)` \| (.+) \|$", stories, re.MULTILINE) == [
+        (story.name, story.about) for story in STORIES
+    ]

@@ -35,6 +35,18 @@ def test_encoding_is_one_event_of_json(text: str) -> None:
     assert rest == ["", ""]
 
 
+def test_refusal_has_its_details() -> None:
+    """The stop reason of a refusal has its category beside it; other stop reasons have no details."""
+    refused = wire.message_delta("refusal", 3, stop_details=wire.refusal("cyber")).data["delta"]
+
+    assert refused == {
+        "stop_reason": "refusal",
+        "stop_sequence": None,
+        "stop_details": {"type": "refusal", "category": "cyber", "explanation": "This request was declined."},
+    }
+    assert wire.message_delta("end_turn", 3).data["delta"] == {"stop_reason": "end_turn", "stop_sequence": None}
+
+
 @pytest.mark.parametrize(
     ("block", "names"),
     [
@@ -42,6 +54,7 @@ def test_encoding_is_one_event_of_json(text: str) -> None:
         (wire.thinking_block(0, "a"), ["start", "delta", "delta", "stop"]),
         (wire.tool_block(0, "f", {}), ["start", "delta", "delta", "stop"]),
         (wire.text_block(0, ""), ["start", "stop"]),
+        (wire.fallback_block(0, "cyber"), ["start", "stop"]),
     ],
 )
 def test_block_starts_and_stops(block: Iterable[Event], names: list[str]) -> None:

@@ -11,8 +11,14 @@ from opentelemetry.util.types import AttributeValue
 from rich.console import Console, RenderableType
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import FinishedStream, StreamEvent, facts, finished_stream, headline, printable
+from streamspan.cli.drawing.finished import (
+    FinishedStream,
+    StreamEvent,
+    finished_stream,
+    printable,
+)
 from streamspan.cli.drawing.waterfall import Waterfall, axis, summary
+from streamspan.cli.drawing.words import facts, headline
 
 
 def block(index: int, block_type: str, start: float, duration: float, chars: int, *, complete: bool) -> StreamEvent:
@@ -114,6 +120,26 @@ REFUSED = FinishedStream(
     events=[],
 )
 
+FELL_BACK = FinishedStream(
+    name="chat claude-sonnet-5-5",
+    duration=2.0,
+    status="UNSET",
+    attributes={
+        semconv.OUTCOME: "complete",
+        semconv.FALLBACK_FROM: "claude-a",
+        semconv.FALLBACK_TO: "claude-b",
+        semconv.FALLBACK_TRIGGER: "refusal",
+        semconv.REFUSAL_CATEGORY: "cyber",
+    },
+    events=[
+        block(0, "thinking", 0.5, 0.3, 40, complete=True),
+        StreamEvent(semconv.EVENT_FALLBACK, 1.0, {semconv.FALLBACK_TO: "claude-b"}),
+        block(1, "fallback", 1.0, 0.0, 0, complete=True),
+        block(2, "text", 1.2, 0.5, 20, complete=True),
+        StreamEvent(semconv.EVENT_REFUSAL, 1.75, {semconv.REFUSAL_CATEGORY: "cyber"}),
+    ],
+)
+
 NAMES = [value for name, value in vars(semconv).items() if name.isupper() and isinstance(value, str)]
 ANY_VALUE: st.SearchStrategy[AttributeValue] = st.one_of(
     st.text(), st.booleans(), st.floats(), st.integers(-(2**63), 2**63 - 1), st.lists(st.text(), max_size=2)
@@ -128,13 +154,23 @@ ANY_EVENT_ATTRIBUTES = st.fixed_dictionaries(
             semconv.BLOCK_TYPE,
             semconv.OFFSET,
             semconv.STALL_GAP,
+            semconv.STALL_WAITED_FOR,
+            semconv.STALL_KEEPALIVES,
+            semconv.STALL_RELEASED,
             semconv.REPETITION_TIME,
             semconv.TOOL_NAME,
         ],
         ANY_VALUE,
     ),
 )
-DRAWN_EVENTS = [semconv.EVENT_CONTENT_BLOCK, semconv.EVENT_STALL, semconv.EVENT_REPETITION, semconv.EVENT_TOOL_CALL]
+DRAWN_EVENTS = [
+    semconv.EVENT_CONTENT_BLOCK,
+    semconv.EVENT_STALL,
+    semconv.EVENT_REPETITION,
+    semconv.EVENT_TOOL_CALL,
+    semconv.EVENT_REFUSAL,
+    semconv.EVENT_FALLBACK,
+]
 ANY_NS = st.integers(0, 2**64 - 1)
 ANY_STREAM = st.builds(
     finished_stream,
@@ -187,6 +223,20 @@ Read as bytes.
              │0          │0.05       │0.1        │0.15       │0.2 s
 end                                             not observed ■            0.20 s
 """
+
+
+def stalled(**attributes: AttributeValue) -> FinishedStream:
+    """A stream whose one block has a stall from second 1 to second 3 that says this."""
+    names = {
+        "waited_for": semconv.STALL_WAITED_FOR,
+        "keepalives": semconv.STALL_KEEPALIVES,
+        "released": semconv.STALL_RELEASED,
+    }
+    said = {names[name]: value for name, value in attributes.items()}
+    stall = StreamEvent(semconv.EVENT_STALL, 3.0, {semconv.OFFSET: 1.0, semconv.STALL_GAP: 2.0, **said})
+    return replace(
+        FROZEN, attributes={semconv.OUTCOME: "complete"}, events=[stall, block(0, "text", 0.5, 3.0, 60, complete=True)]
+    )
 
 
 def drawn(drawing: RenderableType, *, width: int = 80, encoding: str = "utf-8", no_color: bool | None = None) -> str:
@@ -248,13 +298,80 @@ def test_silence_is_seen_where_it_froze() -> None:
     assert bars(FROZEN, "silence", width=110) == ["-- froze 1.00 s ---".rjust(68)]
 
 
-def test_slow_reader_is_seen() -> None:
-    """Where the program took longer than the provider, a row shows the two shares from the first chunk on."""
-    times: dict[str, AttributeValue] = {semconv.PROVIDER_TIME: 0.3, semconv.CONSUMER_TIME: 1.2}
-    slow = replace(STOPPED, attributes={**STOPPED.attributes, **times})
+@pytest.mark.parametrize(
+    ("stream", "in_unicode", "in_ascii"),
+    [
+        (stalled(), "╌╌╌ froze 2.00 s ╌╌╌╌", "--- froze 2.00 s ----"),
+        (stalled(waited_for="provider", keepalives=1), "froze 2.00 s, 1 ping", "froze 2.00 s, 1 ping"),
+        (stalled(waited_for="provider", keepalives=12), "froze 2.00 s, 12 pings", "froze 2.00 s, 12 pings"),
+        (stalled(waited_for="transit", released=65), "═ held back 2.00 s ═", ": held back 2.00 s :"),
+        (stalled(waited_for="event_loop"), "┼ loop blocked 2.00 s ┼", "+ loop blocked 2.00 s +"),
+        (stalled(waited_for="stranger", keepalives="many"), "╌ froze 2.00 s ╌", "- froze 2.00 s -"),
+    ],
+)
+def test_stall_shows_who_was_waited_for(stream: FinishedStream, in_unicode: str, in_ascii: str) -> None:
+    """A stall has the texture and the words of whom the reader waited for: the model, the way, its own event loop."""
+    assert in_unicode in bars(stream, "text", width=100, encoding="utf-8")[0]
+    assert in_ascii in bars(stream, "text", width=100)[0]
 
-    assert bars(slow, "waited for") == ["            ......._______ reader 1.20 s _______"]
-    assert bars(STOPPED, "waited for") == []
+
+def test_label_is_the_longest_that_fits() -> None:
+    """Where a stall's words have no room, its seconds are there; where these have none, its texture."""
+    stream = stalled(waited_for="event_loop")
+
+    assert [bars(stream, "text", width=width)[0].strip() for width in (80, 60, 46)] == [
+        "######+ loop blocked 2.00 s ++######",
+        "###+++ 2.00 s +++###",
+        "##++++++##",
+    ]
+
+
+def test_what_came_between_two_silences_is_seen() -> None:
+    """What was let go between two waits has a column, however quickly it came, and so has what came at the end."""
+    waits = [
+        StreamEvent(
+            semconv.EVENT_STALL,
+            offset + 1.0,
+            {semconv.OFFSET: offset, semconv.STALL_GAP: 1.0, semconv.STALL_WAITED_FOR: "transit"},
+        )
+        for offset in (1.0, 2.0, 3.0)
+    ]
+    stream = replace(FROZEN, events=[*waits, block(0, "text", 1.0, 3.0, 60, complete=True)])
+
+    assert bars(stream, "text") == ["            #: 1.00 s ::#: 1.00 s ::#: 1.00 s :#"]
+
+
+@pytest.mark.parametrize(
+    ("times", "row"),
+    [
+        ((0.3, 0.0, 0.0, 1.2), ["            -------_______ reader 1.20 s _______"]),
+        ((0.2, 0.5, 0.5, 0.3), ["            -----::: way ::::++++++++++++_______"]),
+        ((1.0, 0.4, 0.4, 0.4), []),
+    ],
+)
+def test_shares_are_seen(times: tuple[float, ...], row: list[str]) -> None:
+    """Where somebody else than the model was waited for, a row shows the share of each from the first chunk on."""
+    names = (semconv.PROVIDER_TIME, semconv.TRANSIT_TIME, semconv.BLOCKED_TIME, semconv.CONSUMER_TIME)
+    shared = replace(STOPPED, attributes={**STOPPED.attributes, **dict(zip(names, times, strict=True))})
+
+    assert bars(shared, "waited for") == row
+
+
+def test_textures_have_a_legend() -> None:
+    """Where more than one was waited for, a line says which texture stands for whom; else there is none."""
+    times: dict[str, AttributeValue] = {semconv.TRANSIT_TIME: 0.6, semconv.CONSUMER_TIME: 0.9}
+    both = replace(STOPPED, attributes={**STOPPED.attributes, **times})
+
+    assert "waited for : way | _ reader" in drawn(Waterfall("", "", both), encoding="ascii").splitlines()
+    assert "waited for ═ way · ▁ reader" in drawn(Waterfall("", "", both)).splitlines()
+    assert not [line for line in drawn(Waterfall("", "", stalled())).splitlines() if line.startswith("waited for")]
+
+
+def test_refusal_and_fallback_are_seen() -> None:
+    """Where the model refused or another went on there is a mark with its word, but no empty block."""
+    assert bars(FELL_BACK, "fallback", encoding="utf-8") == ["→ claude-b".rjust(34)]
+    assert bars(FELL_BACK, "fallback") == ["> claude-b".rjust(34)]
+    assert bars(FELL_BACK, "refusal") == ["x cyber".rjust(49)]
 
 
 def test_burst_is_seen() -> None:
@@ -328,7 +445,15 @@ def test_unknown_is_left_out() -> None:
         ({semconv.HTTP_REQUEST_RESEND_COUNT: 2}, "retries 2"),
         ({semconv.ABORT_CONNECTION_CLOSED: False}, "connection left open"),
         ({semconv.EVENTS_DROPPED: 3}, "events dropped 3"),
-        ({semconv.PROVIDER_TIME: 1.25, semconv.CONSUMER_TIME: 0.05}, "waited for provider 1.25 s, reader 50 ms"),
+        ({semconv.PROVIDER_TIME: 1.25, semconv.CONSUMER_TIME: 0.05}, "waited for model 1.25 s, reader 50 ms"),
+        ({semconv.TRANSIT_TIME: 2.0, semconv.BLOCKED_TIME: 0.3}, "waited for way 2.00 s, event loop 0.30 s"),
+        ({semconv.TRANSIT_TIME: 0.0, semconv.CONSUMER_TIME: 0.0}, "waited for reader 0 ms"),
+        (
+            {semconv.REBUFFER_RATIO: 0.2, semconv.REBUFFER_TIME: 1.5, semconv.REBUFFER_COUNT: 2},
+            "a person who reads along waits 2x 1.50 s",
+        ),
+        ({semconv.FALLBACK_FROM: "claude-a", semconv.FALLBACK_TRIGGER: "refusal"}, "fell back from claude-a (refusal)"),
+        ({semconv.FALLBACK_TRIGGER: "second_message"}, "fell back (second_message)"),
         ({semconv.CHUNK_GAP_P50: 0.02, semconv.CHUNK_GAP_MAX: 6.0}, "gap p50 20 ms, max 6.00 s"),
         ({semconv.TIME_PER_OUTPUT_TOKEN: 0.0125}, "per token 12 ms"),
         ({semconv.TOOL_CALL_PAUSE: 3.0}, "pause before a tool call 3.00 s"),
@@ -342,6 +467,18 @@ def test_unknown_is_left_out() -> None:
 def test_fact_is_told(attributes: dict[str, AttributeValue], fact: str) -> None:
     """What matters of a stream is told in words."""
     assert list(facts(replace(REFUSED, attributes=attributes)))[-1] == fact
+
+
+@pytest.mark.parametrize(
+    ("stream", "fact"),
+    [
+        (stalled(waited_for="provider", keepalives=4), "pings while it froze 4"),
+        (stalled(waited_for="transit", keepalives=4, released=65), "up to 65 chunks at once"),
+    ],
+)
+def test_what_a_wait_ended_with_is_told(stream: FinishedStream, fact: str) -> None:
+    """A model that froze has the pings that came meanwhile; what was held back has how much came at once."""
+    assert list(facts(stream))[-1] == fact
 
 
 @pytest.mark.parametrize(
@@ -361,8 +498,18 @@ def test_fact_is_told(attributes: dict[str, AttributeValue], fact: str) -> None:
             "same tool call 25x",
         ),
         ({semconv.BUFFERED: True}, "buffered"),
+        ({semconv.TRANSIT_TIME: 1.5}, "held back 1.50 s"),
+        ({semconv.TRANSIT_TIME: 0.4, semconv.BLOCKED_TIME: 0.4}, ""),
+        ({semconv.BLOCKED_TIME: 3.0}, "loop blocked 3.00 s"),
+        ({semconv.REBUFFER_RATIO: 0.06}, "slower than reading"),
+        ({semconv.REBUFFER_RATIO: 0.05}, ""),
+        ({semconv.REFUSAL_CATEGORY: "cyber"}, "refused (cyber)"),
+        ({semconv.STOP_REASON: "refusal"}, "refusal, refused"),
+        ({semconv.FALLBACK_TRIGGER: "refusal", semconv.FALLBACK_TO: "claude-b"}, "fell back to claude-b"),
+        ({semconv.FALLBACK_TRIGGER: "refusal"}, "fell back to another model"),
         ({semconv.PROVIDER_TIME: 1.0, semconv.CONSUMER_TIME: 1.5}, "slow reader"),
         ({semconv.PROVIDER_TIME: 2.0, semconv.CONSUMER_TIME: 1.5}, ""),
+        ({semconv.TRANSIT_TIME: 0.4, semconv.BLOCKED_TIME: 0.4, semconv.CONSUMER_TIME: 0.7}, ""),
         ({semconv.PROVIDER_TIME: 0.001, semconv.CONSUMER_TIME: 0.002}, ""),
     ],
 )

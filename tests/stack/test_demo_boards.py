@@ -98,7 +98,7 @@ def test_a_panel_has_something_to_show(query: tuple[str, str, dict[str, str]], s
         ("First chunk p95", 0.1, 2.5),
         ("Mid-stream errors", 0.1, 0.3),
         ("Repetition", 0.05, 0.2),
-        ("Buffered streams", 0.02, 0.1),
+        ("Buffered streams", 0.02, 0.2),
         ("Stalls per stream", 0.02, 0.2),
         ("Tool calls completed before an abort", 0.001, 0.1),
     ],

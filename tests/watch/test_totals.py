@@ -120,6 +120,8 @@ STREAM = FinishedStream(
         semconv.STALL_COUNT: 2,
         semconv.REPETITION_DETECTED: True,
         semconv.BUFFERED: True,
+        semconv.TRANSIT_TIME: 2.0,
+        semconv.BLOCKED_TIME: 1.0,
         semconv.TOOL_CALL_INCOMPLETE: 1,
         semconv.TOOL_CALL_INVALID_JSON: 3,
     },
@@ -130,13 +132,14 @@ TABLE = """\
   active  silence  complete  truncated  error  aborted  first chunk p50      p95
 chat claude-x
                           1          0      0        0           0.50 s   0.50 s
-shop claude-x  4 stalls, 2 loops, 2 buffered, 2 incomplete tool calls, 6 invalid tool calls
+shop claude-x  4 stalls, 2 buffered, 2 held back, 2 loops blocked, 2 loops, 2 incomplete tool calls, \
+6 invalid tool calls
        5  12.00 s         1          0      0        1           0.50 s   0.50 s
 """
 
 
 def written(totals: Totals, now: float = 0) -> str:
-    console = Console(width=100)
+    console = Console(width=140)
     with console.capture() as capture:
         for line in table(totals, now, groups_at_most=10):
             console.print(line)

@@ -11,15 +11,16 @@ from contextlib import suppress
 
 import anthropic
 from anthropic.types import MessageParam
+from anthropic.types.beta import BetaMessageParam
 
 from .wire import MODEL
 
 MAX_TOKENS = 1024
 LONGEST_TOOL_INPUT = 600
 SECONDS_TO_STORE = 0.03
-QUESTION: list[MessageParam] = [
-    {"role": "user", "content": "Where is my order 4711, and can I still send the tent back?"}
-]
+SECONDS_FOR_A_REPORT = 1.2
+QUESTION_TEXT = "Where is my order 4711, and can I still send the tent back?"
+QUESTION: list[MessageParam] = [{"role": "user", "content": QUESTION_TEXT}]
 NO_PROXY = {"all://127.0.0.1": None}
 
 Application = Callable[[str], None]
@@ -121,6 +122,34 @@ async def gives_up_after_some_text(client: anthropic.AsyncAnthropic) -> None:
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task
+
+
+@with_async_client
+async def writes_a_report_meanwhile(client: anthropic.AsyncAnthropic) -> None:
+    """Another task of the same event loop computes for a while, and does not give way."""
+    has_begun = asyncio.Event()
+
+    async def show() -> None:
+        shown = ""
+        async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+            async for text in stream.text_stream:
+                shown += text
+                if "warehouse" in shown:
+                    has_begun.set()
+
+    async def write_a_report() -> None:
+        await has_begun.wait()
+        time.sleep(SECONDS_FOR_A_REPORT)  # noqa: ASYNC251  # what the story is about
+
+    await asyncio.gather(show(), write_a_report())
+
+
+@with_client
+def lets_another_model_go_on(client: anthropic.Anthropic) -> None:
+    """By the beta API, which has fallbacks."""
+    question: BetaMessageParam = {"role": "user", "content": QUESTION_TEXT}
+    for _ in client.beta.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=[question], stream=True):
+        pass
 
 
 @with_client

@@ -15,6 +15,7 @@ from .applications import (
     apologises_for_an_api_error,
     asks_for_too_much,
     gives_up_after_some_text,
+    lets_another_model_go_on,
     limits_the_tool_input,
     never_reads,
     reads_every_event,
@@ -23,6 +24,7 @@ from .applications import (
     stores_each_delta,
     survives_a_lost_connection,
     waits_for_the_message,
+    writes_a_report_meanwhile,
 )
 from .script import Ending, Head, Pause, Script, Step, error_response, overloaded, paced
 from .server import MessagesServer
@@ -74,19 +76,36 @@ def answer(*blocks: Iterable[Step], stop_reason: str = "end_turn", output_tokens
     return [*begun(*blocks), Pause(0.05), wire.message_delta(stop_reason, output_tokens), wire.message_stop()]
 
 
+def refused(*blocks: Iterable[Step], category: str) -> list[Step]:
+    """A message that the model does not go on with."""
+    details = wire.refusal(category)
+    return [*begun(*blocks), Pause(0.3), wire.message_delta("refusal", 9, stop_details=details), wire.message_stop()]
+
+
 def text(index: int, content: str, *, size: int = 6, pause: float = 0.025) -> list[Step]:
     return list(paced(wire.text_block(index, content, size=size), pause))
 
 
-def frozen(steps: Sequence[Step], *, after: int, seconds: float) -> list[Step]:
-    """The steps, with a silence after the first `after`."""
-    return [*steps[:after], Pause(seconds, never_shorter=True), *steps[after:]]
+def frozen(steps: Sequence[Step], *, after: int, seconds: float, pings: int = 0) -> list[Step]:
+    """The steps, with a silence after the first `after`, in which there are so many pings.
+
+    Fewer than 20 chunks must follow it: at a high speed as many look like those that something held back.
+    """
+    pause = Pause(seconds / (pings + 1), never_shorter=True)
+    return [*steps[:after], *[pause, wire.ping()] * pings, pause, *steps[after:]]
 
 
 def buffered(*blocks: Iterable[Step], seconds: float) -> list[Step]:
     """A whole message, held back and then let go at once."""
     events = (step for step in answer(*blocks) if isinstance(step, wire.Event))
     return [Head(), Pause(seconds, never_shorter=True), b"".join(event.encoded() for event in events)]
+
+
+def in_clumps(*blocks: Iterable[Step], events_at_once: int, seconds: float) -> list[Step]:
+    """A whole message, held back for a while and let go, again and again."""
+    events = [step.encoded() for step in answer(*blocks) if isinstance(step, wire.Event)]
+    clumps = [b"".join(events[start : start + events_at_once]) for start in range(0, len(events), events_at_once)]
+    return [Head(), *(step for clump in clumps for step in (Pause(seconds, never_shorter=True), clump))]
 
 
 def thinking(index: int, content: str) -> list[Step]:
@@ -228,6 +247,14 @@ STORIES: tuple[Story, ...] = (
         findings=("stall",),
     ),
     Story(
+        "keep-alives-only",
+        "The same, with a ping now and then: the line lives, and the model is silent.",
+        (answer(frozen(text(0, SHIPPED), after=8, seconds=2.1, pings=6)),),
+        reads_every_event,
+        "complete",
+        findings=("stall", "slower than reading"),
+    ),
+    Story(
         "loops",
         "Three sentences again and again, until max_tokens. The HTTP call is a success.",
         (
@@ -264,12 +291,48 @@ STORIES: tuple[Story, ...] = (
         findings=("buffered",),
     ),
     Story(
+        "gateway-in-clumps",
+        "A gateway lets some 30 chunks go at once, again and again. The model is steady.",
+        (in_clumps(text(0, f"{SHIPPED} {REFUND}", size=2), events_at_once=32, seconds=0.95),),
+        reads_every_event,
+        "complete",
+        findings=("buffered", "held back"),
+    ),
+    Story(
+        "blocked-event-loop",
+        "Another task of the application blocks the event loop. The model is steady.",
+        (answer(text(0, f"{SHIPPED} {REFUND}", pause=0.035)),),
+        writes_a_report_meanwhile,
+        "complete",
+        findings=("loop blocked",),
+    ),
+    Story(
         "slow-reader",
         "The program takes 30 ms to store each delta. The model is quick.",
         (answer(text(0, f"{SHIPPED} {REFUND}", pause=0.002)),),
         stores_each_delta,
         "complete",
         findings=("slow reader",),
+    ),
+    Story(
+        "refused",
+        "The model begins to answer, and refuses to go on. The HTTP call is a success.",
+        (refused(text(0, "To open the lock of your neighbour's "), category="general_harms"),),
+        reads_every_event,
+        "complete",
+        findings=("refused",),
+    ),
+    Story(
+        "falls-back",
+        "The model refuses while it thinks. Another goes on in the same stream.",
+        (
+            answer(
+                thinking(0, POLICY[:60]), [Pause(0.3), *wire.fallback_block(1, "cyber"), Pause(0.3)], text(2, SHIPPED)
+            ),
+        ),
+        lets_another_model_go_on,
+        "complete",
+        findings=("falls back",),
     ),
     Story(
         "retries",

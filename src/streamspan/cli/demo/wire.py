@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 MODEL = "claude-sonnet-5-5"
+OTHER_MODEL = "claude-opus-5-5"
 MESSAGE_ID = "msg_01XFDUDYJgAACzvnptvVoYEL"
 SIGNATURE = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds"
 
@@ -110,13 +111,38 @@ def tool_block(
     yield block_stop(index)
 
 
-def message_delta(stop_reason: str | None, output_tokens: int, *, usage: Mapping[str, object] | None = None) -> Event:
+def fallback_block(
+    index: int, category: str, *, from_model: str = MODEL, to_model: str = OTHER_MODEL
+) -> Iterator[Event]:
+    """The block that stands where another model goes on, because the first has refused for this category.
+
+    It has no deltas. Source: `anthropic/types/beta/beta_fallback_block.py`.
+    """
+    trigger = {"type": "refusal", "category": category}
+    models = {"from": {"model": from_model}, "to": {"model": to_model}}
+    yield block_start(index, {"type": "fallback", **models, "trigger": trigger})
+    yield block_stop(index)
+
+
+def refusal(category: str) -> Mapping[str, object]:
+    """The details of the stop reason `refusal`. Source: `anthropic/types/refusal_stop_details.py`."""
+    return {"type": "refusal", "category": category, "explanation": "This request was declined."}
+
+
+def message_delta(
+    stop_reason: str | None,
+    output_tokens: int,
+    *,
+    usage: Mapping[str, object] | None = None,
+    stop_details: Mapping[str, object] | None = None,
+) -> Event:
     """The stop reason and the cumulative usage."""
+    details = {"stop_details": stop_details} if stop_details else {}
     return Event(
         "message_delta",
         {
             "type": "message_delta",
-            "delta": {"stop_reason": stop_reason, "stop_sequence": None},
+            "delta": {"stop_reason": stop_reason, "stop_sequence": None, **details},
             "usage": {"output_tokens": output_tokens, **(usage or {})},
         },
     )

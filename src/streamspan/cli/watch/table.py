@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from streamspan.cli.drawing.finished import seconds
-from streamspan.cli.drawing.waterfall import OUTCOME_STYLES
+from streamspan.cli.drawing.rows import OUTCOME_STYLES
+from streamspan.cli.drawing.words import seconds
 
 from .totals import Group, Total, Totals
 
@@ -51,7 +51,10 @@ def _names(group: Group, total: Total) -> Text:
 
 _PLURALS = {
     "stall": "stalls",
+    "loop blocked": "loops blocked",
+    "slow reader": "slow readers",
     "loop": "loops",
+    "falls back": "fall back",
     "incomplete tool call": "incomplete tool calls",
     "invalid tool call": "invalid tool calls",
 }

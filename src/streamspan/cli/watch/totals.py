@@ -11,7 +11,7 @@ from math import ceil
 from typing import Literal
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import FinishedStream, number, word
+from streamspan.cli.drawing.finished import Finding, FinishedStream, findings, number, word
 
 from .otlp import Gauge
 
@@ -22,7 +22,7 @@ GAUGE_SECONDS = 180.0
 """Three times the usual interval of an exporter of metrics."""
 OTHERS = ("other services and models", "")
 
-Anomaly = Literal["stall", "loop", "buffered", "incomplete tool call", "invalid tool call"]
+Anomaly = Finding | Literal["incomplete tool call", "invalid tool call"]
 Group = tuple[str, str]
 """Service and model."""
 
@@ -53,9 +53,8 @@ _OUTCOMES = {"complete", "truncated", "error", "aborted", "not observed"}
 
 def _anomalies(stream: FinishedStream) -> Iterator[tuple[Anomaly, int]]:
     attributes = stream.attributes
-    yield "stall", int(number(attributes, semconv.STALL_COUNT) or 0)
-    yield "loop", int(attributes.get(semconv.REPETITION_DETECTED) is True)
-    yield "buffered", int(attributes.get(semconv.BUFFERED) is True)
+    for finding in findings(stream):
+        yield finding, int(number(attributes, semconv.STALL_COUNT) or 0) if finding == "stall" else 1
     yield "incomplete tool call", int(number(attributes, semconv.TOOL_CALL_INCOMPLETE) or 0)
     yield "invalid tool call", int(number(attributes, semconv.TOOL_CALL_INVALID_JSON) or 0)
 

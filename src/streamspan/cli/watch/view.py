@@ -14,8 +14,9 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
-from streamspan.cli.drawing.finished import FinishedStream, as_data, facts, findings, headline, printable, seconds
+from streamspan.cli.drawing.finished import FinishedStream, as_data, findings, printable
 from streamspan.cli.drawing.waterfall import Waterfall
+from streamspan.cli.drawing.words import facts, headline, seconds
 
 from .content import said
 from .table import table
