@@ -21,7 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION
+from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, with_async_client
 from streamspan.cli.demo.script import Pause, Script
 from streamspan.cli.demo.server import Exchange, MessagesServer
 from streamspan.cli.demo.stories import SHIPPED, begun, text
@@ -29,6 +29,7 @@ from streamspan.cli.demo.wire import ping
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, wait_until
 from tests.stack.prometheus import Prometheus
+from tests.stack.seeded import reads
 
 EXPORT_MILLIS = 500
 THRESHOLDS = (3.0, 6.0)
@@ -50,29 +51,23 @@ Values = dict[tuple[str, ...], float]
 """By the values of the labels."""
 
 
-def reads(url: str, model: str) -> None:
-    """Until the server leaves."""
-    with suppress(Exception), anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
-        request = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-        with request as stream:
-            for _ in stream:
-                pass
+def read(url: str, model: str) -> None:
+    with suppress(Exception):  # the server leaves in the end
+        reads(model)(url)
 
 
-async def reads_in_task(url: str, model: str) -> None:
-    """The same on an event loop."""
-    async with anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=0) as client:
-        with suppress(Exception):
-            request = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-            async with await request as stream:
+@with_async_client
+async def reads_in_tasks(client: anthropic.AsyncAnthropic) -> None:
+    """All but one of each model."""
+
+    async def read_in_task(model: str) -> None:
+        with suppress(Exception):  # the server leaves in the end
+            create = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+            async with await create as stream:
                 async for _ in stream:
                     pass
 
-
-async def read_in_tasks(url: str) -> None:
-    """All but one of each model."""
-    models = list(SCRIPTS) * (STREAMS_OF_EACH - 1)
-    await asyncio.gather(*(reads_in_task(url, model) for model in models))
+    await asyncio.gather(*(read_in_task(model) for model in SCRIPTS for _ in range(STREAMS_OF_EACH - 1)))
 
 
 def script_of(exchange: Exchange) -> Script:
@@ -133,8 +128,8 @@ def told(start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFactor
         instrumentor.instrument(tracer_provider=NoOpTracerProvider(), meter_provider=meters, config=config)
         running.callback(instrumentor.uninstrument)
         with MessagesServer(choose=script_of) as server:
-            threads = [Thread(target=reads, args=[server.url, model]) for model in SCRIPTS]
-            threads.append(Thread(target=asyncio.run, args=[read_in_tasks(server.url)]))
+            threads = [Thread(target=read, args=[server.url, model]) for model in SCRIPTS]
+            threads.append(Thread(target=reads_in_tasks, args=[server.url]))
             started_at = time.monotonic()
             for thread in threads:
                 thread.start()
