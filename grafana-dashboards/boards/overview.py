@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders import dashboard
 from streamspan import semconv
 
 from . import names, promql, slo
-from .names import ABORT_REASON, CACHE_HIT, MODEL, OUTCOME, PHASE
+from .names import ABORT_REASON, AT_LEAST, CACHE_HIT, MODEL, OUTCOME, PHASE
 from .panels import GREEN, ORANGE, PER_SECOND, RED, Column, Look, Panel, Query, board, comparison, graph, heatmap, stat
 from .promql import ABORTED, FAILED, JUDGED, MID_STREAM, share, streams
 from .traceql import is_
@@ -65,8 +65,8 @@ def now() -> list[Panel]:
             Look(
                 "Longest silence",
                 "s",
-                "Of the streams that are open: how long the provider has said nothing while somebody waits. Red: a"
-                " stream hangs. It has no trace yet; see the provider's status, then proxies and their idle timeouts.",
+                "Of the streams that are open: how long the provider has said nothing while somebody waits;"
+                " keep-alives say nothing. Red: a stream hangs. It has no trace yet; how many do, and why, is below.",
                 3,
                 ((None, GREEN), (slo.GAP_SECONDS, ORANGE), (slo.SILENCE_SECONDS, RED)),
             ),
@@ -130,6 +130,43 @@ def now() -> list[Panel]:
             ),
             promql.budget_left(),
             graph=False,
+        ),
+        *hanging(),
+    ]
+
+
+def hanging() -> list[Panel]:
+    return [
+        graph(
+            Look(
+                "Silent streams",
+                "short",
+                "Streams that are open now and have been silent for so long while somebody waits. Rising lines: they"
+                " hang; the panel beside says whether the line is dead or the model is silent.",
+                steps=up_to(slo.SILENT_AT_LEAST),
+            ),
+            Query(promql.open_streams(semconv.SILENT, by=[AT_LEAST]), f"{{{{{AT_LEAST}}}}} s or longer"),
+        ),
+        graph(
+            Look(
+                "Longest silence, of the model and of the line",
+                "s",
+                "Both high: no byte comes, the line is dead; look at proxies and load balancers. No event, but bytes:"
+                " keep-alives come and the model is silent; see the provider's status.",
+                steps=up_to(slo.SILENCE_SECONDS),
+            ),
+            Query(promql.open_streams(semconv.SILENCE, function="max"), "no event"),
+            Query(promql.open_streams(semconv.LINE_SILENCE, function="max"), "no byte"),
+        ),
+        graph(
+            Look(
+                "Longest silence, by phase",
+                "s",
+                "Where in the stream they hang. opening: no headers yet. waiting: no content yet. thinking: it may only"
+                " think for long. streaming: in the middle of the answer.",
+                steps=up_to(slo.SILENCE_SECONDS),
+            ),
+            Query(promql.open_streams(semconv.SILENCE, by=[PHASE], function="max"), f"{{{{{PHASE}}}}}"),
         ),
     ]
 
@@ -328,12 +365,14 @@ def inside() -> list[Panel]:
             Look(
                 "Who is waited for",
                 "s",
-                "Seconds of waiting per second, after the first chunk. Reader above provider: the application is too"
-                " slow to read, and no provider can help.",
+                "Seconds of waiting per second. Way: something between held chunks back. Loop: the application blocked"
+                " its own event loop. Reader above model: it is too slow to read. Only the model is the provider's.",
                 6,
             ),
-            Query(promql.rate(semconv.WAITED_FOR_PROVIDER), "provider"),
-            Query(promql.rate(semconv.WAITED_FOR_CONSUMER), "reader"),
+            Query(promql.rate(semconv.WAITED_FOR_PROVIDER), "model", color="blue"),
+            Query(promql.rate(semconv.WAITED_FOR_TRANSIT), "way", color="yellow"),
+            Query(promql.rate(semconv.WAITED_FOR_EVENT_LOOP), "loop", color="purple"),
+            Query(promql.rate(semconv.WAITED_FOR_CONSUMER), "reader", color="red"),
         ),
         graph(
             Look(

@@ -61,9 +61,12 @@ AnyPanel = TypeVar("AnyPanel", stats.Panel, graphs.Panel, heatmaps.Panel, tables
 
 @dataclass(frozen=True, slots=True)
 class Query:
+    """`color`: of the line; None: one of Grafana's own."""
+
     expression: str
     legend: str = ""
     exemplars: bool = False
+    color: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +114,9 @@ def graph(look: Look, *queries: Query, stacked: bool = False, bars: bool = False
         panel.thresholds_style(common.GraphThresholdsStyleConfig().mode(dashed))
     for position, query in enumerate(queries):
         panel.with_target(_target(query, position))
+        if query.color is not None:
+            fixed = {"mode": "fixed", "fixedColor": query.color}
+            panel.override_by_name(query.legend, [models.DynamicConfigValue(id_val="color", value=fixed)])
     by_model = all(f"{{{{{MODEL}}}}}" in query.legend for query in queries)
     return _dressed(panel.min(0), look, GRAPH_HEIGHT, MODEL_OF_SERIES if by_model else CHOSEN_MODEL)
 

@@ -155,6 +155,15 @@ def now(metric: Metric, function: str = "sum", among: Sequence[str] = CHOSEN) ->
     return f"{function}({told}) or 0 * {function}(last_over_time({told}[{WHOLE_RANGE}]))"
 
 
+def open_streams(metric: Metric, by: Sequence[str] = (), function: str = "sum") -> str:
+    return summed(selected(series(metric), *CHOSEN), by, function)
+
+
+def silent_for(seconds: float) -> str:
+    """Of the count of silent streams: a collector writes 60 and the exporter of Prometheus 60.0 for the same label."""
+    return f'{names.AT_LEAST}=~"{seconds:g}([.]0)?"'
+
+
 def budget_left() -> str:
     """Of the error budget: 1 is all of it, less than 0 is overspent."""
     window = f"{slo.BUDGET_DAYS}d"

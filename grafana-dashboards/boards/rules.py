@@ -32,6 +32,16 @@ SHARE: Final = "{{ $value | humanizePercentage }}"
 SECONDS: Final = "{{ $value | humanizeDuration }}"
 
 
+LINE_OF: Final = f"{series(semconv.LINE_SILENCE)}{{job=%q, {MODEL}=%q}}"
+WHICH_LINE: Final = (
+    f"{{{{ with query (printf `max({LINE_OF})` $labels.job $labels.{MODEL}) }}}}"
+    f"{{{{ if ge (. | first | value) {slo.SILENCE_SECONDS} }}}}"
+    " At least one line is dead: no byte has come on it for {{ . | first | value | humanizeDuration }}."
+    "{{ else }} The lines live: keep-alives come on each of them, and the model is silent.{{ end }}{{ end }}"
+)
+"""Prometheus asks for it when it writes the words of the alert."""
+
+
 @dataclass(frozen=True, slots=True)
 class Recording:
     record: str
@@ -116,14 +126,15 @@ def waiting() -> Iterator[Alert]:
         f" limit.",
         {"slo": "first_chunk"},
     )
+    silent = promql.selected(series(semconv.SILENT), promql.silent_for(slo.SILENCE_SECONDS))
     yield Alert(
         "LLMStreamSilent",
-        f"max by ({', '.join(JOB_AND_MODEL)}) ({series(semconv.SILENCE)}) > {slo.SILENCE_SECONDS:g}",
+        f"{promql.summed(silent, JOB_AND_MODEL)} >= {slo.SILENT_AT_LEAST}",
         "1m",
         "page",
-        f"A stream of {OF_MODEL} hangs now.",
-        f"It is open, somebody waits for it, and the provider has been silent for {SECONDS}. It has no trace until it"
-        f" ends.",
+        f"Streams of {OF_MODEL} hang now.",
+        "{{ $value }} open streams have been silent for "
+        f"{slo.SILENCE_SECONDS:g} s and longer while somebody waits.{WHICH_LINE} They have no trace until they end.",
         keep_firing="2m",
     )
 

@@ -18,7 +18,9 @@ FIRST_CHUNK_SECONDS: Final = 10.0
 GAP_SECONDS: Final = 5.0
 """From where a silence is a stall, by default of `stall_seconds`."""
 SILENCE_SECONDS: Final = 60.0
-"""Of a stream that is open. The SDK itself gives up after 600 s."""
+"""Of a stream that is open. One of streamspan's `silence_seconds`. The SDK itself gives up after 600 s."""
+SILENT_AT_LEAST: Final = 3
+"""Of the open streams of one model: one that hangs wakes nobody."""
 
 MID_STREAM_ERROR_SHARE: Final = 0.02
 STALL_SHARE: Final = 0.05

@@ -2,13 +2,18 @@
 
 from streamspan import semconv
 
-OF_OPEN_STREAMS = {
+NOT_TOLD_BY_SPANS = {
     semconv.ACTIVE,
     semconv.SILENCE,
     semconv.RETRIES,
+    semconv.LINE_SILENCE,
+    semconv.SILENT,
+    semconv.CLOSE_DELAY,
+    semconv.LATE_ERRORS,
+    semconv.READING_TIME,
     semconv.TIME_PER_OUTPUT_CHUNK,
     semconv.INSTRUMENTATION_FAILURES,
     semconv.INSTRUMENTATION_EVENTS_DROPPED,
 }
-"""What no ended span tells."""
-TOLD_BY_SPANS = [metric for metric in semconv.METRICS.values() if metric not in OF_OPEN_STREAMS]
+"""What a span does not tell: open streams, the time after the end, what a person reads, streamspan itself."""
+TOLD_BY_SPANS = [metric for metric in semconv.METRICS.values() if metric not in NOT_TOLD_BY_SPANS]

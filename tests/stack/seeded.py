@@ -1,5 +1,6 @@
 """Traffic with faults put in on purpose, and what its spans say of it."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,7 +12,7 @@ import anthropic
 from opentelemetry.sdk.trace import ReadableSpan
 
 from streamspan import semconv
-from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, Application, with_client
+from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, Application, with_async_client, with_client
 from streamspan.cli.demo.script import Head, Pause, Script, error_response
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
@@ -21,6 +22,8 @@ from tests.stack.traceql import SearchedSpan
 STALL_SECONDS = 0.4
 LARGE, SMALL = "claude-opus-5-5", "claude-haiku-5-5"
 WORKERS = 10
+BLOCKED_AFTER, BLOCKED_SECONDS = 0.6, 0.4
+FIRST_EVENTS = 8
 
 
 def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Application:
@@ -40,6 +43,20 @@ def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Appli
     return application
 
 
+def reads_on_blocked_loop(model: str) -> Application:
+    """Something else on the event loop does not give way, while the stream is waited for."""
+
+    @with_async_client
+    async def application(client: anthropic.AsyncAnthropic) -> None:
+        create = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
+        async with await create as stream:
+            asyncio.get_running_loop().call_later(BLOCKED_AFTER, time.sleep, BLOCKED_SECONDS)
+            async for _ in stream:
+                pass
+
+    return application
+
+
 @dataclass(frozen=True, slots=True, eq=False)  # two alike are two
 class Seed:
     script: Script
@@ -47,13 +64,17 @@ class Seed:
     count: int
     events: int | None = None
     pause: float = 0.0
+    blocks_loop: bool = False
 
     @property
     def is_held_back(self) -> bool:
         return any(isinstance(step, bytes) for step in self.script)
 
     def play(self, url: str) -> None:
-        reads(self.model, events=self.events, pause=self.pause)(url)
+        if self.blocks_loop:
+            reads_on_blocked_loop(self.model)(url)
+        else:
+            reads(self.model, events=self.events, pause=self.pause)(url)
 
     def server(self, *, again: int = 1) -> MessagesServer:
         """For all of its streams and some more: the port is a label, so it has to stay."""
@@ -71,6 +92,12 @@ def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script
 def held_back(script: Script, seconds: float) -> Script:
     """All of it at once, as a proxy that buffers lets it go."""
     return [Head(), Pause(seconds), b"".join(step.encoded() for step in script if isinstance(step, Event))]
+
+
+def in_clumps(script: Script, seconds: float) -> Script:
+    """The first words, and after a while all the others at once."""
+    events = [step.encoded() for step in script if isinstance(step, Event)]
+    return [Head(), b"".join(events[:FIRST_EVENTS]), Pause(seconds), b"".join(events[FIRST_EVENTS:])]
 
 
 QUICK = text(0, SHIPPED, pause=0.004)
@@ -93,6 +120,8 @@ SEEDS = (
     Seed(of(SMALL, answer([*QUICK[:10], Pause(2), *QUICK[10:]])), SMALL, 3),
     Seed(of(SMALL, answer(text(0, LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="max_tokens")), SMALL, 2),
     Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4, size=1))), 1.4), SMALL, 2),
+    Seed(in_clumps(of(SMALL, answer(text(0, SHIPPED * 4, size=1))), 1.4), SMALL, 1),
+    Seed(of(SMALL, answer([*QUICK[:10], Pause(1.5), *QUICK[10:]])), SMALL, 1, blocks_loop=True),
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
 )

@@ -58,6 +58,14 @@ def tool_calls(completed: str, values: str, outcome: str = "complete") -> Series
     return Series(series(semconv.TOOL_CALLS), {names.TOOL_CALL_COMPLETED: completed, names.OUTCOME: outcome}, values)
 
 
+def silent(values: str, at_least: str = "60", **labels: str) -> Series:
+    return Series(series(semconv.SILENT), {names.AT_LEAST: at_least, **labels}, values)
+
+
+def line_silence(values: str) -> Series:
+    return Series(series(semconv.LINE_SILENCE), {}, values)
+
+
 def first_chunks(
     within_5: str, within_10: str, within_15: str, *, metric: Metric = semconv.TIME_TO_FIRST_CHUNK
 ) -> list[Series]:
@@ -92,7 +100,6 @@ TOOLS = "LLMStreamToolCallsIncomplete"
 ABSENT = "LLMStreamTelemetryAbsent"
 FAILING = "LLMStreamInstrumentationFailing"
 
-SILENCE = series(semconv.SILENCE)
 ALIVE = series(semconv.INSTRUMENTATION_FAILURES)
 ACTIVE = series(semconv.ACTIVE)
 
@@ -168,10 +175,16 @@ CASES = [
     Case("no traffic", FIRST, first_chunks("5+0x30", "6+0x30", "90+0x30"), {15: SILENT}),
     Case("slow, reset", FIRST, first_chunks("0+5x10 0+5x20", "0+8x10 0+8x20", "0+10x10 0+10x20"), {20: FIRES}),
     Case("quick, reset", FIRST, first_chunks("0+95x10 0+95x20", "0+98x10 0+98x20", "0+99x10 0+99x20"), {20: SILENT}),
-    Case("hangs", HANGS, [Series(SILENCE, {}, "0 60 120 180 240 300")], {1: SILENT, 4: FIRES}),
-    Case("goes on", HANGS, [Series(SILENCE, {}, "0 70 0 50 70 0 0 0")], {2: SILENT, 5: SILENT, 7: SILENT}),
-    Case("hangs alone, no stream ends", HANGS, [Series(SILENCE, {}, "90+60x9"), ended("complete", "7x9")], {5: FIRES}),
-    Case("ended", HANGS, [Series(SILENCE, {}, "90 150 210 270 0 0 0 0 0 0")], {3: FIRES, 9: SILENT}),
+    Case("hang", HANGS, [silent("0 3x9")], {1: SILENT, 4: FIRES}),
+    Case("hang on dead lines", HANGS, [silent("3x9"), line_silence("60+60x9")], {4: FIRES}),
+    Case("hang with keep-alives", HANGS, [silent("3x9"), line_silence("8x9")], {4: FIRES}),
+    Case("two hang", HANGS, [silent("2x9")], {5: SILENT, 9: SILENT}),
+    Case("hang in three processes", HANGS, [silent("1x9", instance=name) for name in ("a", "b", "c")], {4: FIRES}),
+    Case("hang for less long", HANGS, [silent("9x9", "10"), silent("0x9")], {5: SILENT}),
+    Case("hang, as Prometheus' own exporter writes it", HANGS, [silent("3x9", "60.0")], {4: FIRES}),
+    Case("go on", HANGS, [silent("0 3 0 0 3 0 0 0")], {2: SILENT, 5: SILENT, 7: SILENT}),
+    Case("hang alone, no stream ends", HANGS, [silent("3x9"), ended("complete", "7x9")], {5: FIRES}),
+    Case("ended", HANGS, [silent("3x3 0x6")], {3: FIRES, 9: SILENT}),
     Case("break off", BROKEN, [ended("complete", "0+10x30"), ended("error", "0+1x30", "text")], {3: SILENT, 15: FIRES}),
     Case("are truncated", BROKEN, [ended("complete", "0+10x30"), ended("truncated", "0+1x30", "text")], {15: FIRES}),
     Case("one breaks off", BROKEN, [ended("complete", "0+4x30"), ended("error", "0+0x9 1+0x30", "text")], {16: SILENT}),
@@ -289,24 +302,45 @@ def test_every_alert_is_tested_both_ways(name: str) -> None:
     assert any(not any(look) for look in looks)
 
 
+def words(alert: str, minute: int, given: Sequence[Series], summary: str, description: str) -> str:
+    """A case for promtool: this page, with these words."""
+    annotations = {
+        "summary": summary,
+        "description": description,
+        "runbook_url": f"{rules.RUNBOOKS}{alert.lower()}",
+    }
+    expected = {"exp_labels": {**MODEL, "severity": "page"}, "exp_annotations": annotations}
+    asked = [{"eval_time": f"{minute}m", "alertname": alert, "exp_alerts": [expected]}]
+    series = [{"series": one.text, "values": one.values} for one in given]
+    tests = [{"interval": "1m", "input_series": series, "alert_rule_test": asked}]
+    return json.dumps({"rule_files": FILES, "evaluation_interval": "1m", "tests": tests})
+
+
 def test_the_words_of_an_alert(promtool: str, tmp_path: Path) -> None:
     """The words say which service and model, by how much, and where the runbook is."""
-    given = [
-        {"series": one.text, "values": one.values}
-        for one in (ended("complete", "0+90x30"), ended("error", "0+10x30", "text"))
-    ]
-    expected = {
-        "exp_labels": {**MODEL, "severity": "page"},
-        "exp_annotations": {
-            "summary": "Streams of chat, m break off after they began.",
-            "description": "10% were truncated or failed after the headers. Their HTTP status was 200.",
-            "runbook_url": f"{rules.RUNBOOKS}llmstreammidstreamerrors",
-        },
-    }
-    asked = [{"eval_time": "15m", "alertname": BROKEN, "exp_alerts": [expected]}]
-    tests = [{"interval": "1m", "input_series": given, "alert_rule_test": asked}]
+    given = [ended("complete", "0+90x30"), ended("error", "0+10x30", "text")]
+    summary = "Streams of chat, m break off after they began."
+    description = "10% were truncated or failed after the headers. Their HTTP status was 200."
     path = tmp_path / "words.json"
-    path.write_text(json.dumps({"rule_files": FILES, "evaluation_interval": "1m", "tests": tests}))
+    path.write_text(words(BROKEN, 15, given, summary, description))
+
+    assert run(promtool, "test", "rules", str(path)) == ""
+
+
+DEAD_LINE = " At least one line is dead: no byte has come on it for 1m 35s."
+LIVING_LINE = " The lines live: keep-alives come on each of them, and the model is silent."
+
+
+@pytest.mark.parametrize(
+    ("longest", "line"), [("95x9", DEAD_LINE), ("8x9", LIVING_LINE), ("_x9", "")], ids=["dead", "living", "unknown"]
+)
+def test_the_alert_on_silence_says_which_line_it_is(longest: str, line: str, promtool: str, tmp_path: Path) -> None:
+    """A dead line, or one that lives while the model is silent; nothing of it where that is unknown."""
+    given = [silent("4x9"), line_silence(longest)]
+    summary = "Streams of chat, m hang now."
+    counted = "4 open streams have been silent for 60 s and longer while somebody waits."
+    path = tmp_path / "words.json"
+    path.write_text(words(HANGS, 5, given, summary, f"{counted}{line} They have no trace until they end."))
 
     assert run(promtool, "test", "rules", str(path)) == ""
 
