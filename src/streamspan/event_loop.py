@@ -28,9 +28,10 @@ class Stream(Protocol):
 class EventLoopWatch:
     """One loop, watched while it has streams. A block is known to begin with the time at which the timer was due."""
 
-    __slots__ = ("_blocks", "_due_at", "_streams")
+    __slots__ = ("_blocks", "_due_at", "_loop", "_streams")
 
     def __init__(self) -> None:
+        self._loop: ReferenceType[asyncio.AbstractEventLoop] | None = None
         self._blocks: deque[tuple[float, float]] = deque(maxlen=_BLOCKS_AT_MOST)
         self._due_at = inf  # nothing is scheduled
         self._streams: dict[int, ReferenceType[Stream]] = {}
@@ -39,6 +40,7 @@ class EventLoopWatch:
         """Watch the loop until this stream is removed."""
         self._streams[id(stream)] = ref(stream)
         if self._due_at == inf:
+            self._loop = ref(loop)
             self._schedule(loop)
 
     def remove(self, stream: Stream) -> None:
@@ -47,12 +49,19 @@ class EventLoopWatch:
 
     def blocked_time(self, since: float, until: float) -> float:
         """Seconds between these times, of `time.perf_counter`, in which the loop was blocked."""
-        blocked = until - max(self._due_at, since) if until - self._due_at > LATE else 0.0
+        is_late = until - self._due_at > LATE and self._is_running
+        blocked = until - max(self._due_at, since) if is_late else 0.0
         for start, end in reversed(self._blocks.copy()):
             if end <= since:
                 break
             blocked += max(min(end, until) - max(start, since), 0.0)
         return min(blocked, until - since)
+
+    @property
+    def _is_running(self) -> bool:
+        """A loop that has stopped keeps nobody waiting: the stream may be read on another one."""
+        loop = None if self._loop is None else self._loop()
+        return loop is not None and loop.is_running()
 
     def _schedule(self, loop: asyncio.AbstractEventLoop) -> None:
         self._due_at = perf_counter() + INTERVAL

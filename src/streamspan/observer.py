@@ -443,7 +443,7 @@ class Observer:
         if hook is None or on_silence is None or self.lifecycle.has_ended:
             return
         seconds = self.silence()
-        if hook.is_due(seconds):
+        if hook.is_due(seconds, self.state.wait_count):
             try:
                 on_silence(StreamHandle(self), seconds)
             except Exception as error:  # noqa: BLE001  # it runs outside the reader, so nobody else would catch it

@@ -162,8 +162,12 @@ def finish_ends() -> None:
 
 def watch_silence() -> None:
     """Have the open streams that no event loop drives told of their silence, by a thread that ends with the last."""
-    if _silence_thread_runs.acquire(blocking=False):
+    if not _silence_thread_runs.acquire(blocking=False):
+        return
+    try:
         threading.Thread(target=_tell_of_silence, name="streamspan silence", daemon=True).start()
+    except RuntimeError:  # no more threads, or the interpreter is going down
+        _silence_thread_runs.release()
 
 
 def _told_of_silence() -> int:
@@ -180,6 +184,8 @@ def _tell_of_silence() -> None:
             time.sleep(_SILENCE_SECONDS)
     finally:
         _silence_thread_runs.release()
+    if any(stream.waits_for_thread for stream in open_streams()):  # one was opened after the last look
+        watch_silence()
 
 
 def _shut_down() -> None:

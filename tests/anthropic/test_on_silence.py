@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quick_collection")
 
 SECONDS = 30.0  # for which a test waits for what must happen
 THREAD = "streamspan silence"
-FIRST, LAST = 0.3, 0.6  # longer than between two looks, of which each tells a silence from the one before by its length
+FIRST, LAST = 0.3, 0.6
 MESSAGE = list(wire.whole_message(wire.text_block(0, "Your order left our warehouse this morning.", size=8)))
 
 
@@ -41,15 +41,28 @@ MESSAGE = list(wire.whole_message(wire.text_block(0, "Your order left our wareho
         pytest.param([9.9, 10.0, 10.1, 59.0], [10.0], id="once"),
         pytest.param([10.0, 30.0, 60.0, 61.0], [10.0, 60.0], id="each once"),
         pytest.param([0.1, 75.0, 76.0], [75.0], id="two between two looks are told once"),
-        pytest.param([10.0, 0.2, 10.0], [10.0, 10.0], id="a second silence"),
-        pytest.param([60.0, 0.0, 10.0, 60.0], [60.0, 10.0, 60.0], id="the second has its own"),
     ],
 )
 def test_each_threshold_is_told_once_in_one_silence(silences: Sequence[float], expected: Sequence[float]) -> None:
     """At the first look at which the silence has reached it."""
     hook = SilenceHook((10.0, 60.0))
 
-    assert [silence for silence in silences if hook.is_due(silence)] == expected
+    assert [silence for silence in silences if hook.is_due(silence, 1)] == expected
+
+
+def test_the_next_wait_has_thresholds_of_its_own() -> None:
+    """However short the time between two looks: the silence may be as long as that of the wait before."""
+    hook = SilenceHook((10.0, 60.0))
+
+    assert [
+        hook.is_due(silence, wait) for silence, wait in [(60.0, 1), (60.0, 1), (60.0, 2), (12.0, 3), (60.0, 3)]
+    ] == [
+        True,
+        False,
+        True,
+        True,
+        True,
+    ]
 
 
 @given(st.lists(st.floats(0.0, 100.0)).map(sorted), st.lists(st.floats(0.1, 100.0), min_size=1, max_size=5).map(sorted))
@@ -58,7 +71,7 @@ def test_one_silence_is_told_no_more_often_than_it_has_thresholds(
 ) -> None:
     """However often somebody looks; and what is told has reached a threshold."""
     hook = SilenceHook(thresholds)
-    told = [silence for silence in silences if hook.is_due(silence)]
+    told = [silence for silence in silences if hook.is_due(silence, 1)]
 
     assert len(told) <= sum(threshold <= (silences or [0.0])[-1] for threshold in thresholds)
     assert min(told, default=100.0) >= thresholds[0]

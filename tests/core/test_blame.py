@@ -74,6 +74,9 @@ class Loop:
         self._due_at = self._clock.now + delay
         self._tick = lambda: callback(*arguments)
 
+    def is_running(self) -> bool:
+        return True
+
     def runs(self, since: float, until: float) -> None:
         """It has had the control from then on, wherever nothing stands in its way."""
         while (fires_at := free(max(self._due_at, since), self._stands)) <= until:

@@ -31,6 +31,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import accumulate
 from math import ceil, inf, sqrt
+from typing import NamedTuple
 
 from .model import Pace, Phase, Stall
 
@@ -46,6 +47,19 @@ _BOUNDS = tuple(SHORTEST_GAP * _RATIO**power for power in range(100))
 _CLUMP_CHUNKS = 20
 _CLUMP_SECONDS_PER_CHUNK = 0.001
 _FIRST_WAIT = 1.0
+
+
+class Wait(NamedTuple):
+    """One wait of the reader.
+
+    start    an offset from the call
+    blocked  the part of its seconds in which the event loop was blocked
+    """
+
+    start: float
+    seconds: float
+    blocked: float
+    keepalives: int
 
 
 class Resumption:
@@ -92,7 +106,6 @@ class Pacing:
         "_resumption",
         "_silence",
         "_stall_seconds",
-        "_started_at",
         "_tool_call_pause",
         "_transit_time",
         "blocked_time",
@@ -101,8 +114,7 @@ class Pacing:
         "stall_time",
     )
 
-    def __init__(self, stall_seconds: float, started_at: float = 0.0) -> None:
-        self._started_at = started_at
+    def __init__(self, stall_seconds: float) -> None:
         self._stall_seconds = stall_seconds
         self._long_wait = min(LONG_WAIT, stall_seconds)
         self._provider_time = 0.0
@@ -127,24 +139,19 @@ class Pacing:
             self._resumes(Resumption(None, at))
             self.chunks(1, at)
 
-    def waited(self, wait: float, blocked: float, keepalives: int, at: float, phase: Phase) -> tuple[Stall, ...]:
-        """An event has come at `at`. Gives the stalls that are known by now.
-
-        wait    all of it
-        blocked the part in which the event loop was blocked
-        phase   of the stream during the wait
-        """
-        own, start = max(wait - blocked, 0.0), at - wait - self._started_at
-        self.blocked_time += blocked
+    def waited(self, wait: Wait, at: float, phase: Phase) -> tuple[Stall, ...]:
+        """An event has come at `at`, and the stream was in this phase until then. Gives the stalls known by now."""
+        own = max(wait.seconds - wait.blocked, 0.0)
+        self.blocked_time += wait.blocked
         stalls = self._settled() if at > self.settles_at or own >= self._long_wait else ()
         if own >= SHORTEST_GAP:
             self._buckets[bisect_right(_BOUNDS, own) - 1] += 1
             self._longest = max(own, self._longest)
             self._provider_time += own
         if own >= self._long_wait:
-            self._resumes(Resumption(Stall(start, own, phase, keepalives=keepalives), at))
-        if blocked >= self._stall_seconds:
-            stalls += (Stall(start, blocked, phase, "event_loop", keepalives),)
+            self._resumes(Resumption(Stall(wait.start, own, phase, keepalives=wait.keepalives), at))
+        if wait.blocked >= self._stall_seconds:
+            stalls += (Stall(wait.start, wait.blocked, phase, "event_loop", wait.keepalives),)
         return stalls
 
     def waited_briefly(self, gaps: Sequence[float]) -> None:

@@ -47,7 +47,7 @@ from .model import (
     Summary,
     Usage,
 )
-from .pacing import Pacing
+from .pacing import Pacing, Wait
 from .rebuffer import ReadingBuffer
 
 _OUTCOMES: dict[str, Outcome | None] = {
@@ -76,6 +76,7 @@ class StreamState:
 
     finished           the provider's own end has arrived
     connection_closed  the connection was given back or torn down
+    wait_count         how many waits are over, apart from short ones
     """
 
     __slots__ = (
@@ -105,10 +106,12 @@ class StreamState:
         "_stop_reason",
         "_usage",
         "_waited",
+        "_waits_since",
         "connection_closed",
         "finished",
         "model",
         "started_at",
+        "wait_count",
     )
 
     def __init__(
@@ -121,6 +124,7 @@ class StreamState:
         reading_speed: float = READING_SPEED,
     ) -> None:
         self.started_at = started_at
+        self.wait_count = 0
         self.finished = False
         self.connection_closed = False
         self.model: str | None = None
@@ -132,13 +136,14 @@ class StreamState:
         self._first_text_at: float | None = None
         self._last_kind: DeltaKind | None = None
         self._first_wait = 0.0  # for the first chunk, in the call and in the reads
-        self._waited = 0.0  # since the last event, in reads that brought nothing but keep-alives
+        self._waits_since: float | None = None  # of a wait that began in an earlier read
+        self._waited = 0.0  # in these earlier reads, which brought nothing but keep-alives
         self._blocked = 0.0  # of the wait that goes on
         self._blocked_time = 0.0  # before the first chunk
         self._keepalives = 0  # of the wait that goes on
         self._keepalive_count = 0
         self._empty_index: object = None  # of the last block that began with an empty delta
-        self._pacing = Pacing(stall_seconds, started_at)
+        self._pacing = Pacing(stall_seconds)
         self._reading_buffer = ReadingBuffer(reading_speed)
         self._response_id: str | None = None
         self._stop_reason: str | None = None
@@ -160,6 +165,7 @@ class StreamState:
     def opened(self, at: float, blocked: float = 0.0) -> None:
         """The response headers have come, after a wait of which so much was the reader's own event loop's."""
         self._opened_at = self._event_at = at
+        self.wait_count += 1
         self._first_wait = at - self.started_at - blocked
         self._blocked_time = blocked
 
@@ -371,6 +377,7 @@ class StreamState:
     def _empty_delta(self, index: object, gap: float, at: float) -> None:
         """The first one of a block is how the provider begins it; any other is a keep-alive."""
         self._event_at = at
+        self._waits_since = at - gap if self._waits_since is None else self._waits_since
         self._waited += gap
         self._last_kind = None  # the next chunk goes on with no chunk
         if index != self._empty_index and not self._blocks.has_chunks(index):
@@ -380,14 +387,17 @@ class StreamState:
 
     def _wait_ends(self, gap: float, at: float) -> tuple[Stall, ...]:
         """Silence before the first chunk is no stall."""
-        wait, blocked, keepalives = gap + self._waited, self._blocked, self._keepalives
+        start = at - gap if self._waits_since is None else self._waits_since
+        wait = Wait(start - self.started_at, gap + self._waited, self._blocked, self._keepalives)
+        self._waits_since = None
         self._waited = self._blocked = 0.0
         self._keepalives = 0
-        self._keepalive_count += keepalives
+        self._keepalive_count += wait.keepalives
+        self.wait_count += 1
         if self._first_chunk_at is not None:
-            return self._pacing.waited(wait, blocked, keepalives, at, self.phase)
-        self._first_wait += wait - blocked
-        self._blocked_time += blocked
+            return self._pacing.waited(wait, at, self.phase)
+        self._first_wait += wait.seconds - wait.blocked
+        self._blocked_time += wait.blocked
         return ()
 
     def _outcome(self, ending: Ending) -> Outcome | None:

@@ -271,7 +271,7 @@ GAP_MAX: Final = metric(
     "llm_stream.chunk.gap.max",
     "histogram",
     "s",
-    "The longest silence of the provider within a stream, after its first chunk.",
+    "The longest wait of the reader within a stream, after its first chunk.",
     (),
     _SILENCE,
     present="when a stream has ended that had two chunks or more",
