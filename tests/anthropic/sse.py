@@ -72,8 +72,6 @@ def recorded(body: str) -> Recorded:
             "llm_stream.tool_call.incomplete": 0,
             "llm_stream.tool_call.invalid_json": sum(not _is_json(call.text) for call in calls),
             "llm_stream.events_dropped": None,
-            "llm_stream.fallback.trigger": None,
-            "llm_stream.refusal.category": None,
             **_usage(events),
         },
         first_token_kind={"text_delta": "text", "thinking_delta": "thinking", "input_json_delta": "tool_input"}[
