@@ -47,7 +47,7 @@ from .model import (
     Summary,
     Usage,
 )
-from .pacing import Pacing, Wait
+from .pacing import SHORTEST_GAP, Pacing, Wait
 from .rebuffer import ReadingBuffer
 
 _OUTCOMES: dict[str, Outcome | None] = {
@@ -387,13 +387,15 @@ class StreamState:
 
     def _wait_ends(self, gap: float, at: float) -> tuple[Stall, ...]:
         """Silence before the first chunk is no stall."""
+        self.wait_count += 1
+        if gap < SHORTEST_GAP and at <= self._pacing.settles_at and not (self._waited or self._keepalives):
+            return ()  # most waits
         start = at - gap if self._waits_since is None else self._waits_since
         wait = Wait(start - self.started_at, gap + self._waited, self._blocked, self._keepalives)
         self._waits_since = None
         self._waited = self._blocked = 0.0
         self._keepalives = 0
         self._keepalive_count += wait.keepalives
-        self.wait_count += 1
         if self._first_chunk_at is not None:
             return self._pacing.waited(wait, at, self.phase)
         self._first_wait += wait.seconds - wait.blocked

@@ -19,7 +19,6 @@ from streamspan.guard import contained
 from streamspan.observer import Incoming, Observer
 
 from .errors import error_message, error_type
-from .last_bytes import BYTES_AT_MOST
 from .leaving import Reading
 
 
@@ -68,7 +67,7 @@ class Body:
         chunks, observer = iter(self._self_stream), self._self_observer
         if _begin_bytes(observer):
             return Bytes(chunks, observer, self._self_reading)
-        return chunks if observer.incoming is None else EventBytes(chunks, observer.incoming)
+        return chunks if observer.incoming is None else event_bytes(chunks, observer.incoming)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         chunks, observer = aiter(self._self_stream), self._self_observer
@@ -231,45 +230,25 @@ class AsyncBytes:
         return getattr(self._chunks, name)
 
 
-class EventBytes:
+def event_bytes(chunks: Iterator[bytes], incoming: Incoming) -> Iterator[bytes]:
     """The bytes of a body that the SDK makes events of."""
-
-    __slots__ = ("_chunks", "_incoming", "_since", "_size")
-
-    def __init__(self, chunks: Iterator[bytes], incoming: Incoming) -> None:
-        self._chunks = chunks
-        self._incoming = incoming
-        self._since = -1.0  # when the read began that the last bytes came in
-        self._size = 0
-
-    def __iter__(self) -> "EventBytes":
-        return self
-
-    def __next__(self) -> bytes:
-        incoming = self._incoming
+    for chunk in chunks:
         since = incoming.waiting_since
-        if since == self._since:
-            incoming.brought_no_event(self._size)
-        chunk = next(self._chunks)
-        self._since = since
-        self._size = size = len(chunk)
-        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
-        return chunk
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._chunks, name)
+        incoming.last_bytes = chunk  # no more than the SDK's own generators hold
+        yield chunk
+        if incoming.waiting_since == since:
+            incoming.brought_no_event()
 
 
 class AsyncEventBytes:
-    """The same, asynchronously."""
+    """The same, asynchronously. Not a generator: see above."""
 
-    __slots__ = ("_chunks", "_incoming", "_since", "_size")
+    __slots__ = ("_chunks", "_incoming", "_since")
 
     def __init__(self, chunks: AsyncIterator[bytes], incoming: Incoming) -> None:
         self._chunks = chunks
         self._incoming = incoming
-        self._since = -1.0
-        self._size = 0
+        self._since = -1.0  # when the read began that the last bytes came in
 
     def __aiter__(self) -> "AsyncEventBytes":
         return self
@@ -278,11 +257,9 @@ class AsyncEventBytes:
         incoming = self._incoming
         since = incoming.waiting_since
         if since == self._since:
-            incoming.brought_no_event(self._size)
-        chunk = await anext(self._chunks)
+            incoming.brought_no_event()
         self._since = since
-        self._size = size = len(chunk)
-        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
+        incoming.last_bytes = chunk = await self._chunks.__anext__()
         return chunk
 
     def __getattr__(self, name: str) -> Any:
