@@ -56,7 +56,7 @@ class Incoming(Protocol):
 
     waiting_since  when the current read began, or the last one
     bytes_at       when bytes came last that brought no event
-    last_bytes     the last piece of the body
+    last_bytes     of the body, 4 KiB at the most
     texts          chunks that go on with the block and kind of the last one
     attributes     the provider's own
     """
@@ -71,7 +71,7 @@ class Incoming(Protocol):
     def attributes(self) -> Attributes: ...
     def hand_over(self, state: StreamState) -> tuple[Fact, ...]: ...
     def wait_ends(self, at: float) -> None: ...
-    def brought_no_event(self) -> None: ...
+    def brought_no_event(self, size: int) -> None: ...
 
 
 class Observer:

@@ -111,8 +111,9 @@ class Reader:
         self._keepalives += count
         self._hand_over_by = -inf
 
-    def brought_no_event(self) -> None:
+    def brought_no_event(self, size: int) -> None:
         """The same, for the observer: whether there were any is in `last_bytes`."""
+        del size
         if count := keepalives_in(self.last_bytes):
             self.kept_alive(count)
 

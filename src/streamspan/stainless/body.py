@@ -19,6 +19,7 @@ from streamspan.guard import contained
 from streamspan.observer import Incoming, Observer
 
 from .errors import error_message, error_type
+from .last_bytes import BYTES_AT_MOST
 from .leaving import Reading
 
 
@@ -234,21 +235,23 @@ def event_bytes(chunks: Iterator[bytes], incoming: Incoming) -> Iterator[bytes]:
     """The bytes of a body that the SDK makes events of."""
     for chunk in chunks:
         since = incoming.waiting_since
-        incoming.last_bytes = chunk  # no more than the SDK's own generators hold
+        size = len(chunk)
+        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         yield chunk
         if incoming.waiting_since == since:
-            incoming.brought_no_event()
+            incoming.brought_no_event(size)
 
 
 class AsyncEventBytes:
     """The same, asynchronously. Not a generator: see above."""
 
-    __slots__ = ("_chunks", "_incoming", "_since")
+    __slots__ = ("_chunks", "_incoming", "_since", "_size")
 
     def __init__(self, chunks: AsyncIterator[bytes], incoming: Incoming) -> None:
         self._chunks = chunks
         self._incoming = incoming
         self._since = -1.0  # when the read began that the last bytes came in
+        self._size = 0
 
     def __aiter__(self) -> "AsyncEventBytes":
         return self
@@ -257,9 +260,11 @@ class AsyncEventBytes:
         incoming = self._incoming
         since = incoming.waiting_since
         if since == self._since:
-            incoming.brought_no_event()
+            incoming.brought_no_event(self._size)
+        chunk = await self._chunks.__anext__()
         self._since = since
-        incoming.last_bytes = chunk = await self._chunks.__anext__()
+        self._size = size = len(chunk)
+        incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         return chunk
 
     def __getattr__(self, name: str) -> Any:

@@ -31,7 +31,7 @@ def error_type_in(chunk: bytes) -> str | None:
     """The type of the error in the last frame, or in a body that is JSON. None: there is none."""
     frame = chunk.rstrip().rpartition(b"\n")[2]
     data = frame.partition(b"data:")[2] or chunk
-    if _ERROR not in data or len(data) > BYTES_AT_MOST:
+    if _ERROR not in data:
         return None
     try:
         body: Any = json.loads(data)

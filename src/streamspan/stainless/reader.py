@@ -134,10 +134,10 @@ class Intake:
         self._blocked += self._observer.blocked_time(self.waiting_since, at)
 
     @contained
-    def brought_no_event(self) -> None:
-        """The SDK asks for more in the same read: the last bytes have ended no event."""
+    def brought_no_event(self, size: int) -> None:
+        """The SDK asks for more in the same read: the last bytes, of which there were `size`, have ended no event."""
         self.bytes_at = perf_counter()
-        self._body_size += len(self.last_bytes)
+        self._body_size += size
         count = keepalives_in(self.last_bytes)
         if count:
             self._keepalives += count

@@ -19,15 +19,7 @@ OTHER: Final = "_OTHER"
 _WHILE_STREAMING: tuple[Phase, ...] = ("waiting", "thinking", "text", "tool_input")
 _LIKELY_ABORTS: tuple[AbortReason, ...] = ("closed", "cancelled", "dropped")
 _NO_CONNECTION, _TIMEOUT = "connection_error", "client_timeout_error"  # as `stainless/errors.py` calls them
-ANOMALIES = (
-    "stall",
-    "repetition",
-    "buffered",
-    "incomplete_tool_call",
-    "invalid_tool_json",
-    "refusal",
-    "slower_than_reading",
-)
+ANOMALIES = semconv.ATTRIBUTES[semconv.ANOMALY].values
 
 
 @dataclass(frozen=True, slots=True)
