@@ -25,7 +25,6 @@ from .core.model import (
     ContentBlock,
     Ending,
     Fact,
-    FirstToken,
     Interval,
     LivePhase,
     Loop,
@@ -463,12 +462,11 @@ class Observer:
         if isinstance(fact, Interval):
             self.telemetry.chunk(fact.seconds, self.state.model)
             return
-        reserved = isinstance(fact, FirstToken) or (isinstance(fact, Loop) and self._loop is None)
         if isinstance(fact, Loop):
             self._loop = self._loop or fact
         if isinstance(fact, Stall):  # it is known later than it was over
             at = self.state.started_at + fact.start + fact.gap
-        self.telemetry.event(fact, self._timestamp(at), reserved=reserved)
+        self.telemetry.event(fact, self._timestamp(at))
         if isinstance(fact, ContentBlock) and fact.tool_call is not None:
             self.telemetry.event(fact.tool_call, self._timestamp(at))
 

@@ -211,7 +211,7 @@ def test_the_cap_counts_an_event_once(
     read(
         client,
         server,
-        config=Config(events="both", max_events=5),
+        config=Config(events="both", max_events=7),
         tracer_provider=tracer_provider,
         logger_provider=logger_provider,
     )

@@ -555,7 +555,7 @@ def test_events_count_towards_the_cap(
 ) -> None:
     """What an application says too often is counted as dropped; how the stream ended still has its event."""
     instrumentor = AnthropicStreamInstrumentor()
-    instrumentor.instrument(tracer_provider=tracer_provider, config=Config(max_events=5))
+    instrumentor.instrument(tracer_provider=tracer_provider, config=Config(max_events=8))
     with opened(client, server) as stream:
         for _ in range(10):
             stream_of(stream).event("app.seen")

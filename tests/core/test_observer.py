@@ -700,16 +700,17 @@ def test_a_span_ends_although_its_end_cannot_be_told() -> None:
     ("max_events", "expected", "dropped"),
     [
         (100, ["first_token", *["content_block", "tool_call"] * 6, "abort"], None),
-        (14, ["first_token", *["content_block", "tool_call"] * 5, "abort"], 2),
-        (6, ["first_token", *["content_block", "tool_call"], "abort"], 10),
-        (3, ["first_token", "abort"], 12),
+        (18, ["first_token", *["content_block", "tool_call"] * 6, "abort"], None),
+        (16, ["first_token", *["content_block", "tool_call"] * 5, "abort"], 2),
+        (8, ["first_token", *["content_block", "tool_call"], "abort"], 10),
+        (6, ["first_token", "abort"], 12),
         (2, ["first_token", "abort"], 12),
         (1, ["first_token"], 13),
         (0, [], 14),
     ],
 )
 def test_the_events_stay_under_their_cap(max_events: int, expected: list[str], dropped: int | None) -> None:
-    """Blocks and tool calls leave the last three places to what matters most; what is left out is counted."""
+    """Blocks and tool calls leave the last places to what matters most; what is left out is counted."""
     stream, exporter = observed(max_events=max_events)
     read(stream, 1)
     at = stream.state.started_at

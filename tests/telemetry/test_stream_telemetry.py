@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import Config, guard
-from streamspan.core.model import ContentBlock, Ending, FirstToken, Summary
+from streamspan.core.model import ContentBlock, Ending, FirstToken, Summary, ToolCall
 from streamspan.core.stream import StreamState
 from streamspan.telemetry.spans import Call, Expected, StreamTelemetry, Telemetry
 
@@ -74,7 +74,7 @@ def test_the_state_of_the_connection_is_there_where_it_is_known(
 def test_nothing_is_added_after_the_end(tracer_provider: TracerProvider, exporter: InMemorySpanExporter) -> None:
     """The last event is the one that says how the stream ended."""
     stream = begun(telemetry(tracer_provider))
-    stream.event(FIRST_TOKEN, 2, reserved=True)
+    stream.event(FIRST_TOKEN, 2)
     stream.end(aborted(), {}, 3)
     stream.event(ContentBlock(0, "text", 0.0, 1.0, 4, 1, complete=True, tool_call=None), 4)
 
@@ -96,7 +96,7 @@ def test_an_event_in_the_middle_of_another(
 
     with monkeypatch.context() as patched:
         patched.setattr(stream.span, "add_event", interrupted)
-        stream.event(FIRST_TOKEN, 2, reserved=True)
+        stream.event(FIRST_TOKEN, 2)
     stream.end(aborted(), {}, 3)
 
     [span] = exporter.get_finished_spans()
@@ -170,7 +170,7 @@ def test_a_metrics_sdk_that_fails(
 ) -> None:
     """Neither `instrument()` nor a stream raises; the span is whole, and the failure is counted."""
     stream = begun(telemetry(tracer_provider, provider))
-    stream.event(FIRST_TOKEN, 2, reserved=True)
+    stream.event(FIRST_TOKEN, 2)
     stream.chunk(0.1, "claude-x")
     stream.end(aborted(), {}, 3)
 
@@ -195,7 +195,7 @@ def test_events_for_logs_without_a_logs_sdk(
     monkeypatch.setattr(NoOpLogger, "emit", emit)
     config = Config(events="both", capture_content="EVENT_ONLY")
     stream = begun(telemetry(tracer_provider, None, NoOpLoggerProvider(), config))
-    stream.event(FIRST_TOKEN, 2, reserved=True)
+    stream.event(FIRST_TOKEN, 2)
     stream.end(aborted(), {}, 3)
 
     [span] = exporter.get_finished_spans()
@@ -229,3 +229,19 @@ def test_a_span_processor_that_exits(tracer_provider: TracerProvider, exporter: 
 
     assert [event.name for event in span.events] == ["llm_stream.abort"]
     assert counted == {"llm_stream.streams": [1]}
+
+
+def test_the_tool_call_that_was_cut_has_a_place(
+    tracer_provider: TracerProvider, exporter: InMemorySpanExporter
+) -> None:
+    """However many blocks came before it."""
+    stream = begun(telemetry(tracer_provider, config=Config(max_events=10)))
+    block = ContentBlock(0, "text", 0.0, 1.0, 4, 1, complete=True, tool_call=None)
+    for _ in range(20):
+        stream.event(block, 2)
+    stream.event(ToolCall("get", "toolu_1", "tool_use", 4, complete=False, valid_json=False), 2)
+    stream.end(aborted(), {}, 3)
+
+    [span] = exporter.get_finished_spans()
+
+    assert [event.name for event in span.events[-2:]] == ["llm_stream.tool_call", "llm_stream.abort"]

@@ -34,8 +34,8 @@ StreamFact = FirstToken | Stall | Loop | ContentBlock | ToolCall | Refusal | Fal
 Event = tuple[str, Mapping[str, AttributeValue]]
 """The name and the attributes."""
 
-RESERVED = 3
-"""Places in the budget that are kept for the first token, the first repetition, and what ended the stream."""
+KEPT_PLACES: frozenset[type] = frozenset({FirstToken, Loop, ToolCall, Refusal, Fallback, Summary})
+"""Places in the budget that are kept for the first of each of these: of the tool calls, the first that was cut."""
 
 
 class StreamEvents:
@@ -50,8 +50,8 @@ class StreamEvents:
 
     __slots__ = (
         "_closed",
-        "_has_repetition",
         "_is_adding",
+        "_kept_places",
         "_left",
         "_lock",
         "_log",
@@ -68,19 +68,17 @@ class StreamEvents:
         self._lock = threading.RLock()
         self._is_adding = False
         self._closed = False
-        self._has_repetition = False
+        self._kept_places = set(KEPT_PLACES)
         self.dropped = 0
 
-    def add(self, fact: StreamFact, timestamp_ns: int, *, reserved: bool) -> None:
+    def add(self, fact: StreamFact, timestamp_ns: int) -> None:
         """Nothing is added after `close()`."""
         with self._lock:
             if self._closed:
                 return
-            if self._is_adding or not self._has_room(reserved=reserved):
+            if self._is_adding or not self._takes_place(fact):
                 self.dropped += 1
                 return
-            self._left -= 1
-            self._has_repetition = self._has_repetition or isinstance(fact, Loop)
             event = event_of(fact)
             if self._span_gets_events:
                 self._is_adding = True
@@ -97,10 +95,7 @@ class StreamEvents:
             self._closed = True
         last: list[Event] = []
         for fact in _last_facts(summary):
-            is_first_repetition = isinstance(fact, Loop) and not self._has_repetition
-            if self._has_room(reserved=fact is summary or is_first_repetition):
-                self._left -= 1
-                self._has_repetition = self._has_repetition or isinstance(fact, Loop)
+            if self._takes_place(fact):
                 last.append(event_of(fact))
             else:
                 self.dropped += 1
@@ -113,8 +108,16 @@ class StreamEvents:
             if self._log is not None:
                 self._log.emit(self._span, name, attributes, timestamp_ns)
 
-    def _has_room(self, *, reserved: bool) -> bool:
-        return self._left > (0 if reserved else RESERVED)
+    def _takes_place(self, fact: StreamFact) -> bool:
+        """Whether there is room for it, which it then has."""
+        kind = type(fact)
+        has_place_of_its_own = kind in self._kept_places and not (isinstance(fact, ToolCall) and fact.complete)
+        if self._left <= (0 if has_place_of_its_own else len(self._kept_places)):
+            return False
+        self._left -= 1
+        if has_place_of_its_own:
+            self._kept_places.discard(kind)
+        return True
 
 
 def _last_facts(summary: Summary) -> list[StreamFact]:

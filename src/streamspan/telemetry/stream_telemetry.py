@@ -89,10 +89,10 @@ class StreamTelemetry:
         context = self.span.get_span_context()
         return trace.format_trace_id(context.trace_id), trace.format_span_id(context.span_id)
 
-    def event(self, fact: StreamFact, timestamp_ns: int, *, reserved: bool = False) -> None:
-        """`reserved`: it may take one of the places that are kept free. After the end it does nothing."""
+    def event(self, fact: StreamFact, timestamp_ns: int) -> None:
+        """After the end it does nothing."""
         if self._events is not None:
-            self._events.add(fact, timestamp_ns, reserved=reserved)
+            self._events.add(fact, timestamp_ns)
 
     def retried(self, error_type: str) -> None:
         """The SDK tries the call again, after this."""
