@@ -254,7 +254,7 @@ CASES = [
         gateway(16.0),
         "transit",
         "transit.time",
-        "No model writes 20 chunks in less than 1 ms each. `llm_stream.buffered` is true as well.",
+        "No model writes 20 chunks at once. `llm_stream.buffered` is true as well.",
         stall("transit", "0", MANY),
     ),
     Case(

@@ -9,8 +9,9 @@ provider's, unless something on the way held the stream back. A model that was s
 or a stalled line lets many go at once:
 
     released  the chunks that arrived within 50 ms of the end of a wait of at least 0.25 s
-    clump     at least 20 of them, less than 1 ms apart on average, as no model writes. The reader's own time is in
-              that, so a reader that takes more than 1 ms for a chunk hides a clump: then the provider is named.
+    clump     at least 20 chunks within 0.1 s for which the reader did not wait, because they were there before it
+              asked, and at most one for which it did to five of those. A reader that takes more than 5 ms for a chunk
+              hides a clump: then the provider is named.
 
     provider time   the sum of the waits, without those before a clump and without the time of a blocked loop
     transit time    the waits before a clump
@@ -45,7 +46,8 @@ _BOUNDS = tuple(SHORTEST_GAP * _RATIO**power for power in range(100))
 """Seconds, up to 10 hours. Bucket n is from `_BOUNDS[n]` up to `_BOUNDS[n + 1]`; the last is open."""
 
 _CLUMP_CHUNKS = 20
-_CLUMP_SECONDS_PER_CHUNK = 0.001
+_CLUMP_WITHIN = 0.1
+_CLUMP_CHUNKS_TO_A_WAIT = 5
 _FIRST_WAIT = 1.0
 
 
@@ -68,24 +70,23 @@ class Resumption:
     stall     the wait, as it is told if it was a stall; None: the wait for the first chunk
     count     chunks until the next long wait
     released  those of them that arrived within `RELEASED_WITHIN`
+    waits     how often the reader waited meanwhile
     """
 
-    __slots__ = ("at", "count", "last_at", "released", "stall")
+    __slots__ = ("at", "count", "released", "stall", "waits")
 
     def __init__(self, stall: Stall | None, at: float) -> None:
         self.stall = stall
-        self.at = self.last_at = at
+        self.at = at
         self.released = 0
         self.count = 0
-
-    def chunks(self, count: int, at: float) -> None:
-        self.count += count
-        self.last_at = at
+        self.waits = 0
 
     @property
-    def is_dense(self) -> bool:
+    def is_clump(self) -> bool:
         """As far as it has come."""
-        return self.count >= _CLUMP_CHUNKS and self.last_at - self.at < self.count * _CLUMP_SECONDS_PER_CHUNK
+        unwaited = self.count - self.waits
+        return unwaited >= _CLUMP_CHUNKS and self.waits * _CLUMP_CHUNKS_TO_A_WAIT <= unwaited
 
 
 class Pacing:
@@ -143,11 +144,15 @@ class Pacing:
         """An event has come at `at`, and the stream was in this phase until then. Gives the stalls known by now."""
         own = max(wait.seconds - wait.blocked, 0.0)
         self.blocked_time += wait.blocked
-        stalls = self._settled() if at > self.settles_at or own >= self._long_wait else ()
+        stalls: tuple[Stall, ...] = ()
+        if at > self.settles_at or own >= self._long_wait:
+            stalls = self._settled(at if own < SHORTEST_GAP else inf)
         if own >= SHORTEST_GAP:
             self._buckets[bisect_right(_BOUNDS, own) - 1] += 1
             self._longest = max(own, self._longest)
             self._provider_time += own
+            if self._resumption is not None:
+                self._resumption.waits += 1
         if own >= self._long_wait:
             self._resumes(Resumption(Stall(wait.start, own, phase, keepalives=wait.keepalives), at))
         if wait.blocked >= self._stall_seconds:
@@ -160,13 +165,15 @@ class Pacing:
         for gap in gaps:
             buckets[bisect_right(_BOUNDS, gap) - 1] += 1
             self._provider_time += gap
+        if self._resumption is not None:
+            self._resumption.waits += len(gaps)
         self._longest = max(self._longest, *gaps)
 
     def chunks(self, count: int, at: float) -> None:
         """Chunks have come, the last of them at `at`."""
         resumption = self._resumption
         if resumption is not None:
-            resumption.chunks(count, at)
+            resumption.count += count
             if at <= resumption.at + RELEASED_WITHIN:
                 resumption.released = resumption.count
 
@@ -194,13 +201,17 @@ class Pacing:
         self._resumption = resumption
         self.settles_at = resumption.at + RELEASED_WITHIN
 
-    def _settled(self) -> tuple[Stall, ...]:
-        """What the last long wait was. Gives the stall, if it was one."""
+    def _settled(self, at: float = inf) -> tuple[Stall, ...]:
+        """What the last long wait was, if that is known at this time. Gives the stall, if it was one."""
         resumption = self._resumption
         if resumption is None or self.settles_at == inf:
             return ()
+        latest = resumption.at + _CLUMP_WITHIN
+        if at <= latest and not resumption.waits and not resumption.is_clump:
+            self.settles_at = latest  # it may become a clump yet: on a busy machine the reader is slow
+            return ()
         self.settles_at = inf
-        self._is_clump, stall = resumption.is_dense, resumption.stall
+        self._is_clump, stall = resumption.is_clump, resumption.stall
         if stall is None:
             return ()
         is_stall = stall.gap >= self._stall_seconds
@@ -217,7 +228,7 @@ class Pacing:
         """The chunks that followed the last long wait are all there: those of a clump are counted."""
         resumption = self._resumption
         if resumption is not None and self._is_clump:
-            self._clump_chunks += resumption.count if resumption.is_dense else resumption.released
+            self._clump_chunks += resumption.count if resumption.is_clump else resumption.released
         self._resumption = None
         self._is_clump = False
 
