@@ -17,7 +17,7 @@ NOT_TOLD_BY_SPANS = {
     semconv.INSTRUMENTATION_FAILURES,
     semconv.INSTRUMENTATION_EVENTS_DROPPED,
 }
-"""What a span does not tell: open streams, what comes after the end, the SDK's retries, steps inside a call, rate limits,
-and streamspan itself.
+"""What a span does not tell: open streams, what comes after the end, the SDK's retries, steps inside a call, rate
+limits, and streamspan itself.
 """
 TOLD_BY_SPANS = [metric for metric in semconv.METRICS.values() if metric not in NOT_TOLD_BY_SPANS]
