@@ -6,7 +6,7 @@ import random
 import tracemalloc
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from streamspan.core.loops.detector import Repetition, RepetitionDetector
@@ -189,14 +189,12 @@ def test_two_copies_are_never_a_loop(unit: str, lead: str) -> None:
     text=st.sampled_from([*LOOPS.values(), *MEANT.values(), COUNTING, STAMMER]),
     sizes=st.lists(st.integers(min_value=0, max_value=400), min_size=1, max_size=12).filter(any),
 )
-@settings(deadline=None)
 def test_any_cut_gives_the_same_finding(text: str, sizes: list[int]) -> None:
     """Verdict, start, period and count do not depend on how the text was cut into deltas."""
     assert found_in_pieces(text, sizes) == found_in_one(text)
 
 
 @given(st.text(alphabet="ab \n", max_size=3_000), st.lists(st.integers(1, 300), min_size=1, max_size=5))
-@settings(deadline=None)
 def test_any_cut_of_any_text_gives_the_same_finding(text: str, sizes: list[int]) -> None:
     """The same for texts that are full of short runs."""
     assert found_in_pieces(text, sizes) == found_in_one(text)
