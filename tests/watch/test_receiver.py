@@ -261,7 +261,7 @@ def test_connections_are_limited(running: Running, monkeypatch: pytest.MonkeyPat
     assert parsed(running.answer(post(BODY)))[0] == 200
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.sampled_from([*post(BODY).split(b"\r\n"), b"\r\n", b":", CHUNKED.encode(), b"5", b"\x00"])))
 def test_no_input_ends_it(running: Running, pieces: list[bytes]) -> None:
     """Whatever a client has sent, the next one is served."""
