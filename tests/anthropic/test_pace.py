@@ -228,15 +228,23 @@ def test_a_task_that_is_cancelled_during_a_stall(server: MessagesServer, exporte
     """The user gave up on a frozen stream: aborted, with the stall that explains it."""
     server.scripts.append(FREEZES_FOR_EVER)
 
-    async def read() -> None:
+    async def read(frozen: asyncio.Event) -> None:
         http_client = anthropic.DefaultAsyncHttpxClient(verify=False)
         async with AsyncAnthropic(base_url=server.url, api_key="none", http_client=http_client) as client:
-            async for _ in await client.messages.create(**REQUEST, stream=True):
-                pass
+            stream = await client.messages.create(**REQUEST, stream=True)
+            for _ in range(1 + FIRST_HALF.count(b"event: ")):
+                await anext(stream)
+            frozen.set()
+            await anext(stream)
 
     async def give_up() -> None:
-        with contextlib.suppress(asyncio.TimeoutError):
-            await asyncio.wait_for(read(), SILENCE + 0.1)
+        frozen = asyncio.Event()
+        task = asyncio.create_task(read(frozen))
+        await frozen.wait()
+        await asyncio.sleep(SILENCE)
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
     asyncio.run(give_up())
 
