@@ -83,7 +83,7 @@ def test_exit(server: MessagesServer, application: str, reason: str) -> None:
 
 
 def test_garbage_is_collected_inside_the_sdk(server: MessagesServer) -> None:
-    """Streams that the collector finds there end before the next stream begins or ends, and nothing locks."""
+    """Streams that the collector finds there have ended after a flush, and nothing locks."""
     assert sorted(lines("collects_in_the_sdk", server)) == [
         "parent",  # a span of the application's own
         "parent another complete",
