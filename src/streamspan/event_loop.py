@@ -22,6 +22,8 @@ _BLOCKS_AT_MOST = 256
 
 
 class Stream(Protocol):
+    @property
+    def is_live(self) -> bool: ...
     def tell_of_silence(self) -> None: ...
 
 
@@ -49,7 +51,7 @@ class EventLoopWatch:
 
     def blocked_time(self, since: float, until: float) -> float:
         """Seconds between these times, of `time.perf_counter`, in which the loop was blocked."""
-        is_late = until - self._due_at > LATE and self._is_running
+        is_late = until - self._due_at > LATE and self._is_running()
         blocked = until - max(self._due_at, since) if is_late else 0.0
         for start, end in reversed(self._blocks.copy()):
             if end <= since:
@@ -57,7 +59,7 @@ class EventLoopWatch:
             blocked += max(min(end, until) - max(start, since), 0.0)
         return min(blocked, until - since)
 
-    @property
+    @contained
     def _is_running(self) -> bool:
         """A loop that has stopped keeps nobody waiting: the stream may be read on another one."""
         loop = None if self._loop is None else self._loop()
@@ -74,10 +76,12 @@ class EventLoopWatch:
         self._due_at = inf
         if now - due_at > LATE:
             self._blocks.append((due_at, now))
-        for reference in list(self._streams.values()):
+        for key, reference in list(self._streams.items()):
             stream = reference()
-            if stream is not None:
+            if stream is not None and stream.is_live:
                 stream.tell_of_silence()
+            else:  # one that has come to its end, and that the application still holds, keeps no timer
+                self._streams.pop(key, None)
         if self._streams:
             self._schedule(loop)
 

@@ -158,6 +158,25 @@ def test_a_double_of_the_response(
     assert [record.message for record in caplog.records if record.levelno >= logging.WARNING] == []
 
 
+@pytest.mark.usefixtures("instrumented")
+def test_a_double_that_is_read(
+    client: Anthropic, exporter: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has headers of no known type, which say nothing of the body: that it was no event stream is not known."""
+    double: Any = MagicMock(status_code=200, is_success=True, is_error=False, is_stream_consumed=False)
+    del double._content
+    double.headers.raw, double.request.headers = [], {}
+    double.iter_bytes.return_value = iter([b"<html>"])
+    monkeypatch.setattr(client._client, "send", MagicMock(return_value=double))
+    seen = list(client.messages.create(stream=True, **REQUEST))
+
+    (span,) = ended_spans(exporter)
+
+    assert seen == []
+    assert (attributes(span)["llm_stream.outcome"], attributes(span)["error.type"]) == ("truncated", "stream_truncated")
+    assert "http.response.header.content-type" not in attributes(span)
+
+
 # --- what is kept ------------------------------------------------------------------------------------------------
 
 

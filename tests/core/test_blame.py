@@ -91,6 +91,8 @@ def free(at: float, stands: Sequence[Interval]) -> float:
 
 
 class Stream:
+    is_live = True
+
     def tell_of_silence(self) -> None:
         """Nobody asks."""
 

@@ -12,7 +12,7 @@ from time import perf_counter
 
 import pytest
 
-from streamspan import event_loop
+from streamspan import event_loop, guard
 from streamspan.event_loop import INTERVAL, EventLoopWatch, watched
 
 BLOCK = 0.4
@@ -24,6 +24,7 @@ class Stream:
     """What the watch knows of a stream."""
 
     def __init__(self) -> None:
+        self.is_live = True
         self.asked = 0
         self.variable: object = None
 
@@ -171,6 +172,52 @@ def test_the_context_of_the_application_is_not_kept() -> None:
         return is_kept, stream.variable
 
     assert asyncio.run(main()) == (None, None)
+
+
+def test_a_stream_that_has_ended_keeps_no_timer() -> None:
+    """However long the application still holds it."""
+
+    async def main() -> int:
+        stream, other = Stream(), Stream()
+        watch = watch_of(stream)
+        watch_of(other)
+        stream.is_live = False
+        await until(lambda: other.asked > 1)
+        watch.remove(other)
+        await until(lambda: watch._due_at == inf)
+        return stream.asked
+
+    assert asyncio.run(main()) == 0
+
+
+class OddLoop(asyncio.SelectorEventLoop):
+    """Does not say whether it runs, once it is asked to keep that to itself."""
+
+    is_silent = False
+
+    def is_running(self) -> bool:
+        if self.is_silent:
+            raise NotImplementedError
+        return super().is_running()
+
+
+def test_a_loop_that_does_not_say_whether_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It counts as one that does not: nothing is raised, as the reader of a stream would get it."""
+    monkeypatch.setattr(guard, "reraises", False)
+    loop = OddLoop()
+
+    async def main() -> float:
+        watch, since = watch_of(Stream()), perf_counter()
+        sleep()
+        loop.is_silent = True
+        blocked = watch.blocked_time(since, perf_counter())
+        loop.is_silent = False
+        return blocked
+
+    blocked = loop.run_until_complete(main())
+    loop.close()
+
+    assert blocked == 0.0
 
 
 def test_a_loop_that_is_stopped_and_resumed() -> None:

@@ -298,7 +298,7 @@ class StreamState:
     @property
     def has_started(self) -> bool:
         """An event has told of the answer."""
-        return self._response_id is not None or self.has_blocks
+        return self._has_started or self.has_blocks
 
     @property
     def has_blocks(self) -> bool:

@@ -24,6 +24,7 @@ from streamspan.guard import contained
 from streamspan.observer import Observer
 from streamspan.telemetry.spans import Attributes
 
+from . import values
 from .body import body_of, end_by_raise
 from .last_bytes import error_type_in, keepalives_in
 from .leaving import Reading
@@ -32,7 +33,6 @@ from .provider import Translator
 CHUNKS = 48
 CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
 _CONTENT_TYPE = "content-type"
-_CONTENT_TYPE_CHARS = 128
 COST_OF_WAIT = 5  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 
 
@@ -279,6 +279,12 @@ class AsyncReader:
 
 
 @contained
+def _content_type(response: Any) -> str | None:
+    """None: the response does not say, as the double of a test may not."""
+    return values.text(response.headers.get(_CONTENT_TYPE))
+
+
+@contained
 def begun(response: Any, *, in_task: bool = False) -> Intake | None:
     """The intake of a stream that is read for the first time. None: it is another call's, or it is read already."""
     body = body_of(response)
@@ -287,7 +293,6 @@ def begun(response: Any, *, in_task: bool = False) -> Intake | None:
     reading = body.reading
     if in_task:
         reading.begins_in_task()
-    content_type = response.headers.get(_CONTENT_TYPE, "")[:_CONTENT_TYPE_CHARS]
-    intake = Intake(body.observer, reading, reading.provider.translator(), content_type)
+    intake = Intake(body.observer, reading, reading.provider.translator(), _content_type(response) or "")
     body.observer.incoming = intake
     return intake
