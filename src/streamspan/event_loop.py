@@ -21,7 +21,7 @@ LATE = 0.05
 _BLOCKS_AT_MOST = 256
 
 
-class Stream(Protocol):
+class WatchedStream(Protocol):
     @property
     def is_live(self) -> bool: ...
     def tell_of_silence(self) -> None: ...
@@ -36,16 +36,16 @@ class EventLoopWatch:
         self._loop: ReferenceType[asyncio.AbstractEventLoop] | None = None
         self._blocks: deque[tuple[float, float]] = deque(maxlen=_BLOCKS_AT_MOST)
         self._due_at = inf  # nothing is scheduled
-        self._streams: dict[int, ReferenceType[Stream]] = {}
+        self._streams: dict[int, ReferenceType[WatchedStream]] = {}
 
-    def add(self, stream: Stream, loop: asyncio.AbstractEventLoop) -> None:
+    def add(self, stream: WatchedStream, loop: asyncio.AbstractEventLoop) -> None:
         """Watch the loop until this stream is removed."""
         self._streams[id(stream)] = ref(stream)
         if self._due_at == inf:
             self._loop = ref(loop)
             self._schedule(loop)
 
-    def remove(self, stream: Stream) -> None:
+    def remove(self, stream: WatchedStream) -> None:
         """May come from any thread and from a finalizer."""
         self._streams.pop(id(stream), None)
 
@@ -90,7 +90,7 @@ _watches: "WeakKeyDictionary[asyncio.AbstractEventLoop, EventLoopWatch]" = WeakK
 
 
 @contained
-def watched(stream: Stream) -> EventLoopWatch | None:
+def watched(stream: WatchedStream) -> EventLoopWatch | None:
     """The watch of the loop that runs now, with this stream. None: it is none of asyncio's."""
     try:
         loop = asyncio.get_running_loop()

@@ -65,7 +65,7 @@ class Snapshot:
     span_id: str | None
 
 
-Refusal = Literal["late", "full"]
+WhyNotSet = Literal["late", "full"]
 """Why attributes were not set: the span has been written, or it has as many of the application's as it may have."""
 
 
@@ -75,7 +75,7 @@ class Observed(Protocol):
     @property
     def loop(self) -> Loop | None: ...
     def abort_declared(self, reason: str) -> bool: ...
-    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> Refusal | None: ...
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> WhyNotSet | None: ...
     def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None: ...
     def silence(self) -> float: ...
     def facts(self) -> tuple[Summary, bool]: ...
@@ -196,7 +196,7 @@ _OF_EVENTS = "event() takes up to 16 attributes: bools, numbers, texts and lists
 _OF_STREAMS = (
     "set_attribute() takes up to 16 of a stream: bools, numbers, texts and lists of them; the rest is left out"
 )
-_REFUSALS: Mapping[Refusal, str] = {
+_REFUSALS: Mapping[WhyNotSet, str] = {
     "late": "set_attribute() came after the span of its stream had been written; ignored",
     "full": _OF_STREAMS,
 }

@@ -35,7 +35,7 @@ from .core.model import (
 )
 from .core.stream import StreamState
 from .event_loop import EventLoopWatch, watched
-from .handle import Refusal, StreamHandle
+from .handle import StreamHandle, WhyNotSet
 from .silence import SilenceHook
 from .telemetry.labels import Labels
 from .telemetry.metrics import Metrics
@@ -376,18 +376,18 @@ class Observer:
         self._declared_reason = reason
         return True
 
-    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> Refusal | None:
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> WhyNotSet | None:
         """Set attributes of the application's, of which the last value counts. None: all are set."""
         if self._written:
             return "late"
         own = self._own_attributes
-        refusal: Refusal | None = None
+        reason: WhyNotSet | None = None
         for name, value in attributes.items():
             if name in own or len(own) < _OWN_ATTRIBUTES_AT_MOST:
                 own[name] = value
             else:
-                refusal = "full"
-        return refusal
+                reason = "full"
+        return reason
 
     def note(self, name: str, attributes: Mapping[str, AttributeValue]) -> None:
         """An event of the application's. It is written with the next event: it may come from a signal handler."""

@@ -323,7 +323,7 @@ class Blocks:
         """A block begins. A block of the same index that is still open is cut off by it, which is the fact given."""
         self.count += 1
         replaced = self._open.pop(start.index, None)
-        facts = () if replaced is None else self._closed(replaced, at, at, complete=False)
+        facts = () if replaced is None else self._closed(replaced, at, at, complete=False, stopped=False)
         if start.kind == "tool_call":
             self.tool_calls.count += 1
         if len(self._open) < _OPEN_BLOCKS_AT_MOST:
@@ -353,7 +353,7 @@ class Blocks:
     def stopped(self, index: object, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The block with this index has stopped. Gives the block, if it was open."""
         block = self._open.pop(index, None) if isinstance(index, int) else None
-        return () if block is None else self._closed(block, at, last_chunk_at, complete=True)
+        return () if block is None else self._closed(block, at, last_chunk_at, complete=True, stopped=True)
 
     def content_is_given(self) -> None:
         """The next chunk came with the start of the block that began last."""
@@ -361,26 +361,19 @@ class Blocks:
 
     def closed_by_end(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The message has ended, which closes the blocks that are open. Gives them."""
-        facts: tuple[Fact, ...] = ()
-        for index in tuple(self._open):
-            facts += self._closed(self._open.pop(index), at, last_chunk_at, complete=True, stopped=False)
+        facts = self._all_closed(at, last_chunk_at, complete=True)
         self.output_was_cut(self._output_was_cut)
         return facts
 
     def abandoned(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """Another message begins. Gives the blocks that it cuts off."""
         self._last_is_empty_tool_call = self._output_was_cut = False
-        facts: tuple[Fact, ...] = ()
-        for index in tuple(self._open):
-            facts += self._closed(self._open.pop(index), at, last_chunk_at, complete=False)
-        return facts
+        return self._all_closed(at, last_chunk_at, complete=False)
 
     def cut_off(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """The stream has ended. Gives the blocks that were open."""
         self._count(self._unannounced)
-        facts: tuple[Fact, ...] = ()
-        for block in tuple(self._open.values()):
-            facts += self._closed(block, at, last_chunk_at, complete=False)
+        facts = self._all_closed(at, last_chunk_at, complete=False)
         for watch in self._watches.values():
             facts += self._told(watch.finish(last_chunk_at, may_go_on=False), watch)
         if self._looping is not None:
@@ -450,15 +443,22 @@ class Blocks:
             self._looping, self.loop = by, loop
         return (loop,)
 
+    def _all_closed(self, at: float, last_chunk_at: float, *, complete: bool) -> tuple[Fact, ...]:
+        """Those that are open, without stops of their own."""
+        facts: tuple[Fact, ...] = ()
+        for index in tuple(self._open):
+            facts += self._closed(self._open.pop(index), at, last_chunk_at, complete=complete, stopped=False)
+        return facts
+
     def _closed(
-        self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool, stopped: bool | None = None
+        self, block: OpenBlock, at: float, last_chunk_at: float, *, complete: bool, stopped: bool
     ) -> tuple[Fact, ...]:
-        """`stopped`: whether its own stop has come, if that is not what makes it complete."""
+        """`stopped`: whether its own stop has come."""
         facts = self._watch_ends(block, last_chunk_at)
         chars_before = self.chars["tool_input"]
         self._count(block)
         self._current = self._unannounced
-        closed = block.closed(at, self._started_at, complete=complete, stopped=complete if stopped is None else stopped)
+        closed = block.closed(at, self._started_at, complete=complete, stopped=stopped)
         if block.start.kind in {"thinking", "hidden_thinking"}:
             self.thinking_time = (self.thinking_time or 0.0) + closed.duration
         call = closed.tool_call

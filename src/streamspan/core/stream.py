@@ -76,7 +76,7 @@ class StreamState:
 
     finished           the provider's own end has arrived
     connection_closed  the connection was given back or torn down
-    wait_count         how many waits are over, apart from short ones
+    wait_count         how many waits are over, but for those of chunks that are handed over together
     """
 
     __slots__ = (

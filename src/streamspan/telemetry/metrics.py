@@ -160,11 +160,8 @@ class Metrics:
 
     def _record_ending(self, summary: Summary, series: Series, context: Context) -> None:
         bounded = self._values.bounded
-        labels = series.labels
+        labels = self._error_labels(summary, series)
         ending = dict(labels)
-        if summary.error_type is not None:
-            ending[semconv.ERROR_TYPE] = bounded(semconv.ERROR_TYPE, summary.error_type)
-            labels = dict(ending)
         if summary.outcome is not None:
             ending[semconv.OUTCOME] = summary.outcome
             if summary.outcome != "complete":

@@ -29,19 +29,20 @@ _ERROR = Status(StatusCode.ERROR)
 class StreamTelemetry:
     """The telemetry of one stream, from its call to its end.
 
-    content     what is captured of it; None: nothing is
-    labels      what all its metrics have; empty where nothing is recorded
-    retry_time  seconds from the call to the start of the SDK's last attempt; None: it has not retried
+    content      what is captured of it; None: nothing is
+    has_metrics  whether there is a metrics SDK
+    labels       what all its metrics have; empty where nothing is recorded
+    retry_time   seconds from the call to the start of the SDK's last attempt; None: it has not retried
     """
 
     __slots__ = (
         "_call_labels",
         "_events",
         "_has_latest",
-        "_has_metrics",
         "_has_spans",
         "_log",
         "content",
+        "has_metrics",
         "is_recording",
         "labels",
         "metrics",
@@ -68,7 +69,7 @@ class StreamTelemetry:
         self._call_labels = call_labels
         self._events: StreamEvents | None = None
         self._log = log
-        self._has_metrics = has_metrics
+        self.has_metrics = has_metrics
         self._has_spans = has_spans
         self._has_latest = has_latest
 
@@ -96,27 +97,23 @@ class StreamTelemetry:
 
     def retried(self, error_type: str) -> None:
         """The SDK tries the call again, after this."""
-        if self._has_metrics:
+        if self.has_metrics:
             self.metrics.retried(error_type, self._call_labels, self.span)
 
     def answered(self, model: str) -> None:
         """The model that answers is known."""
-        if self._has_metrics:
+        if self.has_metrics:
             self.metrics.answered(self._call_labels, model)
 
     def chunk(self, seconds: float, model: str | None) -> None:
         """A chunk has come, `seconds` after the one before it."""
-        if self._has_metrics:
+        if self.has_metrics:
             self.metrics.record_chunk(seconds, self._call_labels, model, self.span)
 
     def response_came(self, attributes: Attributes) -> None:
         """The headers of a response have come, which these attributes tell of."""
-        if self._has_metrics:
+        if self.has_metrics:
             self.metrics.rate_limits_seen(attributes, self.labels)
-
-    @property
-    def has_metrics(self) -> bool:
-        return self._has_metrics
 
     def failed_with(self, message: str) -> None:
         """The text of the error that ends the stream, which is content."""
@@ -135,7 +132,7 @@ class StreamTelemetry:
         retry_time = self.retry_time
         try:
             self._describe(summary, {**attributes, semconv.RETRY_TIME: retry_time}, end_ns)
-            if self._has_metrics:
+            if self.has_metrics:
                 dropped = 0 if self._events is None else self._events.dropped
                 self.metrics.record(summary, self._call_labels, self.span, dropped, retry_time or 0.0)
         finally:
@@ -143,7 +140,7 @@ class StreamTelemetry:
 
     def body_ended(self, delay: float, error_type: str | None, model: str | None) -> None:
         """The body has ended so many seconds after the provider's own end, by this error or none."""
-        if self._has_metrics:
+        if self.has_metrics:
             self.metrics.record_body_end(delay, error_type, self._call_labels, model, self.span)
 
     def abandon(self, end_ns: int) -> None:
