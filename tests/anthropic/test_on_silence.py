@@ -246,8 +246,7 @@ def test_the_thread_ends_with_the_last_stream(server: MessagesServer, started: C
     started(Looks(*goes_on))
     with answered(server, script, goes_on):
         read_in_thread(server.url)
-    for thread in silence_threads():
-        thread.join(SECONDS)
+    join_silence_threads()
 
     assert set(while_open) == {(THREAD, True)}
     assert silence_threads() == []
@@ -257,9 +256,15 @@ def silence_threads() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name == THREAD]
 
 
+def join_silence_threads() -> None:
+    for thread in silence_threads():
+        thread.join(SECONDS)
+
+
 def test_without_the_hook_there_is_no_thread(server: MessagesServer, instrumented: AnthropicStreamInstrumentor) -> None:
     """Nothing of ours runs while a reader waits."""
     del instrumented
+    join_silence_threads()  # of the tests before
     server.scripts.append(MESSAGE)
     read_in_thread(server.url)
 

@@ -123,9 +123,10 @@ def close_begins(body: Body, signal: Any) -> None:
         if observer.lifecycle.state != "reading":
             observer.left()
         return
-    if signal == "body_closed" and observer.lifecycle.state == "reading":
-        reading.body_closes()
-        return
+    if signal == "body_closed":
+        reading.body_closes()  # whatever the reader does: another thread may begin a read just now
+        if observer.lifecycle.state == "reading":
+            return
     cause = reading.cause_of_close(lambda candidate: observer_of(candidate) is observer)
     error = sys.exc_info()[1] if cause == "sdk_error" else None
     tell_message(observer, error)

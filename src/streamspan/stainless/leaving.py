@@ -47,7 +47,7 @@ _tasks: "WeakKeyDictionary[asyncio.Task[Any], ReadingTask]" = WeakKeyDictionary(
 class Reading:
     """The circumstances in which one stream is read.
 
-    body_closed_at  when somebody closed the body while the reader waited; None: nobody did
+    body_closed_at  when the body was closed; None: it was not
     """
 
     __slots__ = ("_cancel_requests", "_handled", "_let_go_cancelled", "_task", "body_closed_at", "provider")
@@ -105,7 +105,7 @@ class Reading:
         return "closed" if was_closed or is_closed_stream(error) else "error"
 
     def body_closes(self) -> None:
-        """Somebody closes the body while the reader waits, unless it is the SDK's answer to a torn connection."""
+        """The body is being closed. The SDK's answer to a torn connection does not count."""
         error = sys.exc_info()[1]
         if error is None or not is_torn_connection(error):
             self.body_closed_at = time.perf_counter()
