@@ -5,23 +5,23 @@ from collections.abc import Sequence
 
 
 class SilenceHook:
-    """The thresholds of one stream, in seconds and in ascending order. Each is told once in one silence."""
+    """The thresholds of one stream, in seconds and in ascending order. Each is reported once in each silence."""
 
-    __slots__ = ("_thresholds", "_told", "_wait")
+    __slots__ = ("_reached", "_thresholds", "_wait")
 
     def __init__(self, thresholds: Sequence[float]) -> None:
         self._thresholds = thresholds
-        self._told = 0
+        self._reached = 0
         self._wait = 0
 
     def is_due(self, silence: float, wait: int) -> bool:
-        """Whether a silence of so many seconds until now has reached a threshold that has not been told.
+        """Whether a silence of so many seconds until now has reached a threshold that has not been reported yet.
 
-        wait  the number of the wait that is silent
+        wait  the number of the wait in which the silence lies
         """
         if wait != self._wait:
-            self._wait, self._told = wait, 0
+            self._wait, self._reached = wait, 0
         reached = bisect_right(self._thresholds, silence)
-        is_due = reached > self._told
-        self._told = max(reached, self._told)
+        is_due = reached > self._reached
+        self._reached = max(reached, self._reached)
         return is_due

@@ -28,17 +28,17 @@ def error_type(error: BaseException) -> str:
 
 def error_message(error: BaseException) -> str:
     """The text of the error, which is content: the API's, else the exception's."""
-    told = field(field(error, "body"), "error")
-    message = told if isinstance(told, str) else field(told, "message")
+    given = field(field(error, "body"), "error")
+    message = given if isinstance(given, str) else field(given, "message")
     return (message if isinstance(message, str) else str(error))[:_MESSAGE_CHARS_AT_MOST]
 
 
-def error_word(told: Any) -> str | None:
+def error_word(given: Any) -> str | None:
     """The type of an error, else its code. Gateways send other forms than the API, too; a text is content."""
-    if isinstance(told, str):
+    if isinstance(given, str):
         return None
     for name in ("type", "code"):
-        value = field(told, name)
+        value = field(given, name)
         word = str(number) if (number := count(value)) is not None else typed(value, str)
         if word and _WORD.fullmatch(word):
             return word
