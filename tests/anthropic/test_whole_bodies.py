@@ -1,7 +1,6 @@
-"""Real bodies over a real socket through the real SDK: the span says what a reader of the body alone says.
+"""Bodies of every shape over a real socket through the real SDK: the span says what a reader of the body alone says.
 
-The recordings are no part of the repository: `STREAMSPAN_RECORDINGS` names their folder, else it is
-`../shared/recordings` beside the repository.
+`STREAMSPAN_RECORDINGS` names a folder with more of them, recorded ones, in files that end in `.sse`.
 """
 
 import asyncio
@@ -19,18 +18,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import sse
+from tests.anthropic.bodies import BODIES, Body
 from tests.anthropic.spans import blame
 
-REPOSITORY = Path(__file__).resolve().parents[2]
-FOLDER = Path(os.environ.get("STREAMSPAN_RECORDINGS", REPOSITORY.parent / "shared" / "recordings"))
-RECORDINGS = sorted(FOLDER.glob("*.sse"))
-ABSENT = pytest.param(FOLDER, marks=pytest.mark.skip(reason=f"no recordings in {FOLDER}: set STREAMSPAN_RECORDINGS"))
-OF_THE_BETA_API = {
-    "advisor-server-tool.sse",
-    "beta-stream.sse",
-    "code-execution-server-tool.sse",
-    "compaction-block.sse",
-}
+RECORDED = [
+    Body(path.stem, path.read_bytes(), is_beta=True)
+    for path in sorted(Path(os.environ.get("STREAMSPAN_RECORDINGS", os.devnull)).glob("*.sse"))
+]
 REQUEST: dict[str, Any] = {
     "model": "claude-x",
     "max_tokens": 1024,
@@ -41,8 +35,8 @@ Events = Sequence[Mapping[str, object]]
 """What the application saw."""
 
 
-def messages_of(client: Any, recording: Path) -> Any:
-    return client.beta.messages if recording.name in OF_THE_BETA_API else client.messages
+def messages_of(client: Any, body: Body) -> Any:
+    return client.beta.messages if body.is_beta else client.messages
 
 
 def dumped(event: Any) -> Mapping[str, object]:
@@ -50,55 +44,53 @@ def dumped(event: Any) -> Mapping[str, object]:
     return {"class": type(event).__name__, **event.model_dump(warnings=False)}
 
 
-def created(url: str, recording: Path) -> Events:
+def created(url: str, body: Body) -> Events:
     with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
-        return [dumped(event) for event in messages_of(client, recording).create(stream=True, **REQUEST)]
+        return [dumped(event) for event in messages_of(client, body).create(stream=True, **REQUEST)]
 
 
-def streamed(url: str, recording: Path) -> Events:
+def streamed(url: str, body: Body) -> Events:
     with (
         anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client,
-        messages_of(client, recording).stream(**REQUEST) as stream,
+        messages_of(client, body).stream(**REQUEST) as stream,
     ):
         return [dumped(event) for event in stream]
 
 
-async def _created_async(url: str, recording: Path) -> Events:
+async def _created_async(url: str, body: Body) -> Events:
     async with anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=0) as client:
-        stream = await messages_of(client, recording).create(stream=True, **REQUEST)
+        stream = await messages_of(client, body).create(stream=True, **REQUEST)
         return [dumped(event) async for event in stream]
 
 
-async def _streamed_async(url: str, recording: Path) -> Events:
+async def _streamed_async(url: str, body: Body) -> Events:
     async with (
         anthropic.AsyncAnthropic(base_url=url, api_key="none", max_retries=0) as client,
-        messages_of(client, recording).stream(**REQUEST) as stream,
+        messages_of(client, body).stream(**REQUEST) as stream,
     ):
         return [dumped(event) async for event in stream]
 
 
-def created_async(url: str, recording: Path) -> Events:
-    return asyncio.run(_created_async(url, recording))
+def created_async(url: str, body: Body) -> Events:
+    return asyncio.run(_created_async(url, body))
 
 
-def streamed_async(url: str, recording: Path) -> Events:
-    return asyncio.run(_streamed_async(url, recording))
+def streamed_async(url: str, body: Body) -> Events:
+    return asyncio.run(_streamed_async(url, body))
 
 
-Read = Callable[[str, Path], Events]
-every_recording = pytest.mark.parametrize(
-    "recording", [pytest.param(path, id=path.stem) for path in RECORDINGS] or [ABSENT]
-)
+Read = Callable[[str, Body], Events]
+every_body = pytest.mark.parametrize("body", [pytest.param(body, id=body.name) for body in (*BODIES, *RECORDED)])
 every_way = pytest.mark.parametrize("read", [created, streamed, created_async, streamed_async])
 
 
-def cut_anywhere(body: bytes) -> Iterator[bytes]:
+def cut_anywhere(data: bytes) -> Iterator[bytes]:
     """The body in pieces of 1 to 200 bytes, cut without regard to lines, events or chars; always the same."""
-    lengths = random.Random(len(body))
+    lengths = random.Random(len(data))
     start = 0
-    while start < len(body):
+    while start < len(data):
         end = start + lengths.randint(1, 200)
-        yield body[start:end]
+        yield data[start:end]
         start = end
 
 
@@ -125,18 +117,17 @@ def said(span: ReadableSpan, expected: sse.Recorded) -> sse.Recorded:
 
 
 @every_way
-@every_recording
+@every_body
 @pytest.mark.usefixtures("instrumented")
 def test_the_span_says_what_the_body_says(
-    recording: Path, read: Read, server: MessagesServer, exporter: InMemorySpanExporter
+    body: Body, read: Read, server: MessagesServer, exporter: InMemorySpanExporter
 ) -> None:
     """Blocks, stop reason, usage, chars, chunks and tool calls are those of the body, in one piece or in many."""
-    body = recording.read_bytes()
-    expected = sse.recorded(body.decode())
-    server.scripts += [[body], [*cut_anywhere(body)]]
+    expected = sse.recorded(body.data.decode())
+    server.scripts += [[body.data], [*cut_anywhere(body.data)]]
 
-    read(server.url, recording)
-    read(server.url, recording)
+    read(server.url, body)
+    read(server.url, body)
 
     spans = exporter.get_finished_spans()
     assert [said(span, expected) for span in spans] == [expected, expected]
@@ -144,18 +135,18 @@ def test_the_span_says_what_the_body_says(
 
 
 @every_way
-@every_recording
+@every_body
 def test_the_application_sees_the_same_events(
-    recording: Path, read: Read, server: MessagesServer, instrumented: AnthropicStreamInstrumentor
+    body: Body, read: Read, server: MessagesServer, instrumented: AnthropicStreamInstrumentor
 ) -> None:
     """Every event of the SDK, derived ones too, is of the same class and content as without instrumentation."""
-    script = [*cut_anywhere(recording.read_bytes())]
+    script = [*cut_anywhere(body.data)]
     server.scripts += [script] * 3
 
-    read(server.url, recording)  # SDK 0.51 builds some models in another way when it meets their types first
-    observed = read(server.url, recording)
+    read(server.url, body)  # SDK 0.51 builds some models in another way when it meets their types first
+    observed = read(server.url, body)
     instrumented.uninstrument()
-    bare = read(server.url, recording)
+    bare = read(server.url, body)
 
     assert observed == bare
 
