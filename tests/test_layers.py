@@ -20,6 +20,7 @@ CLI = ["cli/*", "cli/*/*"]
 
 MAY_IMPORT = {
     "anthropic": ["anthropic/*", "cli/demo/*"],
+    "openai": ["openai/*", "cli/demo/*"],
     "wrapt": ["stainless/*"],
     "pydantic": [],
     "httpx": [],
@@ -44,7 +45,8 @@ MAY_IMPORT = {
     "rich": ["cli/drawing/*", "cli/demo/*", "cli/watch/table.py", "cli/watch/view.py", "cli/watch/watching.py"],
     "google": ["cli/watch/otlp.py"],
     "streamspan.anthropic": ["__init__.py", "anthropic/*", "cli/demo/*", "cli/doctor/seam.py"],
-    "streamspan.stainless": ["stainless/*", "anthropic/*", "handle.py", "cli/doctor/seam.py"],
+    "streamspan.openai": ["__init__.py", "openai/*", "cli/demo/*", "cli/doctor/seam.py"],
+    "streamspan.stainless": ["stainless/*", "anthropic/*", "openai/*", "handle.py", "cli/doctor/seam.py"],
     "streamspan.observer": ["stainless/*"],
     "streamspan.cli": ["__main__.py", *CLI],
     "streamspan.cli.drawing": ["cli/drawing/*", "cli/demo/*", "cli/watch/*"],
@@ -171,13 +173,22 @@ def test_a_package_is_imported_only_where_its_layer_is(package: str, allowed: li
 @pytest.mark.parametrize(
     ("module", "not_imported"),
     [
-        ("streamspan", {"streamspan.cli", "streamspan.cli.demo", "streamspan.anthropic", "streamspan.stainless"}),
+        (
+            "streamspan",
+            {
+                "streamspan.cli",
+                "streamspan.cli.demo",
+                "streamspan.anthropic",
+                "streamspan.openai",
+                "streamspan.stainless",
+            },
+        ),
         ("streamspan.cli", {"opentelemetry.sdk", "streamspan.anthropic"}),
     ],
 )
 def test_importing_streamspan_imports_no_sdk(module: str, not_imported: set[str]) -> None:
     """`import streamspan` and the command's start import neither the SDK nor its HTTP library nor the demo's."""
-    heavy = {"anthropic", "httpx", "httpx2", "pydantic", "rich", *not_imported}
+    heavy = {"anthropic", "openai", "httpx", "httpx2", "pydantic", "rich", *not_imported}
     program = f"import sys, {module}; print(sorted({heavy} & sys.modules.keys()))"
     printed = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
 

@@ -55,7 +55,8 @@ class Incoming(Protocol):
 
     waiting_since  when the current read began, or the last one
     bytes_at       when bytes came last that brought no event
-    last_bytes     of the body, 4 KiB at the most
+    last_bytes     of the body, 4 KiB at the most; with those before them that brought no event
+    earlier_bytes  what these were before the last read
     texts          chunks that go on with the block and kind of the last one
     attributes     the provider's own
     """
@@ -63,6 +64,7 @@ class Incoming(Protocol):
     waiting_since: float
     bytes_at: float
     last_bytes: bytes
+    earlier_bytes: bytes
 
     @property
     def texts(self) -> Sequence[str]: ...
@@ -214,7 +216,8 @@ class Observer:
             return
         if self.state.finished and not self.lifecycle.has_ended:
             try:
-                self.signal("finished", at=at)
+                failure = self.state.failure
+                self.signal("finished", "none" if failure is None else "error", at=at, error_type=failure)
             except SystemExit as error:  # of a span processor: the reader gets its event first
                 self._exit = error
         for fact in facts:

@@ -37,13 +37,14 @@ class Row(NamedTuple):
 ROWS = [
     # complete
     Row("The provider's own end has arrived.", "finished", ("none",), EVENTS, "complete"),
-    Row("Nothing arrives before the headers.", "finished", ("none",), ("opening",), None),
-    Row("Nobody sees the events of a body read as bytes.", "finished", ("none",), ("bytes",), None),
+    Row("Nothing arrives before the headers.", "finished", ("none", "error"), ("opening",), None),
+    Row("Nobody sees the events of a body read as bytes.", "finished", ("none", "error"), ("bytes",), None),
     # truncated
     Row("The body ended without the provider's own end.", "exhausted", ("none",), EVENTS, "truncated"),
     Row("There is no body before the headers.", "exhausted", ("none",), ("opening",), None),
     Row("Nobody knows whether the bytes were a whole answer.", "exhausted", ("none",), ("bytes",), "unobserved"),
     # error
+    Row("The provider's own end says that the answer failed.", "finished", ("error",), EVENTS, "error"),
     Row("The call, the transport or the data failed; bytes too.", "raised", ("error",), ALL, "error"),
     Row("The SDK's helper raised above the stream.", "closed", ("sdk_error",), NOT_BYTES, "error"),
     Row("The SDK's helper raised, and closes the body.", "body_closed", ("sdk_error",), AT_REST, "error"),
@@ -118,7 +119,7 @@ ROWS = [
 ]
 
 CAUSES: dict[Signal, set[Cause]] = {
-    "finished": {"none"},
+    "finished": {"none", "error"},
     "exhausted": {"none", "error"},
     "raised": {"error", "closed", "cancelled"},
     "interrupted": {"error", "cancelled"},

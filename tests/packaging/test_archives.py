@@ -99,7 +99,15 @@ def test_a_bare_install_brings_four_libraries(metadata: Message) -> None:
 
 def test_the_extras_are_the_documented_ones(metadata: Message) -> None:
     """Each extra of the README exists, and no other."""
-    assert set(metadata.get_all("Provides-Extra", [])) == {"demo", "instruments", "otlp", "watch", "zero-code"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {
+        "anthropic",
+        "demo",
+        "instruments-any",
+        "openai",
+        "otlp",
+        "watch",
+        "zero-code",
+    }
 
 
 def test_the_source_archive_can_be_tested(source_archive: set[str]) -> None:

@@ -16,10 +16,9 @@ from streamspan import semconv
 from streamspan.core.captured import Budget, Captured, Text, part_of
 from streamspan.core.model import BlockStart
 from streamspan.guard import contained
-from streamspan.stainless.values import field, items, typed
+from streamspan.stainless.options import body_of
+from streamspan.stainless.values import field, items, name_of_type, typed
 from streamspan.telemetry.content import Content
-
-from .request import body_of
 
 _TOOL_RESULTS = frozenset({"tool_result", "mcp_tool_result"})
 _MIME_TYPE_CHARS_AT_MOST = 64
@@ -27,11 +26,7 @@ _URL_CHARS_AT_MOST = 2048
 _DOCUMENT_PARTS_AT_MOST = 256
 
 
-def _name_of_type(odd: object) -> str:
-    return type(odd).__name__
-
-
-_encoder = json.JSONEncoder(ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=_name_of_type)
+_encoder = json.JSONEncoder(ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=name_of_type)
 
 
 @contained

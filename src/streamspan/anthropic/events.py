@@ -4,14 +4,13 @@ Nothing here is validated by the SDK, which hands on what the server sent, so ev
 Source: `anthropic/types/`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
 from streamspan import semconv
 from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Fact, FallbackTrigger, Report, Usage
 from streamspan.core.stream import StreamState
-from streamspan.stainless.values import count, field, fields, text
+from streamspan.stainless.values import count, field, fields, json_text, text
 from streamspan.telemetry.labels import OTHER
 
 from .usage import attributes_of, context_edits, fallback_model, usage_of
@@ -69,6 +68,10 @@ class Translator:
         if values.get("type") == "completion":
             return self._completion(values, gap, at, state)
         return state.event(gap, at) + self._other(values, at, state)
+
+    def is_complete(self, *, marked: bool) -> bool:  # noqa: ARG002  # there is no mark
+        """Every message ends by an event."""
+        return False
 
     def _other(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Report, ...]:
         """Any event that is no delta with content: also a signature, a citation, something new or malformed."""
@@ -135,7 +138,7 @@ class Translator:
             given = block.get("input")
             if not given or self._written_chars >= _WRITTEN_CHARS_AT_MOST:
                 return ""
-            content = _json(given)
+            content = json_text(given)
             self._written_chars += len(content) + _WRITTEN_CHARS_AT_LEAST
             return content
         content = block.get(kind) if kind in {"text", "thinking"} else None
@@ -171,18 +174,6 @@ def _refusal_category(details: Any) -> str | None:
     """The explanation beside it is content."""
     category = text(field(details, "category"))
     return OTHER if category and category not in _REFUSAL_CATEGORIES else category or None
-
-
-def _json(value: Any) -> str:
-    """Compact, by one call of the C encoder. Empty: it cannot be written."""
-    try:
-        return json.dumps(value, ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=_name_of_type)
-    except (ValueError, RecursionError):
-        return ""
-
-
-def _name_of_type(odd: object) -> str:
-    return type(odd).__name__
 
 
 def _content_of(delta: Mapping[str, Any]) -> tuple[str, DeltaKind, str, str] | None:

@@ -4,23 +4,22 @@ Nothing here is validated by the SDK, so every value is checked before it is use
 and `anthropic/lib/_tracing/`, the attributes of the SDK's own span and how it reads them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
-
-from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.guard import contained
 from streamspan.stainless.http import seconds, whole_number
-from streamspan.stainless.values import count, field, items, mapping, number, strings, text
+from streamspan.stainless.options import Fields, body_of, call_attributes, client_modules, path_of
+from streamspan.stainless.values import count, field, items, number, strings, text
 from streamspan.telemetry.spans import Attributes, Call
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
 """The streamed calls that generate something, by route. Sessions and threads stream events of another kind."""
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
-_FIELDS: Mapping[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
+_FIELDS: Fields = {
     "max_tokens": (semconv.REQUEST_MAX_TOKENS, count),
     "max_tokens_to_sample": (semconv.REQUEST_MAX_TOKENS, count),
     "stop_sequences": (semconv.REQUEST_STOP_SEQUENCES, strings),
@@ -52,29 +51,20 @@ _BETAS_AT_MOST = 32
 
 def call(client: Any, options: Any) -> Call | None:
     """What a streamed call starts with. None: it is a call that generates nothing."""
-    path = "/" + str(options.url).partition("?")[0].strip("/")
+    path = path_of(options)
     route = next((route for route in OPERATIONS if path.endswith(route)), None)
     if route is None:
         return None
     operation = OPERATIONS[route]
     body = body_of(options)
-    base_url = client.base_url
-    model = text(body.get("model"))
-    attributes: dict[str, AttributeValue | None] = {
+    attributes = {
         semconv.OPERATION_NAME: operation,
         semconv.PROVIDER_NAME: _provider(client),
-        semconv.REQUEST_MODEL: model,
-        semconv.REQUEST_STREAM: True,
-        semconv.SERVER_ADDRESS: text(base_url.host),
-        semconv.SERVER_PORT: base_url.port or (80 if base_url.scheme == "http" else 443),
-        semconv.HTTP_REQUEST_METHOD: text(str(options.method).upper()),
         semconv.HTTP_ROUTE: route,
+        **call_attributes(client, options, body, _FIELDS),
     }
     if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
         attributes[semconv.CONVERSATION_ID] = text(conversation_id)
-    for name, value in body.items():
-        if (entry := _FIELDS.get(name)) is not None:
-            attributes[entry[0]] = entry[1](value)
     if thinking := body.get("thinking"):
         attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
         attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))
@@ -82,7 +72,7 @@ def call(client: Any, options: Any) -> Call | None:
         attributes[semconv.REQUEST_REASONING_LEVEL] = text(field(config, "effort"))
     if _asks_for_json(body):
         attributes[semconv.OUTPUT_TYPE] = "json"
-    return Call(operation, model, attributes, partial(_has_compaction, body))
+    return Call(operation, text(body.get("model")), attributes, partial(_has_compaction, body))
 
 
 @contained
@@ -95,18 +85,12 @@ def _has_compaction(body: Mapping[str, Any]) -> bool:
     )
 
 
-def body_of(options: Any) -> Mapping[str, Any]:
-    """The JSON body with `extra_body` merged in, as the SDK merges it: by the top level."""
-    body, extra = mapping(options.json_data), field(options, "extra_json")
-    return {**body, **mapping(extra)} if extra else body
-
-
 def _provider(client: Any) -> str:
     """As the client says, from 1.14 on; before that, by the module that its class comes from."""
     name = text(getattr(client, "_gen_ai_provider_name", None))
     if name is not None:
         return name
-    modules = [cls.__module__ for cls in type(client).__mro__]
+    modules = client_modules(client)
     return next((name for path, name in _PLATFORMS.items() if any(m.startswith(path) for m in modules)), "anthropic")
 
 

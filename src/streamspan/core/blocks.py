@@ -183,7 +183,7 @@ class OpenBlock:
         self.checksum = checksum_of(start.tool_name or "") if start.kind == "tool_call" else 0
         self._chars_before_kind = 0
         self.started_at = at
-        self._tool_input = ToolInput() if start.kind == "tool_call" else None
+        self._tool_input = ToolInput(is_plain=start.plain_input) if start.kind == "tool_call" else None
         self.watch: LoopWatch | None = None
         self.verdict: Verdict = "unfinished"
 
@@ -192,6 +192,11 @@ class OpenBlock:
         self.kind = kind
         self._chars_before_kind = self.chars
         self.watch = watch
+
+    @property
+    def has_whole_input(self) -> bool:
+        """Of a tool call: as far as it has come."""
+        return self._tool_input is not None and self._tool_input.is_whole
 
     @property
     def chars_of_kind(self) -> int:
@@ -313,6 +318,11 @@ class Blocks:
         for block in reversed(tuple(self._open.values())):
             return _PHASES[block.start.kind]
         return "between_blocks"
+
+    def has_whole_input(self, index: int) -> bool:
+        """Whether the open block with this index is a tool call whose input is whole as far as it has come."""
+        block = self._open.get(index)
+        return block is not None and block.has_whole_input
 
     def has_chunks(self, index: object) -> bool:
         """Whether content has come of the open block with this index."""

@@ -89,7 +89,7 @@ class Output:
         """Where the content of a block that starts goes. None: there is no room, or nothing that can be read."""
         if start.kind == "hidden_thinking" or not self._budget.has_frame(start.type, start.tool_name, start.tool_id):
             return None
-        text = Text(self._budget, is_json=start.kind == "tool_call")
+        text = Text(self._budget, is_json=start.kind == "tool_call" and not start.plain_input)
         self.parts.append(part_of(start, text))
         return text
 

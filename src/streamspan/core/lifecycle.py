@@ -8,7 +8,7 @@ States
     bytes          the application reads the body as bytes, so nobody sees its events
 
 Signals, and what each may be caused by
-    finished         the provider's own end has arrived
+    finished         the provider's own end has arrived: none, or error where it says that the answer failed
     exhausted        the body has ended
     raised           a read, or the call, has raised:
                          error        a failure of the request, of the transport or of the data
@@ -58,6 +58,7 @@ _STATES: tuple[State, ...] = get_args(State)
 TABLE: Mapping[tuple[Signal, Cause], tuple[Verdict | None, ...]] = {
     # signal, cause              opening           unread            reading           between_reads     bytes
     ("finished", "none"):        (None,             "complete",       "complete",       "complete",       None),
+    ("finished", "error"):       (None,             "error",          "error",          "error",          None),
     ("exhausted", "none"):       (None,             "truncated",      "truncated",      "truncated",      "unobserved"),
     ("exhausted", "error"):      (None,             "error",          "error",          "error",          "unobserved"),
     ("raised", "error"):         ("error",          "error",          "error",          "error",          "error"),

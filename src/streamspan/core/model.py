@@ -53,13 +53,17 @@ class Ending(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class BlockStart:
-    """A block that begins. `type` is the provider's word; the name and the id are those of a tool call."""
+    """A block that begins. `type` is the provider's word; the name and the id are those of a tool call.
+
+    plain_input  the input of the tool call is text of any kind, not JSON
+    """
 
     index: int
     type: str
     kind: BlockKind
     tool_name: str | None = None
     tool_id: str | None = None
+    plain_input: bool = False
 
 
 class IterationTokens(NamedTuple):

@@ -75,6 +75,7 @@ class StreamState:
     Chunks that go on with the block and kind of the one before may be handed over together, through `deltas`.
 
     finished           the provider's own end has arrived
+    failure            what it says that the answer failed with; None: it did not
     connection_closed  the connection was given back or torn down
     wait_count         how many waits are over, but for those of chunks that are handed over together
     """
@@ -108,6 +109,7 @@ class StreamState:
         "_waited",
         "_waits_since",
         "connection_closed",
+        "failure",
         "finished",
         "model",
         "started_at",
@@ -126,6 +128,7 @@ class StreamState:
         self.started_at = started_at
         self.wait_count = 0
         self.finished = False
+        self.failure: str | None = None
         self.connection_closed = False
         self.model: str | None = None
         self._loops: LoopSearch = loops
@@ -274,12 +277,15 @@ class StreamState:
         """Gives the block, if it is open."""
         return self._blocks.stopped(index, at, at if self._last_chunk_at is None else self._last_chunk_at)
 
-    def reported(self, usage: Usage) -> None:
-        """Token counts so far."""
-        self._usage = self._usage.replaced_by(usage)
+    def reported(self, usage: Usage, *, in_full: bool = False) -> None:
+        """Token counts so far. `in_full`: they take the place of all counts before them, also where they are lower."""
+        self._usage = usage if in_full else self._usage.replaced_by(usage)
 
-    def stopped(self, stop_reason: str, *, cut: bool) -> None:
-        """The stop reason has come. `cut`: a limit stopped the model, so its last tool call may lack its input."""
+    def stopped(self, stop_reason: str | None, *, cut: bool) -> None:
+        """The stop reason has come. `cut`: a limit stopped the model, so its last tool call may lack its input.
+
+        None: another answer of the same stream begins, whose stop reason will count.
+        """
         self._blocks.output_was_cut(cut)
         self._stop_reason = stop_reason
 
@@ -287,6 +293,11 @@ class StreamState:
         """The provider's own end has come. Gives the blocks that it closes."""
         self.finished = True
         return self._blocks.closed_by_end(at, at if self._last_chunk_at is None else self._last_chunk_at)
+
+    def failed(self, error_type: str) -> None:
+        """The provider's own end has come, and says that the answer failed."""
+        self.finished = True
+        self.failure = error_type
 
     # --- what is known while the stream is open ----------------------------------------------------------------------
 
@@ -299,6 +310,10 @@ class StreamState:
     def has_started(self) -> bool:
         """An event has told of the answer."""
         return self._has_started or self.has_blocks
+
+    def has_whole_input(self, index: int) -> bool:
+        """Whether the open block with this index is a tool call whose input is whole as far as it has come."""
+        return self._blocks.has_whole_input(index)
 
     @property
     def has_blocks(self) -> bool:
@@ -453,7 +468,8 @@ class StreamState:
         Hidden thinking comes before the first chunk, but its tokens are among those of the output.
         """
         tokens = self._usage.output_tokens
-        if self._hidden_thinking and tokens is not None:
+        is_hidden = self._hidden_thinking or (self._usage.reasoning_tokens and not self._blocks.chars["thinking"])
+        if is_hidden and tokens is not None:
             thinking_tokens = self._usage.reasoning_tokens
             tokens = None if thinking_tokens is None else tokens - thinking_tokens
         if self._first_chunk_at is None or self._last_chunk_at is None or self._blocks.chunk_count < 2 or not tokens:  # noqa: PLR2004

@@ -39,12 +39,23 @@ _MEMBERS = re.compile(rf"(?:[ \t\n\r]*{_STRING}[ \t\n\r]*:{_VALUE},)*")
 
 
 class ToolInput:
-    """Scans one tool call's input as it arrives."""
+    """Scans one tool call's input as it arrives. `is_plain`: it is text of any kind, which needs no judgement."""
 
-    __slots__ = ("_after_string", "_expected", "_in_string", "_invalid", "_pieces", "_stack", "_waiting_chars", "chars")
+    __slots__ = (
+        "_after_string",
+        "_expected",
+        "_in_string",
+        "_invalid",
+        "_is_plain",
+        "_pieces",
+        "_stack",
+        "_waiting_chars",
+        "chars",
+    )
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_plain: bool = False) -> None:
         self.chars = 0
+        self._is_plain = is_plain
         self._pieces: list[str] = []
         self._waiting_chars = 0
         self._stack: list[str] = []
@@ -62,10 +73,19 @@ class ToolInput:
         if not text:
             return
         self.chars += len(text)
+        if self._is_plain:
+            return
         self._pieces.append(text)
         self._waiting_chars += len(text)
         if self._waiting_chars >= _SCAN_CHARS or len(self._pieces) >= _PIECES_AT_MOST:
             self._scan(final=False)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether one JSON value has come so far. An empty input may yet begin."""
+        if self._waiting_chars:
+            self._scan(final=False)
+        return self._expected == "end" and not self._in_string and not self._invalid
 
     def verdict(self) -> Verdict:
         """The verdict on everything fed. Nothing may be fed after it."""
@@ -73,7 +93,7 @@ class ToolInput:
             self._scan(final=True)
         if self._invalid:
             return "invalid"
-        if self.chars == 0 or (self._expected == "end" and not self._in_string):
+        if self.chars == 0 or self._is_plain or (self._expected == "end" and not self._in_string):
             return "complete"
         return "unfinished"
 

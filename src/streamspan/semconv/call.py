@@ -29,15 +29,34 @@ REQUEST_MAX_TOKENS: Final = span_attribute(
 )
 REQUEST_TEMPERATURE: Final = span_attribute("gen_ai.request.temperature", "double", 0.7, "the temperature", _GIVEN)
 REQUEST_TOP_P: Final = span_attribute("gen_ai.request.top_p", "double", 0.9, "`top_p`", _GIVEN)
+REQUEST_PRESENCE_PENALTY: Final = span_attribute(
+    "gen_ai.request.presence_penalty", "double", 0.1, "`presence_penalty`", _GIVEN
+)
+REQUEST_FREQUENCY_PENALTY: Final = span_attribute(
+    "gen_ai.request.frequency_penalty", "double", 0.1, "`frequency_penalty`", _GIVEN
+)
+REQUEST_SEED: Final = span_attribute("gen_ai.request.seed", "int", 100, "`seed`", _GIVEN)
+REQUEST_CHOICE_COUNT: Final = span_attribute(
+    "gen_ai.request.choice.count", "int", 3, "how many answers were asked for", f"{_GIVEN} and it is not 1"
+)
 REQUEST_TOP_K: Final = span_attribute("gen_ai.request.top_k", "double", 40.0, "`top_k`", _GIVEN)
 REQUEST_STOP_SEQUENCES: Final = span_attribute(
     "gen_ai.request.stop_sequences", "string[]", ("END",), "what ends the text", _GIVEN
 )
 REQUEST_REASONING_LEVEL: Final = span_attribute(
-    "gen_ai.request.reasoning.level", "string", "high", "`output_config.effort`", _GIVEN, source=SDK
+    "gen_ai.request.reasoning.level",
+    "string",
+    "high",
+    "how much the model may reason: `output_config.effort`, or `reasoning_effort`",
+    _GIVEN,
+    source=SDK,
 )
 OUTPUT_TYPE: Final = span_attribute(
-    "gen_ai.output.type", "string", "json", "`json`", f"{AT_START}, if the caller gave a JSON schema"
+    "gen_ai.output.type",
+    "string",
+    "json",
+    "`json`, or `text`",
+    f"{AT_START}, if the caller gave a JSON schema or another format",
 )
 CONVERSATION_ID: Final = span_attribute(
     "gen_ai.conversation.id", "string", "conv_7", "the conversation that the SDK's client is in", _GIVEN
@@ -54,6 +73,12 @@ ANTHROPIC_BETA: Final = span_attribute(
 ANTHROPIC_REQUEST_SERVICE_TIER: Final = span_attribute(
     "anthropic.request.service_tier", "string", "auto", "the service tier asked for", _GIVEN
 )
+OPENAI_API_TYPE: Final = span_attribute(
+    "openai.api.type", "string", "chat_completions", "`chat_completions` or `responses`", AT_START
+)
+OPENAI_REQUEST_SERVICE_TIER: Final = span_attribute(
+    "openai.request.service_tier", "string", "flex", "the service tier asked for", _GIVEN
+)
 
 # --- the HTTP exchange ---------------------------------------------------------------------------------------------
 
@@ -67,8 +92,9 @@ RESPONSE_HEADER_PREFIX: Final = span_attribute(
     "http.response.header.",
     "template[string[]]",
     ("text/html",),
-    "The header `content-type` of a response that is no event stream.",
-    "if no event came of the body",
+    "A header of the response: `x-request-id`, by which the provider's support finds the request, and `content-type` "
+    "of a response that is no event stream.",
+    "if the header has it; `content-type` if no event came of the body",
 )
 RESPONSE_BODY_SIZE: Final = span_attribute(
     "http.response.body.size",
@@ -105,6 +131,14 @@ RESPONSE_FINISH_REASONS: Final = span_attribute(
     ("end_turn",),
     "the stop reason as the provider gave it; `error` where one was expected and did not come",
     "if the outcome is known",
+)
+MEDIA_SIZE: Final = span_attribute(
+    "llm_stream.media.size",
+    "int",
+    48_000,
+    "The size of the audio and the images in the stream, in bytes. They are counted only, never captured.",
+    "if there were any",
+    unit="By",
 )
 RESPONSE_TIME_TO_FIRST_CHUNK: Final = span_attribute(
     "gen_ai.response.time_to_first_chunk",
@@ -148,6 +182,12 @@ ANTHROPIC_CONTEXT_CLEARED_TOKENS: Final = span_attribute(
 )
 ANTHROPIC_RESPONSE_SERVICE_TIER: Final = span_attribute(
     "anthropic.response.service_tier", "string", "standard", "the service tier used", _REPORTED
+)
+OPENAI_RESPONSE_SERVICE_TIER: Final = span_attribute(
+    "openai.response.service_tier", "string", "default", "the service tier used", _REPORTED
+)
+OPENAI_SYSTEM_FINGERPRINT: Final = span_attribute(
+    "openai.response.system_fingerprint", "string", "fp_44709d6fcb", "the configuration of the backend", _REPORTED
 )
 ERROR_TYPE: Final = span_attribute(
     "error.type",

@@ -17,6 +17,7 @@ Example = str | int | float | bool | tuple[str, ...]
 OURS: Final = "streamspan"
 GENAI: Final = "https://opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans/"
 """The released conventions, 1.41."""
+GENAI_OPENAI: Final = "https://opentelemetry.io/docs/specs/semconv/gen-ai/openai/"
 HTTP: Final = "https://opentelemetry.io/docs/specs/semconv/http/http-spans/"
 API: Final = "the Messages API, as the types of the `anthropic` SDK describe it"
 SDK: Final = "the `anthropic` SDK's own client span, `anthropic/_tracing.py` from 1.14 on"
@@ -29,6 +30,7 @@ _SOURCES = {
     "http": HTTP,
     "url": HTTP,
     "anthropic": SDK,
+    "openai": GENAI_OPENAI,
 }
 
 ALWAYS: Final = "always"

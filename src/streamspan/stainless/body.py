@@ -110,7 +110,8 @@ def observer_of(stream: Any) -> Observer | None:
     name = type(stream).__name__
     entered = getattr(stream, f"_{name}__stream", None) or getattr(stream, f"_{name}__response", None)
     given = stream if entered is None else entered
-    body = body_of(getattr(given, "http_response", None) or getattr(given, "response", given))
+    response = getattr(given, "http_response", None) or getattr(given, "response", None)
+    body = body_of(response or getattr(given, "_response", given))  # some helpers have it under this name only
     return None if body is None else body.observer
 
 
@@ -237,6 +238,7 @@ def event_bytes(chunks: Iterator[bytes], incoming: Incoming) -> Iterator[bytes]:
     for chunk in chunks:
         since = incoming.waiting_since
         size = len(chunk)
+        incoming.earlier_bytes = incoming.last_bytes
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         yield chunk
         if incoming.waiting_since == since:
@@ -265,6 +267,7 @@ class AsyncEventBytes:
         chunk = await self._chunks.__anext__()
         self._since = since
         self._size = size = len(chunk)
+        incoming.earlier_bytes = incoming.last_bytes
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         return chunk
 

@@ -23,7 +23,12 @@ class StreamInstrumentor(BaseInstrumentor):
     _patch: Patch | None = None
 
     def instrument(self, **kwargs: Any) -> Any:
-        """One thread at a time: two that patched at once would patch twice."""
+        """One thread at a time: two that patched at once would patch twice.
+
+        The launcher checks that one of the SDKs is there, and this may be the instrumentor of another.
+        """
+        if kwargs.pop("skip_dep_check", False):
+            kwargs["raise_exception_on_conflict"] = True
         with _changing:
             return super().instrument(**kwargs)
 

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, ref
 from streamspan.core.lifecycle import Cause
 
 from .errors import frames_of, is_closed_stream, is_torn_connection
-from .provider import Provider
+from .provider import Provider, Translator
 
 
 class ReadingTask:
@@ -48,12 +48,22 @@ class Reading:
     """The circumstances in which one stream is read.
 
     body_closed_at  when the body was closed; None: it was not
+    translator      of the events that are read
     """
 
-    __slots__ = ("_cancel_requests", "_handled", "_let_go_cancelled", "_task", "body_closed_at", "provider")
+    __slots__ = (
+        "_cancel_requests",
+        "_handled",
+        "_let_go_cancelled",
+        "_task",
+        "body_closed_at",
+        "provider",
+        "translator",
+    )
 
-    def __init__(self, provider: Provider) -> None:
+    def __init__(self, provider: Provider, translator: Translator) -> None:
         self.provider = provider
+        self.translator = translator
         self.body_closed_at: float | None = None
         self._handled = _identity(sys.exc_info()[1])  # an exception that was handled at the call is no reason to leave
         self._task: ReadingTask | None = None

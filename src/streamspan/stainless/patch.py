@@ -72,8 +72,11 @@ def resolved(module: str, name: str) -> tuple[Any, str, Any] | None:
 def covered_clients(provider: Provider) -> list[str]:
     """Functions that somebody has put on the SDK's client classes: they may call the SDK's own without ours."""
     base = importlib.import_module(f"{provider.package}._base_client")
-    public = vars(importlib.import_module(provider.package)).values()
-    clients = [value for value in public if isinstance(value, type) and issubclass(value, base.BaseClient)]
+    # Not `isinstance`: a proxy that stands for a part of a client would make that client.
+    public = [
+        value for value in vars(importlib.import_module(provider.package)).values() if issubclass(type(value), type)
+    ]
+    clients = [value for value in public if issubclass(value, base.BaseClient)]
     return sorted({f"{client.__name__}.request" for client in clients if "request" in vars(client)})
 
 
@@ -178,7 +181,7 @@ class Patch:
         if not self._looked_for_rivals:
             self._looked_for_rivals = True
             _warn_of_rivals(self._provider)
-        reading = Reading(self._provider)
+        reading = Reading(self._provider, self._provider.translator(call))
         observer = Observer(call, self._source, self._config)
         observer.cause_of_drop = reading.cause_of_drop
         observer.begins(in_coroutine=in_coroutine)

@@ -1,5 +1,6 @@
 """What distinguishes one SDK from the others: a record of names and functions, one for each provider."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +30,17 @@ class Translator(Protocol):
         """Tell `state` of any event, which came `at` this time after a wait of `gap` seconds."""
         ...
 
+    def is_complete(self, *, marked: bool) -> bool:
+        """Whether the answer is complete, now that its body has ended and no event has said so.
+
+        marked  the end mark of the provider has come: see `Provider.end_mark`
+        """
+        ...
+
+
+def _no_span(*_: object) -> None:
+    """The SDK makes no span of its own."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provider:
@@ -39,6 +51,8 @@ class Provider:
     helpers       modules of the SDK that read a raw stream for the application, and may raise above it
     parsers       packages that the helpers hand the content of a stream to
     call          what a streamed call starts with, from the client and the options; None: it is left alone
+    translator    what translates the events of the stream that this call opens
+    end_mark      matches what ends a body and is no event; None: this provider ends each message by an event
     headers       the headers that `exchange` needs, in lower case
     exchange      attributes of the headers of the response, and of those of the request
     capture       captures the content of the request whose options these are
@@ -52,11 +66,12 @@ class Provider:
     helpers: tuple[str, ...]
     parsers: frozenset[str]
     call: Callable[[Any, Any], Call | None]
-    translator: Callable[[], Translator]
+    translator: Callable[[Call], Translator]
     headers: frozenset[bytes]
     exchange: Callable[[Mapping[str, str], Mapping[str, str]], Attributes]
     capture: Callable[[Content, Any], None]
-    replace_span: Callable[[Any, Any], Any]
-    replaced: tuple[str, Callable[..., Any]] | None
     rivals: tuple[str, str, tuple[str, ...]]
     expected: Expected
+    replace_span: Callable[[Any, Any], Any] = _no_span
+    replaced: tuple[str, Callable[..., Any]] | None = None
+    end_mark: re.Pattern[bytes] | None = None

@@ -26,9 +26,8 @@ from streamspan.telemetry.spans import Attributes
 
 from . import values
 from .body import body_of, end_by_raise
-from .last_bytes import error_type_in, keepalives_in
+from .last_bytes import BYTES_AT_MOST, error_type_in, keepalives_in
 from .leaving import Reading
-from .provider import Translator
 
 CHUNKS = 48
 CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
@@ -45,6 +44,7 @@ class Intake:
         "_body_size",
         "_content_type",
         "_continued",
+        "_end_mark",
         "_gaps",
         "_hand_over_by",
         "_keepalives",
@@ -56,16 +56,18 @@ class Intake:
         "_texts",
         "_translator",
         "bytes_at",
+        "earlier_bytes",
         "last_bytes",
         "lifecycle",
         "waiting_since",
     )
 
-    def __init__(self, observer: Observer, reading: Reading, translator: Translator, content_type: str) -> None:
+    def __init__(self, observer: Observer, reading: Reading, content_type: str) -> None:
         self._observer = observer
         self._reading = reading
-        self._translator = translator
-        self._continued: Callable[[Any], str | None] = translator.continued
+        self._translator = reading.translator
+        self._continued: Callable[[Any], str | None] = reading.translator.continued
+        self._end_mark = reading.provider.end_mark
         self._content_type = content_type
         self._long_wait = min(LONG_WAIT, observer.config.stall_seconds)
         self._hand_over_by = inf
@@ -73,7 +75,7 @@ class Intake:
         self._blocked = 0.0
         self._body_size = 0
         self.bytes_at = 0.0
-        self.last_bytes = b""
+        self.last_bytes = self.earlier_bytes = b""
         self._texts: list[str] = []
         self._append = self._texts.append
         self._room = CHUNKS
@@ -139,7 +141,9 @@ class Intake:
         self.bytes_at = perf_counter()
         self._body_size += size
         count = keepalives_in(self.last_bytes)
-        if count:
+        self.last_bytes = (self.earlier_bytes + self.last_bytes)[-BYTES_AT_MOST:]
+        self.earlier_bytes = b""
+        if count and not self._is_marked():
             self._keepalives += count
             self._hand_over_by = -inf
 
@@ -157,7 +161,25 @@ class Intake:
 
     def exhausted(self) -> None:
         """The body has ended."""
-        self._observer.exhausted(None if self.lifecycle.has_ended else self._failure())
+        error_type = None
+        if not self.lifecycle.has_ended:
+            self.last_bytes = self.earlier_bytes + self.last_bytes
+            error_type = self._failure()
+            if error_type is None:
+                self._end_if_complete()
+        self._observer.exhausted(error_type)
+
+    @contained
+    def _end_if_complete(self) -> None:
+        """End a stream whose provider marks its end by no event, unless the end is missing."""
+        if self._translator.is_complete(marked=self._is_marked()):
+            at = perf_counter()
+            self.wait_ends(at)
+            self._observer.take(lambda state: state.event(at - self.waiting_since, at) + state.message_ended(at), at)
+
+    def _is_marked(self) -> bool:
+        """Whether the end mark has come in the last bytes."""
+        return self._end_mark is not None and self._end_mark.search(self.last_bytes) is not None
 
     @contained
     def _failure(self) -> str | None:
@@ -293,6 +315,6 @@ def begun(response: Any, *, in_task: bool = False) -> Intake | None:
     reading = body.reading
     if in_task:
         reading.begins_in_task()
-    intake = Intake(body.observer, reading, reading.provider.translator(), _content_type(response) or "")
+    intake = Intake(body.observer, reading, _content_type(response) or "")
     body.observer.incoming = intake
     return intake

@@ -1,5 +1,6 @@
 """Values of an SDK's models and of what the application gives it, none of which has been validated."""
 
+import json
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Any, Final, TypeVar
@@ -87,6 +88,19 @@ def number(value: Any) -> float | None:
 def strings(value: Any) -> list[str] | None:
     """The first strings of a list of strings; None where there are none."""
     return [word for item in islice(items(value), _STRINGS_AT_MOST) if (word := text(item)) is not None] or None
+
+
+def json_text(value: Any) -> str:
+    """Compact, by one call of the C encoder. Empty: it cannot be written."""
+    try:
+        return json.dumps(value, ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=name_of_type)
+    except (ValueError, RecursionError):
+        return ""
+
+
+def name_of_type(odd: object) -> str:
+    """In place of what JSON does not have."""
+    return type(odd).__name__
 
 
 def _is_encodable(text: str) -> bool:

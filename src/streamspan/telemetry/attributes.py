@@ -110,7 +110,8 @@ def _add_response(attributes: dict[str, AttributeValue | None], summary: Summary
     attributes[semconv.RESPONSE_ID] = summary.response_id
     attributes[semconv.RESPONSE_MODEL] = summary.model
     attributes[semconv.STOP_REASON] = summary.stop_reason
-    attributes[semconv.RESPONSE_FINISH_REASONS] = _finish_reasons(summary)
+    if summary.outcome != "complete" or semconv.RESPONSE_FINISH_REASONS not in attributes:  # else of several answers
+        attributes[semconv.RESPONSE_FINISH_REASONS] = _finish_reasons(summary)
     attributes[semconv.USAGE_INPUT_TOKENS] = usage.all_input_tokens
     attributes[semconv.USAGE_OUTPUT_TOKENS] = usage.output_tokens
     attributes[semconv.USAGE_CACHE_READ_INPUT_TOKENS] = usage.cache_read_tokens

@@ -55,7 +55,7 @@ def present(_: Environment) -> Iterator[Finding]:
         if name in found:
             yield Finding(f"installed.{name}", "ok", f"{name} {found[name].version}")
         elif name in NEEDED:
-            extra = "instruments" if "opentelemetry-sdk" in found else "zero-code"
+            extra = "anthropic" if "opentelemetry-sdk" in found else "zero-code"
             yield Finding(
                 f"installed.{name}", "problem", f"{name} {NEEDED[name]}", f'pip install "streamspan[{extra}]"'
             )

@@ -1,0 +1,1 @@
+"""The OpenAI Python SDK, and every server that is called through it."""
