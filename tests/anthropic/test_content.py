@@ -419,7 +419,7 @@ def test_a_partial_answer_is_marked(
         ),
         (
             {"type": "image", "source": {"type": "url", "url": "data:image/png;base64,AAAA"}},
-            {"type": "blob", "modality": "image", "mime_type": "unknown", "content": "", "size": 19},
+            {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "", "size": 3},
         ),
         (
             {"type": "document", "source": {"type": "file", "file_id": "file_1"}},

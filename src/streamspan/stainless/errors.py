@@ -17,32 +17,40 @@ def error_type(error: BaseException) -> str:
     if names & {"APIConnectionError", "TransportError"}:
         return "connection_error"
     status_code = count(field(error, "status_code"))
-    word = error_word(field(field(error, "body"), "error"))
+    word = error_word(_given_by(error))
     if word is not None:
         return word
-    if status_code is None:
-        return "client_error"
-    # An error event has the status of the response that opened its stream, which is no error.
-    return str(status_code) if status_code >= 400 else "api_error"  # noqa: PLR2004
+    # An error event has no status, or that of the response that opened its stream, which is no error.
+    if status_code is None or status_code < 400:  # noqa: PLR2004
+        return "api_error" if "APIError" in names else "client_error"
+    return str(status_code)
 
 
 def error_message(error: BaseException) -> str:
     """The text of the error, which is content: the API's, else the exception's."""
-    given = field(field(error, "body"), "error")
+    given = _given_by(error)
     message = given if isinstance(given, str) else field(given, "message")
     return (message if isinstance(message, str) else str(error))[:_MESSAGE_CHARS_AT_MOST]
 
 
+def _given_by(error: BaseException) -> Any:
+    """The error object of the API. Not every SDK keeps what is around it."""
+    body = field(error, "body")
+    given = field(body, "error")
+    return body if given is None else given
+
+
 def error_word(given: Any) -> str | None:
-    """The type of an error, else its code. Gateways send other forms than the API, too; a text is content."""
+    """The code of an error if that is a word, else its type, else the number that its code is.
+
+    Gateways send other forms than the API, too; a text is content.
+    """
     if isinstance(given, str):
         return None
-    for name in ("type", "code"):
-        value = field(given, name)
-        word = str(number) if (number := count(value)) is not None else typed(value, str)
-        if word and _WORD.fullmatch(word):
-            return word
-    return None
+    values = (field(given, name) for name in ("code", "type"))
+    words = [str(value) if count(value) is not None else typed(value, str) or "" for value in values]
+    words = [word for word in words if _WORD.fullmatch(word)]
+    return next((word for word in words if not word.isdecimal()), next(iter(words), None))
 
 
 def is_torn_connection(error: BaseException) -> bool:

@@ -28,14 +28,18 @@ def keepalives_in(chunk: bytes) -> int:
 
 
 def error_type_in(chunk: bytes) -> str | None:
-    """The type of the error in the last frame, or in a body that is JSON. None: there is none."""
-    frame = chunk.rstrip().rpartition(b"\n")[2]
-    data = frame.partition(b"data:")[2] or chunk
-    if _ERROR not in data:
+    """The type of the error in the last frame, or in a body that is JSON. None: there is none.
+
+    Some servers send an error as a field of its own, which the SDK ignores.
+    """
+    name, separator, value = chunk.rstrip().rpartition(b"\n")[2].partition(b":")
+    is_error = bool(separator) and name == b"error"
+    data = value if is_error or name == b"data" else chunk
+    if _ERROR not in data and not is_error:
         return None
     try:
         body: Any = json.loads(data)
     except (ValueError, RecursionError):
-        return None
+        return "api_error" if is_error else None
     error = field(body, "error")
-    return None if error is None else error_word(error) or "api_error"
+    return None if error is None and not is_error else error_word(error) or "api_error"
