@@ -42,6 +42,12 @@ def test_keep_alives(chunk: bytes, expected: int) -> None:
     assert keepalives_in(chunk) == expected
 
 
+def test_the_end_of_an_event_is_no_comment() -> None:
+    """A colon begins a comment at the start of a line only."""
+    assert keepalives_in(b': "a"}\n', b'data: {"text"') == 0
+    assert keepalives_in(b": ping\n", PING) == 1
+
+
 @pytest.mark.parametrize(
     ("chunk", "expected"),
     [

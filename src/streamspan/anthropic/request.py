@@ -11,8 +11,8 @@ from typing import Any
 from streamspan import semconv
 from streamspan.guard import contained
 from streamspan.stainless.http import seconds, whole_number
-from streamspan.stainless.options import Fields, body_of, call_attributes, client_modules, path_of
-from streamspan.stainless.values import count, field, items, number, strings, text
+from streamspan.stainless.options import SAMPLING, Fields, body_of, call_attributes, client_modules, path_of
+from streamspan.stainless.values import count, field, items, strings, text
 from streamspan.telemetry.spans import Attributes, Call
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
@@ -20,13 +20,10 @@ OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_c
 
 _PLATFORMS: Mapping[str, str] = {"anthropic.lib.bedrock": "aws.bedrock", "anthropic.lib.vertex": "gcp.vertex_ai"}
 _FIELDS: Fields = {
-    "max_tokens": (semconv.REQUEST_MAX_TOKENS, count),
+    **SAMPLING,
     "max_tokens_to_sample": (semconv.REQUEST_MAX_TOKENS, count),
     "stop_sequences": (semconv.REQUEST_STOP_SEQUENCES, strings),
     "service_tier": (semconv.ANTHROPIC_REQUEST_SERVICE_TIER, text),
-    "temperature": (semconv.REQUEST_TEMPERATURE, number),
-    "top_p": (semconv.REQUEST_TOP_P, number),
-    "top_k": (semconv.REQUEST_TOP_K, number),
 }
 """Fields of the request's body, each with its attribute."""
 _LIMITS: Mapping[str, str] = {

@@ -63,7 +63,7 @@ _LIVE_PHASES: dict[Phase, LivePhase] = {
     "thinking": "thinking",
     "after_stop_reason": "after_stop_reason",
 }
-_CHANNELS: dict[BlockKind, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
+CHANNELS: dict[BlockKind, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
 """What the content is of that a block begins with."""
 _CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
 """Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
@@ -267,7 +267,7 @@ class StreamState:
         if start.kind in {"thinking", "hidden_thinking"} and self._first_chunk_at is None:
             self._hidden_thinking = True
         facts: tuple[Report, ...] = self._blocks.started(start, at)
-        channel = _CHANNELS.get(start.kind)
+        channel = CHANNELS.get(start.kind)
         if content and channel is not None:
             self._blocks.content_is_given()
             facts += self.delta(channel, start.index, content, at)

@@ -21,7 +21,7 @@ from streamspan.stainless.options import body_of
 from streamspan.stainless.values import field, items, typed
 from streamspan.telemetry.content import Content
 
-from .deltas import REASONING
+from .chat import REASONING
 
 _TEXTS: Mapping[str, str] = {
     "text": "text",

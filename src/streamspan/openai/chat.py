@@ -1,250 +1,172 @@
 """From the chunks of Chat Completions to the verbs of the core; also from those of the legacy Completions.
 
 Nothing here is validated by the SDK, which hands on what the server sent, and the servers are of many makers. A stream
-may have several choices, each of which is one answer with blocks of its own. It is complete once each choice that has
-begun has a finish reason, or once `[DONE]` has come.
+is complete once each choice that has begun has a finish reason, or once `[DONE]` has come. Sources:
+`openai/types/chat/chat_completion_chunk.py`, and what servers of other makers send.
 """
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from streamspan import semconv
-from streamspan.core.model import BlockStart, DeltaKind, Fact, Report, Usage
+from streamspan.core.model import Report, Usage
 from streamspan.core.stream import StreamState
 from streamspan.stainless.errors import error_word
-from streamspan.stainless.values import count, field, fields, items, text
+from streamspan.stainless.pieces import Answers, Brought, Piece
+from streamspan.stainless.values import count, field, fields, items, json_text, text
 
-from .deltas import REASONING, Piece, media_size, pieces_of
 from .usage import sum_of, usage_of
 
-_CHANNELS: Mapping[str, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
-_CUTTING_REASONS = frozenset({"length", "content_filter", "model_length", "max_tokens"})
+REASONING = ("reasoning_content", "reasoning")
+"""The fields that servers send reasoning in. Some send the same in both."""
+_TEXTS = {"content": "text", "text": "text", "refusal": "refusal"}
+_CUTTING_REASONS = frozenset({"length", "content_filter", "model_length"})
 _OTHER_CONTENT = frozenset({*REASONING, "reasoning_details", "images"})
 """Fields of content that the SDK does not define."""
 _WORDS: Mapping[str, str] = {
     "service_tier": semconv.OPENAI_RESPONSE_SERVICE_TIER,
     "system_fingerprint": semconv.OPENAI_SYSTEM_FINGERPRINT,
 }
-_CHOICES_AT_MOST = 128
-_SIZE_AT_MOST = 2**40
-_CALLS_AT_MOST = 64  # that are open in one choice, and that are known of it
-_NO_CHOICE = -1
-
-
-class _Choice:
-    """One of the answers.
-
-    calls  its tool calls, by what tells them apart: the index of the block, and the id
-    last   the tool call that began last
-    open   the indexes of the blocks that are open, by their type, or as in `calls`
-    """
-
-    __slots__ = ("calls", "finish_reason", "last", "open", "usage")
-
-    def __init__(self) -> None:
-        self.calls: dict[object, tuple[int, str | None]] = {}
-        self.last: object = None
-        self.open: dict[object, int] = {}
-        self.finish_reason: str | None = None
-        self.usage: Usage | None = None
-
-    def key_of(self, piece: Piece) -> object:
-        """What tells the block of this piece apart from others. Not every server numbers tool calls, or names them."""
-        if piece.kind != "tool_call":
-            return piece.type
-        if piece.number is None and piece.id is None:
-            return self.last if piece.name is None else (len(self.calls),)
-        return piece.id if piece.number is None else piece.number
-
-    def is_unfinished(self, call: object, state: StreamState) -> bool:
-        index = self.open.get(call)
-        return index is not None and not state.has_whole_input(index)
-
-    def begins(self, piece: Piece) -> bool:
-        """Whether a block begins with this piece. A tool call of the same index with another id is another one."""
-        key = self.key_of(piece)
-        if piece.kind != "tool_call":
-            return key not in self.open
-        _, call_id = self.calls.get(key, (None, None))
-        is_another = None not in {piece.name, piece.id, call_id} and piece.id != call_id
-        return is_another or key not in self.calls
-
-
-_Brought = tuple[_Choice, Mapping[str, Any], tuple[Piece, ...]]
-"""A choice as it is known, what a chunk says of it, and the pieces that it brings."""
+_NONE = -1
 
 
 class ChatTranslator:
     """Translates the chunks of one stream.
 
     attributes  what only this API reports
-    field       where the last chunk had its text, if it brought nothing else
-    number      of the tool call that the text was of
-    call_id     the same
+    last        the piece that the last chunk brought, if it brought nothing else
     """
 
-    __slots__ = (
-        "_block_count",
-        "_choice",
-        "_choices",
-        "_has_started",
-        "_more",
-        "attributes",
-        "call_id",
-        "field",
-        "number",
-    )
+    __slots__ = ("_answers", "_choice", "_has_started", "_more", "_usages", "attributes", "last")
 
     def __init__(self) -> None:
-        self.attributes: dict[str, Any] = {}
-        self._choices: dict[int, _Choice] = {}
-        self._block_count = 0
+        self._answers = Answers(_CUTTING_REASONS)
+        self.attributes: dict[str, Any] = self._answers.attributes
+        self.last = Piece("", "other", "")
+        self._choice = _NONE  # of `last`
+        self._more = _MORE["content"]
+        self._usages: dict[int, Usage | None] = {}  # by choice, from servers that count each by itself
         self._has_started = False
-        self._choice = _NO_CHOICE  # of the last chunk, if that was one delta with content
-        self.field = ""
-        self.number: int | None = None
-        self.call_id: str | None = None
-        self._more = _more_text
 
     def continued(self, event: Any) -> str | None:
-        """The text of a delta of the same block and kind as the last; None for any other event.
-
-        It looks in the fields of the SDK's models, which takes a fraction of the time of asking the models.
-        """
+        """It looks in the fields of the SDK's models, which takes a fraction of the time of asking the models."""
         try:
             chunk = event.__dict__
             [choice] = chunk["choices"]
             values = choice.__dict__
             if values["index"] == self._choice and values["finish_reason"] is None and chunk["usage"] is None:
-                text = self._more(self, values)
-                return text if type(text) is str else None
+                more = self._more(self, values)
+                return more if type(more) is str else None
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
         return None
 
     def translate(self, event: Any, gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
         values = fields(event)
-        self._choice = _NO_CHOICE
+        self._choice = _NONE
         choices = [fields(choice) for choice in items(values.get("choices"))]
-        begun_before = len(self._choices)
-        brought = [(self._known(choice, state), choice, tuple(pieces_of(choice))) for choice in choices]
-        is_news = self._describe(values, brought, state) or not choices or len(self._choices) > begun_before
-        is_news = any([is_news, *(self._is_news(*of_choice) for of_choice in brought)])
-        if not is_news and not any(piece.text for _, _, pieces in brought for piece in pieces):
-            return state.delta("text", None, "", at, gap)  # a keep-alive
-        reports: tuple[Report, ...] = ()
-        if is_news:
-            reports, gap = state.event(gap, at), 0.0
-        for choice, chosen, pieces in brought:
-            for piece in pieces:
-                reports += self._take(choice, piece, gap, at, state)
-                gap = 0.0 if piece.text else gap
-            reports += self._finish(choice, chosen, at, state)
-        if len(brought) == 1 and len(brought[0][2]) == 1:
-            self._expect_more(*brought[0][1:])
+        brought = [
+            Brought(count(choice.get("index")) or 0, tuple(_pieces(choice)), text(choice.get("finish_reason")))
+            for choice in choices
+        ]
+        is_news = self._tells_more(values, choices, state) or not choices
+        reports = self._answers.take(brought, gap, at, state, is_news=is_news)
+        for choice, part in zip(choices, brought, strict=True):
+            if any(piece.type == "refusal" for piece in part.pieces):
+                reports += state.refused(None)
+            if part.stop_reason == "error":
+                state.failed(error_word(choice.get("error")) or "api_error")
+            if len(brought) == len(part.pieces) == 1 and part.pieces[0].text and not part.stop_reason:
+                self._expect_more(part.answer, part.pieces[0])
         return reports
 
+    def _expect_more(self, choice: int, piece: Piece) -> None:
+        more = _MORE.get(piece.field)
+        if more is not None:
+            self._choice, self.last, self._more = choice, piece, more
+
     def is_complete(self, *, marked: bool) -> bool:
-        return marked or (bool(self._choices) and all(choice.finish_reason for choice in self._choices.values()))
+        return marked or self._answers.have_stopped
 
-    def _known(self, values: Mapping[str, Any], state: StreamState) -> _Choice:
-        index = count(values.get("index")) or 0
-        if index not in self._choices:
-            if len(self._choices) >= _CHOICES_AT_MOST:
-                return next(iter(self._choices.values()))
-            self._choices[index] = _Choice()
-            state.stopped(None, cut=False)
-        return self._choices[index]
-
-    def _describe(self, values: Mapping[str, Any], brought: list[_Brought], state: StreamState) -> bool:
-        """Take what a chunk says besides its deltas. Whether that was usage, which comes last."""
-        if not self._has_started and (brought or values.get("id")):
+    def _tells_more(self, values: Mapping[str, Any], choices: list[Mapping[str, Any]], state: StreamState) -> bool:
+        """Take what a chunk says besides its deltas. Whether that was usage, of which the last counts."""
+        if not self._has_started and (choices or values.get("id")):
             self._has_started = True
             state.started(text(values.get("id")) or None, text(values.get("model")) or None, Usage())
         for name, attribute in _WORDS.items():
             if word := text(values.get(name)):
                 self.attributes[attribute] = word
         usage = usage_of(values.get("usage")) or usage_of(field(values.get("x_groq"), "usage"))
-        if usage is None:
-            for choice, chosen, _ in brought:
-                choice.usage = usage_of(chosen.get("usage")) or choice.usage
-            usage = sum_of([choice.usage for choice in self._choices.values()])
-        if usage is None:
-            return False
-        state.reported(usage, in_full=True)
-        return True
-
-    def _is_news(self, choice: _Choice, values: Mapping[str, Any], pieces: tuple[Piece, ...]) -> bool:
-        """Whether a choice brings more than text, or nothing at all."""
-        size = media_size(values)
-        if size:
-            self.attributes[semconv.MEDIA_SIZE] = min(self.attributes.get(semconv.MEDIA_SIZE, 0) + size, _SIZE_AT_MOST)
-        begins_call = any(piece.kind in {"tool_call", "other"} and choice.begins(piece) for piece in pieces)
-        return bool(size or begins_call or values.get("finish_reason"))
-
-    def _take(self, choice: _Choice, piece: Piece, gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
-        key, reports = choice.key_of(piece), ()
-        if choice.begins(piece):
-            reports = self._begin(choice, key, piece, at, state)
-        index = choice.calls[key][0] if piece.kind == "tool_call" else choice.open[key]
-        channel = _CHANNELS.get(piece.kind)
-        if piece.text and channel is not None:
-            reports += state.delta(channel, index, piece.text, at, gap)
-        return reports
-
-    def _begin(self, choice: _Choice, key: object, piece: Piece, at: float, state: StreamState) -> tuple[Report, ...]:
-        """A block begins, which ends the others of the choice: all but a tool call that some servers go on with."""
-        is_full = len(choice.open) >= _CALLS_AT_MOST
-        kept = (
-            () if is_full else [open_ for open_ in choice.calls if open_ != key and choice.is_unfinished(open_, state)]
-        )
-        reports: tuple[Report, ...] = _close(choice, at, state, but=kept)
-        index, self._block_count = self._block_count, self._block_count + 1
-        choice.open[key] = index
-        if piece.kind == "tool_call":
-            if len(choice.calls) >= _CALLS_AT_MOST:
-                choice.calls.clear()
-            choice.calls[key], choice.last = (index, piece.id), key
-        if piece.type == "refusal":
-            reports += state.refused(None)
-        start = BlockStart(index, piece.type, piece.kind, piece.name, piece.id, piece.is_plain)
-        return reports + state.block_started(start, at)
-
-    def _finish(self, choice: _Choice, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Fact, ...]:
-        """Of a choice that has a finish reason. An empty one is none, and some servers tell it twice."""
-        finish_reason = text(values.get("finish_reason"))
-        if not finish_reason:
-            return ()
-        choice.finish_reason = finish_reason
-        facts = _close(choice, at, state)
-        if finish_reason == "error":
-            state.failed(error_word(values.get("error")) or "api_error")
-            return facts
-        reasons = [self._choices[index].finish_reason for index in sorted(self._choices)]
-        if all(reasons):
-            state.stopped(reasons[0], cut=not _CUTTING_REASONS.isdisjoint(reasons))
-            if len(reasons) > 1:
-                self.attributes[semconv.RESPONSE_FINISH_REASONS] = reasons
-        return facts
-
-    def _expect_more(self, values: Mapping[str, Any], pieces: tuple[Piece, ...]) -> None:
-        """The next chunk may go on with the one piece of this one."""
-        [piece] = pieces
-        if piece.text and piece.field in _MORE and not values.get("finish_reason"):
-            self._choice = count(values.get("index")) if values.get("index") is not None else _NO_CHOICE
-            self.field, self.number, self.call_id = piece.field, piece.number, piece.id
-            self._more = _MORE[piece.field]
+        for choice in () if usage else choices:
+            if (counted := usage_of(choice.get("usage"))) is not None:
+                self._usages[count(choice.get("index")) or 0] = counted
+                usage = sum_of(self._usages.values())
+        if usage is not None:
+            state.reported(usage, in_full=True)
+        return usage is not None
 
 
-def _close(choice: _Choice, at: float, state: StreamState, but: Collection[object] = ()) -> tuple[Fact, ...]:
-    facts: tuple[Fact, ...] = ()
-    for key in [key for key in choice.open if key not in but]:
-        facts += state.block_stopped(choice.open.pop(key), at)
-    return facts
+# --- the pieces of a delta -------------------------------------------------------------------------------------------
 
 
-def _more_of_completion(_: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    return choice["text"]
+def _pieces(choice: Mapping[str, Any]) -> Iterator[Piece]:
+    """Of a choice of the chat API, or of the completions API, which has a text instead of a delta."""
+    delta = fields(choice.get("delta") or choice.get("message")) or {"text": choice.get("text")}
+    yield from _reasoning(delta)
+    for name, block_type in _TEXTS.items():
+        value = delta.get(name)
+        yield from [Piece(block_type, "text", value, name)] if isinstance(value, str) and value else _parts(value)
+    if (audio := delta.get("audio")) is not None:
+        yield Piece("audio", "text", _string(field(audio, "transcript")), size=_size(field(audio, "data")))
+    for image in items(delta.get("images")):  # OpenRouter
+        yield Piece("image", "other", "", size=_size(field(field(image, "image_url"), "url")))
+    for call in items(delta.get("tool_calls")):
+        call_type = text(field(call, "type")) or "function"
+        body = field(call, "function") or field(call, call_type)
+        yield _call(call_type, fields(body), text(field(call, "id")) or None, count(field(call, "index")))
+    if (call := delta.get("function_call")) is not None:
+        yield _call("function", fields(call), None, 0)
+
+
+def _reasoning(delta: Mapping[str, Any]) -> Iterator[Piece]:
+    for name in REASONING:
+        if value := _string(delta.get(name)):
+            yield Piece("reasoning", "thinking", value, name)
+            return
+    for detail in items(delta.get("reasoning_details")):  # OpenRouter
+        if value := _string(field(detail, "text")) or _string(field(detail, "summary")):
+            yield Piece("reasoning", "thinking", value)
+
+
+def _parts(content: Any) -> Iterator[Piece]:
+    """Of content that is a list (Mistral)."""
+    for part in items(content):
+        thoughts = field(part, "thinking")
+        for thought in [thoughts] if isinstance(thoughts, str) else items(thoughts):
+            if value := _string(thought) or _string(field(thought, "text")):
+                yield Piece("reasoning", "thinking", value)
+        if value := _string(field(part, "text")):
+            yield Piece("text", "text", value)
+
+
+def _call(call_type: str, body: Mapping[str, Any], call_id: str | None, number: int | None) -> Piece:
+    """The input of a custom tool is plain text. Some servers send arguments that are no text."""
+    arguments, plain = body.get("arguments"), _string(body.get("input"))
+    content = _string(arguments) or plain or (json_text(arguments) if arguments else "")
+    name = text(body.get("name")) or None
+    return Piece(call_type, "tool_call", content, "arguments", name, call_id, number, is_plain=bool(plain))
+
+
+def _string(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _size(data: Any) -> int:
+    """In bytes, of data in base64."""
+    return len(_string(data)) * 3 // 4
+
+
+# --- the next delta of the same kind ---------------------------------------------------------------------------------
 
 
 def _more_text(_: ChatTranslator, choice: Mapping[str, Any]) -> Any:
@@ -258,24 +180,22 @@ def _more_text(_: ChatTranslator, choice: Mapping[str, Any]) -> Any:
 
 
 def _more_reasoning(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    delta = choice["delta"]
-    values = delta.__dict__
-    is_alone = not values["content"] and values["tool_calls"] is None
-    return delta.__pydantic_extra__[translator.field] if is_alone else None
+    values, others = choice["delta"].__dict__, choice["delta"].__pydantic_extra__
+    return others[translator.last.field] if not values["content"] and values["tool_calls"] is None else None
 
 
 def _more_arguments(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    delta = choice["delta"].__dict__
-    [call] = delta["tool_calls"]
-    values, function = call.__dict__, call.function.__dict__
-    is_same = values["index"] == translator.number and values["id"] in {None, "", translator.call_id}
-    return function["arguments"] if is_same and not function["name"] and not delta["content"] else None
+    values, last = choice["delta"].__dict__, translator.last
+    [call] = values["tool_calls"]
+    call, function = call.__dict__, call.function.__dict__
+    is_same = call["index"] == last.number and call["id"] in {None, "", last.id} and not function["name"]
+    return function["arguments"] if is_same and not values["content"] else None
 
 
 _MORE: Mapping[str, Callable[[ChatTranslator, Mapping[str, Any]], Any]] = {
-    "text": _more_of_completion,
+    "text": lambda _, choice: choice["text"],
     "content": _more_text,
     "arguments": _more_arguments,
     **dict.fromkeys(REASONING, _more_reasoning),
 }
-"""How the next delta is read, by the field that the last one had its text in."""
+"""How the text of the next delta is found, by the field that the last one had its text in."""

@@ -12,10 +12,10 @@ _ERROR = b'"error"'
 _CONTINUES_A_CHARACTER = bytes(range(0x80, 0xC0))  # of UTF-8
 
 
-def keepalives_in(chunk: bytes) -> int:
+def keepalives_in(chunk: bytes, before: bytes = b"") -> int:
     """How many whole frames there are in bytes of which none was an event. A part of a frame is no keep-alive.
 
-    Compressed bytes are taken for one, and an error is none.
+    Compressed bytes are taken for one, and an error is none. `before`: the bytes before these.
     """
     if _ERROR in chunk:
         return 0
@@ -24,7 +24,8 @@ def keepalives_in(chunk: bytes) -> int:
     except UnicodeDecodeError:
         return 1
     frames = chunk.count(b"\n\n") + chunk.count(b"\r\n\r\n") + chunk.count(b"\r\r")
-    return frames or int(chunk[:1] == b":" and chunk[-1:] in {b"\n", b"\r"})
+    is_comment = chunk[:1] == b":" and chunk[-1:] in {b"\n", b"\r"} and before[-1:] in {b"", b"\n", b"\r"}
+    return frames or int(is_comment)
 
 
 def error_type_in(chunk: bytes) -> str | None:

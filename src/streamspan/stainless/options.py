@@ -6,10 +6,21 @@ from typing import Any
 from streamspan import semconv
 from streamspan.telemetry.spans import AttributeValue
 
-from .values import field, mapping, text
+from .values import count, field, mapping, number, text
 
 Fields = Mapping[str, tuple[str, Callable[[Any], AttributeValue | None]]]
 """Fields of a request's body, each with its attribute and with what gives the value of that."""
+
+SAMPLING: Fields = {
+    "frequency_penalty": (semconv.REQUEST_FREQUENCY_PENALTY, number),
+    "max_tokens": (semconv.REQUEST_MAX_TOKENS, count),
+    "presence_penalty": (semconv.REQUEST_PRESENCE_PENALTY, number),
+    "seed": (semconv.REQUEST_SEED, count),
+    "temperature": (semconv.REQUEST_TEMPERATURE, number),
+    "top_k": (semconv.REQUEST_TOP_K, number),
+    "top_p": (semconv.REQUEST_TOP_P, number),
+}
+"""What most APIs call by the same names."""
 
 
 def body_of(options: Any) -> Mapping[str, Any]:

@@ -140,7 +140,7 @@ class Intake:
         """The SDK asks for more in the same read: the last bytes, of which there were `size`, have ended no event."""
         self.bytes_at = perf_counter()
         self._body_size += size
-        count = keepalives_in(self.last_bytes)
+        count = keepalives_in(self.last_bytes, self.earlier_bytes)
         self.last_bytes = (self.earlier_bytes + self.last_bytes)[-BYTES_AT_MOST:]
         self.earlier_bytes = b""
         if count and not self._is_marked():
