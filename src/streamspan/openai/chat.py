@@ -174,21 +174,23 @@ def _more_text(_: ChatTranslator, choice: Mapping[str, Any]) -> Any:
     values, others = delta.__dict__, delta.__pydantic_extra__
     if values["tool_calls"] is not None or values["refusal"] is not None or values["function_call"] is not None:
         return None
-    if others and not _OTHER_CONTENT.isdisjoint(others) and any(map(others.get, _OTHER_CONTENT)):
+    if others and any(others.values()) and any(others.get(name) for name in _OTHER_CONTENT):
         return None
     return values["content"]
 
 
 def _more_reasoning(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    values, others = choice["delta"].__dict__, choice["delta"].__pydantic_extra__
+    delta = choice["delta"]
+    values, others = delta.__dict__, delta.__pydantic_extra__
     return others[translator.last.field] if not values["content"] and values["tool_calls"] is None else None
 
 
 def _more_arguments(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
     values, last = choice["delta"].__dict__, translator.last
     [call] = values["tool_calls"]
-    call, function = call.__dict__, call.function.__dict__
-    is_same = call["index"] == last.number and call["id"] in {None, "", last.id} and not function["name"]
+    call = call.__dict__
+    function, call_id = call["function"].__dict__, call["id"]
+    is_same = call["index"] == last.number and (not call_id or call_id == last.id) and not function["name"]
     return function["arguments"] if is_same and not values["content"] else None
 
 

@@ -12,6 +12,8 @@ from streamspan.stainless.values import count, field, fields
 
 def usage_of(reported: Any) -> Usage | None:
     """None: there is none, or all of it is 0, as some servers fill in what they do not know."""
+    if reported is None:
+        return None
     counts = fields(reported)
     tokens_in = _first(counts, "prompt_tokens", "input_tokens")
     tokens_out = _first(counts, "completion_tokens", "output_tokens")

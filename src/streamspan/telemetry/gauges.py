@@ -35,6 +35,8 @@ class OpenStreamGauges:
     open_streams  gives all that are open in the process, of every `instrument()`
     provider      gives the provider whose streams count
     thresholds    of silence, in seconds
+    labels        the label sets that have had a stream, by their values; every `instrument()` with the provider has
+                  the same ones, because a provider asks only the callbacks that it got first
     """
 
     def __init__(
@@ -42,11 +44,12 @@ class OpenStreamGauges:
         open_streams: Callable[[], Iterable[OpenStream]],
         provider: Callable[[], MeterProvider],
         thresholds: Sequence[float],
+        labels: dict[tuple[object, ...], Labels],
     ) -> None:
         self._open_streams = open_streams
         self._provider = provider
         self._thresholds = thresholds
-        self._labels: dict[tuple[object, ...], Labels] = {}
+        self._labels = labels
 
     def remember(self, labels: Labels) -> None:
         """Of a stream that has ended: it may never have been open while the gauges were read."""

@@ -63,7 +63,9 @@ class Metrics:
             on_first_call=lambda labels: self._add_zeros(labels, self._expected_of_calls),
             on_first_answer=self._add_zeros_of_answers,
         )
-        self._gauges = OpenStreamGauges(open_streams, lambda: self.provider, config.silence_seconds)
+        self._gauges = OpenStreamGauges(
+            open_streams, lambda: self.provider, config.silence_seconds, self._totals.labels_of_streams
+        )
         meter = meter_of(meter_provider, version)
         self._instruments = Instruments(meter, conventions)
         # The gauges come first: to ask for the open streams is to wait for the ends that the totals count.

@@ -35,9 +35,13 @@ class Total:
 
 
 class Totals:
-    """The sums of the streams of one meter provider."""
+    """The sums of the streams of one meter provider.
+
+    labels_of_streams  the label sets of all its streams, by their values
+    """
 
     def __init__(self) -> None:
+        self.labels_of_streams: dict[tuple[object, ...], Labels] = {}
         self._totals: dict[Metric, dict[tuple[object, ...], Total]] = {
             metric: {} for metric in (*TOTALS, *latest.COUNTERS)
         }
