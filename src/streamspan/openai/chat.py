@@ -70,12 +70,14 @@ class ChatTranslator:
             for choice in choices
         ]
         is_news = self._tells_more(values, choices, state) or not choices
-        reports = self._answers.take(brought, gap, at, state, is_news=is_news)
         for choice, part in zip(choices, brought, strict=True):
-            if any(piece.type == "refusal" for piece in part.pieces):
-                reports += state.refused(None)
             if part.stop_reason == "error":
                 state.failed(error_word(choice.get("error")) or "api_error")
+                return state.event(gap, at)
+        reports = self._answers.take(brought, gap, at, state, is_news=is_news)
+        for part in brought:
+            if any(piece.type == "refusal" for piece in part.pieces):
+                reports += state.refused(None)
             if len(brought) == len(part.pieces) == 1 and part.pieces[0].text and not part.stop_reason:
                 self._expect_more(part.answer, part.pieces[0])
         return reports
