@@ -10,6 +10,7 @@ from streamspan import semconv
 from streamspan.core.captured import Budget, Captured, Text, part_of
 from streamspan.core.model import BlockStart
 from streamspan.guard import contained
+from streamspan.stainless.chat_deltas import REASONING
 from streamspan.stainless.content import (
     as_long_as_there_is_room,
     media_of,
@@ -20,8 +21,6 @@ from streamspan.stainless.content import (
 from streamspan.stainless.options import body_of
 from streamspan.stainless.values import field, items, typed
 from streamspan.telemetry.content import Content
-
-from .chat import REASONING
 
 _TEXTS: Mapping[str, str] = {
     "text": "text",

@@ -5,24 +5,20 @@ is complete once each choice that has begun has a finish reason, or once `[DONE]
 `openai/types/chat/chat_completion_chunk.py`, and what servers of other makers send.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from streamspan import semconv
 from streamspan.core.model import Report, Usage
 from streamspan.core.stream import StreamState
+from streamspan.stainless.chat_deltas import MORE, pieces_of
 from streamspan.stainless.errors import error_word
 from streamspan.stainless.pieces import Answers, Brought, Piece
-from streamspan.stainless.values import count, field, fields, items, json_text, text
+from streamspan.stainless.values import count, field, fields, items, text
 
 from .usage import sum_of, usage_of
 
-REASONING = ("reasoning_content", "reasoning")
-"""The fields that servers send reasoning in. Some send the same in both."""
-_TEXTS = {"content": "text", "text": "text", "refusal": "refusal"}
 _CUTTING_REASONS = frozenset({"length", "content_filter", "model_length"})
-_OTHER_CONTENT = frozenset({*REASONING, "reasoning_details", "images"})
-"""Fields of content that the SDK does not define."""
 _WORDS: Mapping[str, str] = {
     "service_tier": semconv.OPENAI_RESPONSE_SERVICE_TIER,
     "system_fingerprint": semconv.OPENAI_SYSTEM_FINGERPRINT,
@@ -31,20 +27,16 @@ _NONE = -1
 
 
 class ChatTranslator:
-    """Translates the chunks of one stream.
+    """Translates the chunks of one stream. `attributes`: what only this API reports."""
 
-    attributes  what only this API reports
-    last        the piece that the last chunk brought, if it brought nothing else
-    """
-
-    __slots__ = ("_answers", "_choice", "_has_started", "_more", "_usages", "attributes", "last")
+    __slots__ = ("_answers", "_choice", "_has_started", "_last", "_more", "_usages", "attributes")
 
     def __init__(self) -> None:
         self._answers = Answers(_CUTTING_REASONS)
         self.attributes: dict[str, Any] = self._answers.attributes
-        self.last = Piece("", "other", "")
-        self._choice = _NONE  # of `last`
-        self._more = _MORE["content"]
+        self._last = Piece("", "other", "")  # the piece that the last chunk brought, if it brought nothing else
+        self._choice = _NONE  # of the last piece
+        self._more = MORE["content"]
         self._usages: dict[int, Usage | None] = {}  # by choice, from servers that count each by itself
         self._has_started = False
 
@@ -55,7 +47,7 @@ class ChatTranslator:
             [choice] = chunk["choices"]
             values = choice.__dict__
             if values["index"] == self._choice and values["finish_reason"] is None and chunk["usage"] is None:
-                more = self._more(self, values)
+                more = self._more(self._last, values)
                 return more if type(more) is str else None
         except (AttributeError, KeyError, TypeError, ValueError):
             pass
@@ -66,7 +58,7 @@ class ChatTranslator:
         self._choice = _NONE
         choices = [fields(choice) for choice in items(values.get("choices"))]
         brought = [
-            Brought(count(choice.get("index")) or 0, tuple(_pieces(choice)), text(choice.get("finish_reason")))
+            Brought(count(choice.get("index")) or 0, tuple(pieces_of(choice)), text(choice.get("finish_reason")))
             for choice in choices
         ]
         is_news = self._tells_more(values, choices, state) or not choices
@@ -83,9 +75,9 @@ class ChatTranslator:
         return reports
 
     def _expect_more(self, choice: int, piece: Piece) -> None:
-        more = _MORE.get(piece.field)
+        more = MORE.get(piece.field)
         if more is not None:
-            self._choice, self.last, self._more = choice, piece, more
+            self._choice, self._last, self._more = choice, piece, more
 
     def is_complete(self, *, marked: bool) -> bool:
         return marked or self._answers.have_stopped
@@ -106,100 +98,3 @@ class ChatTranslator:
         if usage is not None:
             state.reported(usage, in_full=True)
         return usage is not None
-
-
-# --- the pieces of a delta -------------------------------------------------------------------------------------------
-
-
-def _pieces(choice: Mapping[str, Any]) -> Iterator[Piece]:
-    """Of a choice of the chat API, or of the completions API, which has a text instead of a delta."""
-    delta = fields(choice.get("delta") or choice.get("message")) or {"text": choice.get("text")}
-    yield from _reasoning(delta)
-    for name, block_type in _TEXTS.items():
-        value = delta.get(name)
-        yield from [Piece(block_type, "text", value, name)] if isinstance(value, str) and value else _parts(value)
-    if (audio := delta.get("audio")) is not None:
-        yield Piece("audio", "text", _string(field(audio, "transcript")), size=_size(field(audio, "data")))
-    for image in items(delta.get("images")):  # OpenRouter
-        yield Piece("image", "other", "", size=_size(field(field(image, "image_url"), "url")))
-    for call in items(delta.get("tool_calls")):
-        call_type = text(field(call, "type")) or "function"
-        body = field(call, "function") or field(call, call_type)
-        yield _call(call_type, fields(body), text(field(call, "id")) or None, count(field(call, "index")))
-    if (call := delta.get("function_call")) is not None:
-        yield _call("function", fields(call), None, 0)
-
-
-def _reasoning(delta: Mapping[str, Any]) -> Iterator[Piece]:
-    for name in REASONING:
-        if value := _string(delta.get(name)):
-            yield Piece("reasoning", "thinking", value, name)
-            return
-    for detail in items(delta.get("reasoning_details")):  # OpenRouter
-        if value := _string(field(detail, "text")) or _string(field(detail, "summary")):
-            yield Piece("reasoning", "thinking", value)
-
-
-def _parts(content: Any) -> Iterator[Piece]:
-    """Of content that is a list (Mistral)."""
-    for part in items(content):
-        thoughts = field(part, "thinking")
-        for thought in [thoughts] if isinstance(thoughts, str) else items(thoughts):
-            if value := _string(thought) or _string(field(thought, "text")):
-                yield Piece("reasoning", "thinking", value)
-        if value := _string(field(part, "text")):
-            yield Piece("text", "text", value)
-
-
-def _call(call_type: str, body: Mapping[str, Any], call_id: str | None, number: int | None) -> Piece:
-    """The input of a custom tool is plain text. Some servers send arguments that are no text."""
-    arguments, plain = body.get("arguments"), _string(body.get("input"))
-    content = _string(arguments) or plain or (json_text(arguments) if arguments else "")
-    name = text(body.get("name")) or None
-    return Piece(call_type, "tool_call", content, "arguments", name, call_id, number, is_plain=bool(plain))
-
-
-def _string(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _size(data: Any) -> int:
-    """In bytes, of data in base64."""
-    return len(_string(data)) * 3 // 4
-
-
-# --- the next delta of the same kind ---------------------------------------------------------------------------------
-
-
-def _more_text(_: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    delta = choice["delta"]
-    values, others = delta.__dict__, delta.__pydantic_extra__
-    if values["tool_calls"] is not None or values["refusal"] is not None or values["function_call"] is not None:
-        return None
-    if others and any(others.values()) and any(others.get(name) for name in _OTHER_CONTENT):
-        return None
-    return values["content"]
-
-
-def _more_reasoning(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    delta = choice["delta"]
-    values, others = delta.__dict__, delta.__pydantic_extra__
-    return others[translator.last.field] if not values["content"] and values["tool_calls"] is None else None
-
-
-def _more_arguments(translator: ChatTranslator, choice: Mapping[str, Any]) -> Any:
-    values, last = choice["delta"].__dict__, translator.last
-    [call] = values["tool_calls"]
-    call = call.__dict__
-    function, call_id = call["function"].__dict__, call["id"]
-    is_same = call["index"] == last.number and (not call_id or call_id == last.id) and not function["name"]
-    return function["arguments"] if is_same and not values["content"] else None
-
-
-_MORE: Mapping[str, Callable[[ChatTranslator, Mapping[str, Any]], Any]] = {
-    "text": lambda _, choice: choice["text"],
-    "content": _more_text,
-    "arguments": _more_arguments,
-    **dict.fromkeys(REASONING, _more_reasoning),
-}
-"""How the text of the next delta is found, by the field that the last one had its text in."""

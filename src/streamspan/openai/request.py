@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from streamspan import semconv
+from streamspan.stainless.hosts import provider_at
 from streamspan.stainless.http import seconds, whole_number
 from streamspan.stainless.options import SAMPLING, Fields, body_of, call_attributes, client_modules, path_of
 from streamspan.stainless.values import count, field, strings, text
@@ -30,26 +31,6 @@ _ROUTES: Mapping[str, Route] = {
 }
 """By how the path ends; the first counts. Threads and runs stream events of another kind, and are left alone."""
 _CLIENTS: Mapping[str, str] = {"openai.lib.azure": "azure.ai.openai", "openai.lib.bedrock": "aws.bedrock"}
-_HOSTS: Mapping[str, str] = {
-    "openai.azure.com": "azure.ai.openai",
-    "cognitiveservices.azure.com": "azure.ai.openai",
-    "ai.azure.com": "azure.ai.inference",
-    "amazonaws.com": "aws.bedrock",
-    "generativelanguage.googleapis.com": "gcp.gemini",
-    "googleapis.com": "gcp.vertex_ai",
-    "anthropic.com": "anthropic",
-    "cohere.ai": "cohere",
-    "cohere.com": "cohere",
-    "deepseek.com": "deepseek",
-    "groq.com": "groq",
-    "mistral.ai": "mistral_ai",
-    "cloud.ibm.com": "ibm.watsonx.ai",
-    "moonshot.ai": "moonshot_ai",
-    "moonshot.cn": "moonshot_ai",
-    "perplexity.ai": "perplexity",
-    "x.ai": "x_ai",
-}
-"""The providers that the conventions name, by the domain of their API; the first counts."""
 
 
 def _output_type(response_format: Any) -> str | None:
@@ -99,9 +80,8 @@ def call(client: Any, options: Any) -> Call | None:
 
 def _provider(client: Any) -> str:
     """By the module that the client's class comes from, else by the host where it is known."""
-    modules, host = client_modules(client), f".{client.base_url.host}"
-    names = [name for module, name in _CLIENTS.items() if module in modules]
-    return next(iter(names + [name for domain, name in _HOSTS.items() if host.endswith(f".{domain}")]), "openai")
+    by_client = (_CLIENTS[module] for module in client_modules(client) if module in _CLIENTS)
+    return next(by_client, None) or provider_at(str(client.base_url.host)) or "openai"
 
 
 def exchange(received: Mapping[str, str], _: Mapping[str, str]) -> Attributes:
