@@ -74,9 +74,10 @@ def cut_blocks(summary: Summary) -> tuple[ContentBlock, ...]:
     return tuple(fact for fact in summary.at_the_end if isinstance(fact, ContentBlock))
 
 
-def tool_steps(tool_input: str, *, stops: bool = True, index: int = 1) -> list[Step]:
+def tool_steps(tool_input: str, *, stops: bool = True, index: int = 1, is_plain: bool = False) -> list[Step]:
     """A tool call that writes its input in one delta; none for an empty one."""
-    started: Step = ("block_started", BlockStart(index, "call", "tool_call", "get_weather", "call_1"), 107.0)
+    start = BlockStart(index, "call", "tool_call", "get_weather", "call_1", is_plain)
+    started: Step = ("block_started", start, 107.0)
     written: list[Step] = [("delta", "tool_input", index, tool_input, 108.0)] if tool_input else []
     stopped: list[Step] = [("block_stopped", index, 109.0)] if stops else []
     return [started, *written, *stopped]
@@ -772,6 +773,7 @@ CUT = stop_reason("length", 110.0, cut=True)
         pytest.param([*tool_steps("{}"), CUT], counts(completed=1), id="whole input before the cut"),
         pytest.param([*tool_steps('{"a'), CUT], counts(incomplete=1), id="half the input before the cut"),
         pytest.param([*tool_steps("", stops=False), CUT], counts(incomplete=1), id="cut before its stop"),
+        pytest.param([*tool_steps("SELECT 1", is_plain=True), CUT], counts(incomplete=1), id="plain input"),
         pytest.param([*tool_steps(""), *tool_steps("{}", index=2), CUT], counts(completed=2), id="not the last block"),
         pytest.param(
             [*tool_steps("{}"), *tool_steps("", index=2), CUT],
@@ -785,8 +787,8 @@ CUT = stop_reason("length", 110.0, cut=True)
         ),
     ],
 )
-def test_a_tool_call_without_input_before_a_cut(steps: Sequence[Step], expected: dict[str, int]) -> None:
-    """No input stands for an empty one, unless the model was cut before it could write any: in its last block."""
+def test_a_tool_call_before_a_cut(steps: Sequence[Step], expected: dict[str, int]) -> None:
+    """No input stands for an empty one, and plain input is whole, unless the model was cut there: in its last block."""
     summary = played([*BEGUN, *steps]).ended(BY_THE_PROVIDER)
 
     assert tool_counts(summary) == expected

@@ -269,7 +269,7 @@ class Blocks:
 
     __slots__ = (
         "_current",
-        "_last_is_empty_tool_call",
+        "_last_call_may_be_cut",
         "_looping",
         "_loops",
         "_open",
@@ -295,7 +295,7 @@ class Blocks:
             BlockStart(-1, "", "other"), started_at
         )  # takes deltas of blocks that are not open
         self._current = self._unannounced
-        self._last_is_empty_tool_call = False
+        self._last_call_may_be_cut = False
         self._output_was_cut = False
         self._watches: dict[DeltaKind, LoopWatch] = {}  # of channels that go on from block to block
         self._tool_call_loop = None if loops == "off" else ToolCallLoop()
@@ -377,7 +377,7 @@ class Blocks:
 
     def abandoned(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
         """Another message begins. Gives the blocks that it cuts off."""
-        self._last_is_empty_tool_call = self._output_was_cut = False
+        self._last_call_may_be_cut = self._output_was_cut = False
         return self._all_closed(at, last_chunk_at, complete=False)
 
     def cut_off(self, at: float, last_chunk_at: float) -> tuple[Fact, ...]:
@@ -391,11 +391,11 @@ class Blocks:
         return facts
 
     def output_was_cut(self, was_cut: bool) -> None:
-        """Whether a limit stopped the model. An empty tool input is whole, unless the model was cut off there."""
-        if self._last_is_empty_tool_call and was_cut:
+        """Whether a limit stopped the model. An empty or plain tool input is whole, unless the model was cut."""
+        if self._last_call_may_be_cut and was_cut:
             self.tool_calls.completed -= 1
             self.tool_calls.incomplete += 1
-        self._last_is_empty_tool_call = False
+        self._last_call_may_be_cut = False
         self._output_was_cut = was_cut
 
     def counts_so_far(self, waiting: Sequence[str]) -> tuple[int, dict[DeltaKind, int]]:
@@ -472,7 +472,9 @@ class Blocks:
         if block.start.kind in {"thinking", "hidden_thinking"}:
             self.thinking_time = (self.thinking_time or 0.0) + closed.duration
         call = closed.tool_call
-        self._last_is_empty_tool_call = call is not None and call.complete and call.input_chars == 0
+        self._last_call_may_be_cut = (
+            call is not None and call.complete and (block.start.plain_input or call.input_chars == 0)
+        )
         if call is not None:
             self.tool_calls.add(call, block.verdict)
             if complete and self._tool_call_loop is not None:
