@@ -311,6 +311,10 @@ class StreamState:
         """An event has told of the answer."""
         return self._has_started or self.has_blocks
 
+    def has_chunks(self, index: int) -> bool:
+        """Whether content has come of the open block with this index."""
+        return self._blocks.has_chunks(index)
+
     def has_whole_input(self, index: int) -> bool:
         """Whether the open block with this index is a tool call whose input is whole as far as it has come."""
         return self._blocks.has_whole_input(index)
