@@ -10,6 +10,7 @@ from streamspan.telemetry.spans import Call, Expected
 from .capture import capture_request
 from .chat import ChatTranslator
 from .request import HEADERS, call, exchange
+from .responses import ResponsesTranslator
 
 
 def _translator(call: Call) -> Translator:
@@ -17,7 +18,10 @@ def _translator(call: Call) -> Translator:
     return _TRANSLATORS.get(call.attributes[semconv.OPENAI_API_TYPE], ChatTranslator)()
 
 
-_TRANSLATORS: Mapping[object, Callable[[], Translator]] = {"chat_completions": ChatTranslator}
+_TRANSLATORS: Mapping[object, Callable[[], Translator]] = {
+    "chat_completions": ChatTranslator,
+    "responses": ResponsesTranslator,
+}
 
 OPENAI = Provider(
     title="OpenAI",
