@@ -211,6 +211,8 @@ class Observer:
             self._add_notes()
             for fact in facts:
                 self._add_event(fact, at)
+            if self.state.failure_message and not self.lifecycle.has_ended:
+                self.telemetry.failed_with(self.state.failure_message)
         except Exception as error:  # noqa: BLE001  # as `contained`, and counted for this stream
             self._failed(error)
             return

@@ -76,6 +76,7 @@ class StreamState:
 
     finished           the provider's own end has arrived
     failure            what it says that the answer failed with; None: it did not
+    failure_message    what it says of that, which is content
     connection_closed  the connection was given back or torn down
     wait_count         how many waits are over, but for those of chunks that are handed over together
     """
@@ -110,6 +111,7 @@ class StreamState:
         "_waits_since",
         "connection_closed",
         "failure",
+        "failure_message",
         "finished",
         "model",
         "started_at",
@@ -129,6 +131,7 @@ class StreamState:
         self.wait_count = 0
         self.finished = False
         self.failure: str | None = None
+        self.failure_message = ""
         self.connection_closed = False
         self.model: str | None = None
         self._loops: LoopSearch = loops
@@ -294,10 +297,11 @@ class StreamState:
         self.finished = True
         return self._blocks.closed_by_end(at, at if self._last_chunk_at is None else self._last_chunk_at)
 
-    def failed(self, error_type: str) -> None:
+    def failed(self, error_type: str, message: str = "") -> None:
         """The provider's own end has come, and says that the answer failed."""
         self.finished = True
         self.failure = error_type
+        self.failure_message = message
 
     # --- what is known while the stream is open ----------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from streamspan import semconv
 from streamspan.core.model import BlockKind, BlockStart, DeltaKind, Report, Usage
 from streamspan.core.stream import StreamState
-from streamspan.stainless.errors import error_word
+from streamspan.stainless.errors import error_word, message_of
 from streamspan.stainless.values import count, field, fields, items, text
 
 from .usage import usage_of
@@ -142,7 +142,7 @@ class ResponsesTranslator:
             case "response.completed" | "response.incomplete" | "response.failed":
                 reports = self._response_ends(event_type, values, at, state)
             case "error":
-                state.failed(_code_of(values))
+                _fail(values, state)
             case _:
                 pass
         return reports
@@ -223,7 +223,7 @@ class ResponsesTranslator:
         if (usage := usage_of(response.get("usage"))) is not None:
             state.reported(usage)
         if event_type == "response.failed":
-            state.failed(_code_of(response.get("error")))
+            _fail(fields(response.get("error")), state)
             return reports
         reason = text(field(response.get("incomplete_details"), "reason"))
         if reason or event_type == "response.incomplete":
@@ -247,6 +247,6 @@ def _content_of(item: _Values) -> tuple[DeltaKind, str | None]:
     return "tool_input", next((content for content in given if isinstance(content, str)), None)
 
 
-def _code_of(error: Any) -> str:
-    """The `error.type`. An event of its own may tell of the error first, which ends the stream."""
-    return error_word({"code": field(error, "code")}) or "api_error"
+def _fail(error: _Values, state: StreamState) -> None:
+    """The response has failed. The event `error`, whose type says nothing, may come first: it ends the stream."""
+    state.failed(error_word({"code": error.get("code")}) or "api_error", message_of(error.get("message")))

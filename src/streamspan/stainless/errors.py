@@ -29,8 +29,13 @@ def error_type(error: BaseException) -> str:
 def error_message(error: BaseException) -> str:
     """The text of the error, which is content: the API's, else the exception's."""
     given = _given_by(error)
-    message = given if isinstance(given, str) else field(given, "message")
-    return (message if isinstance(message, str) else str(error))[:_MESSAGE_CHARS_AT_MOST]
+    message = message_of(given if isinstance(given, str) else field(given, "message"))
+    return message or str(error)[:_MESSAGE_CHARS_AT_MOST]
+
+
+def message_of(given: Any) -> str:
+    """The start of a text that the API gives of an error; empty: it gives none."""
+    return given[:_MESSAGE_CHARS_AT_MOST] if isinstance(given, str) else ""
 
 
 def _given_by(error: BaseException) -> Any:
