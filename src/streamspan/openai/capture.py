@@ -46,21 +46,33 @@ def capture_request(content: Content, options: Any) -> None:
 
 
 def _request(body: Mapping[str, Any], budget: Budget) -> Mapping[str, Captured]:
-    """What matters most comes first, as long as there is room. The message of the completions API is the prompt."""
-    messages = items(body.get("messages")) or [{"role": "user", "content": body.get("prompt")}]
+    """What matters most comes first, as long as there is room. A text alone is the message of the user."""
+    asked = body.get("input") or body.get("prompt")
+    messages = items(body.get("messages")) or items(body.get("input")) or [{"role": "user", "content": asked}]
+    instructions = body.get("instructions")
     tools = [*items(body.get("tools")), *({"function": function} for function in items(body.get("functions")))]
     return {
-        semconv.INPUT_MESSAGES: newest_messages(messages, _parts_of_message, budget),
+        semconv.INPUT_MESSAGES: newest_messages(messages, _parts_of_message, budget, _role_of),
+        semconv.SYSTEM_INSTRUCTIONS: parts_of([{"type": "text", "text": instructions}] if instructions else (), budget),
         semconv.TOOL_DEFINITIONS: as_long_as_there_is_room(tools, _tool, budget),
     }
 
 
+def _role_of(message: Any) -> str:
+    """Of a message, or of an item of the Responses API that is none."""
+    role, item_type = (typed(field(message, name), str) for name in ("role", "type"))
+    return role or ("tool" if item_type is not None and item_type.endswith("_output") else "assistant")
+
+
 def _parts_of_message(message: Any, budget: Budget) -> list[Captured]:
-    content, role = field(message, "content"), field(message, "role")
+    content, role = field(message, "content"), _role_of(message)
     if role in {"tool", "function"}:
+        content = field(message, "output") if content is None else content
         response = text_of(content, budget) if isinstance(content, str) else parts_of(items(content), budget)
-        call_id = text_of(field(message, "tool_call_id") or field(message, "name"), budget)
-        return [{"type": "tool_call_response", "id": call_id, "response": response}]
+        call_id = field(message, "tool_call_id") or field(message, "call_id") or field(message, "name")
+        return [{"type": "tool_call_response", "id": text_of(call_id, budget), "response": response}]
+    if (item_type := field(message, "type")) not in {None, "message"}:
+        return parts_of(_blocks_of_item(message, item_type), budget)
     call = field(message, "function_call")
     return parts_of(
         [
@@ -72,6 +84,15 @@ def _parts_of_message(message: Any, budget: Budget) -> list[Captured]:
         ],
         budget,
     )
+
+
+def _blocks_of_item(item: Any, item_type: Any) -> Iterable[Any]:
+    """As the chat API has them: of reasoning, of a call, or of whatever else an answer had."""
+    if item_type == "reasoning":
+        thoughts = items(field(item, "content")) or items(field(item, "summary"))
+        return ({"type": "reasoning", "text": field(thought, "text")} for thought in thoughts)
+    call_type = {"function_call": "function", "mcp_call": "function", "custom_tool_call": "custom"}.get(item_type)
+    return [item if call_type is None else {"type": call_type, "id": field(item, "call_id"), call_type: item}]
 
 
 def parts_of(blocks: Iterable[Any], budget: Budget) -> list[Captured]:

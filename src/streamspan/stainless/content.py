@@ -19,11 +19,20 @@ _URL_CHARS_AT_MOST = 2048
 _encoder = json.JSONEncoder(ensure_ascii=False, skipkeys=True, separators=(",", ":"), default=name_of_type)
 
 
-def newest_messages(messages: Any, parts_of: Callable[[Any, Budget], list[Captured]], budget: Budget) -> list[Captured]:
+def role_of(message: Any) -> str:
+    return typed(field(message, "role"), str) or "unknown"
+
+
+def newest_messages(
+    messages: Any,
+    parts_of: Callable[[Any, Budget], list[Captured]],
+    budget: Budget,
+    role_of: Callable[[Any], str] = role_of,
+) -> list[Captured]:
     """In their order, captured from the newest on, as long as there is room."""
     newest_first: list[Captured] = []
     for message in reversed(items(messages)):
-        role = typed(field(message, "role"), str) or "unknown"
+        role = role_of(message)
         if not budget.has_frame(role):
             break
         parts = parts_of(message, budget)
