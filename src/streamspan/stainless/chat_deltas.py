@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from .pieces import Piece
-from .values import count, field, fields, items, json_text, text
+from .values import base64_size, count, field, fields, items, json_text, text
 
 REASONING = ("reasoning_content", "reasoning")
 """The fields that servers send reasoning in. Some send the same in both."""
@@ -24,9 +24,9 @@ def pieces_of(choice: Mapping[str, Any]) -> Iterator[Piece]:
         value = delta.get(name)
         yield from [Piece(block_type, "text", value, name)] if isinstance(value, str) and value else _parts(value)
     if (audio := delta.get("audio")) is not None:
-        yield Piece("audio", "text", _string(field(audio, "transcript")), size=_size(field(audio, "data")))
+        yield Piece("audio", "text", _string(field(audio, "transcript")), size=base64_size(field(audio, "data")))
     for image in items(delta.get("images")):  # OpenRouter
-        yield Piece("image", "other", "", size=_size(field(field(image, "image_url"), "url")))
+        yield Piece("image", "other", "", size=base64_size(field(field(image, "image_url"), "url")))
     for call in items(delta.get("tool_calls")):
         call_type = text(field(call, "type")) or "function"
         body = field(call, "function") or field(call, call_type)
@@ -66,11 +66,6 @@ def _call(call_type: str, body: Mapping[str, Any], call_id: str | None, number: 
 
 def _string(value: Any) -> str:
     return value if isinstance(value, str) else ""
-
-
-def _size(data: Any) -> int:
-    """In bytes, of data in base64."""
-    return len(_string(data)) * 3 // 4
 
 
 def _more_text(_: Piece, choice: Mapping[str, Any]) -> Any:

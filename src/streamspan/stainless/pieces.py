@@ -146,9 +146,7 @@ class Answers:
     def _has_news(self, answer: _Answer, part: Brought) -> bool:
         """Whether there is more than text: the end of the answer, the start of a tool call, media."""
         size = sum(piece.size for piece in part.pieces)
-        if size:
-            known = self.attributes.get(semconv.MEDIA_SIZE, 0)
-            self.attributes[semconv.MEDIA_SIZE] = min(known + size, _SIZE_AT_MOST)
+        count_media(self.attributes, size)
         begins = any(piece.kind in {"tool_call", "other"} and answer.begins(piece) for piece in part.pieces)
         return bool(size or begins or part.stop_reason)
 
@@ -180,3 +178,9 @@ class Answers:
             if len(reasons) > 1:
                 self.attributes[semconv.RESPONSE_FINISH_REASONS] = reasons
         return facts
+
+
+def count_media(attributes: dict[str, Any], size: int) -> None:
+    """Add bytes of audio or images to the attribute that tells of them."""
+    if size:
+        attributes[semconv.MEDIA_SIZE] = min(attributes.get(semconv.MEDIA_SIZE, 0) + size, _SIZE_AT_MOST)

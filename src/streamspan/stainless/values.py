@@ -90,6 +90,11 @@ def strings(value: Any) -> list[str] | None:
     return [word for item in islice(items(value), _STRINGS_AT_MOST) if (word := text(item)) is not None] or None
 
 
+def base64_size(value: Any) -> int:
+    """Bytes of data that come in base64; 0: there is none."""
+    return len(value) * 3 // 4 if isinstance(value, str) else 0
+
+
 def json_text(value: Any) -> str:
     """Compact, by one call of the C encoder. Empty: it cannot be written."""
     try:
