@@ -16,9 +16,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import AnthropicStreamInstrumentor, guard, runtime
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.logs import LogExporter
 from tests.anthropic.one_stream import OneStream, one_stream
 from tests.schema.checker import CHECKER, listen
+from tests.stainless.logs import LogExporter
 
 pytest_plugins = ["tests.schema.whole_run"]
 

@@ -18,7 +18,7 @@ from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.readers import sync_client
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 Values = list[tuple[Mapping[str, object], float]]
 

@@ -26,7 +26,7 @@ from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES
 from streamspan.runtime import open_streams
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
-from tests.anthropic.spans import abort_of, attributes, ended_spans
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

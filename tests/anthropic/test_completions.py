@@ -15,7 +15,7 @@ from streamspan.cli.demo.script import Pause, Step
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
 from tests.anthropic.paths import Path, Seen, plain
-from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
+from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = [
     pytest.mark.usefixtures("quick_collection"),

@@ -31,9 +31,9 @@ from streamspan.core.model import BlockStart, Ending
 from streamspan.core.stream import StreamState
 from streamspan.telemetry import stream_telemetry
 from streamspan.telemetry.content import WITHHELD, Content, as_json
-from tests.anthropic.logs import records
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.logs import records
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

@@ -18,7 +18,7 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Step, error_response, overloaded
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import abort_of, attributes, ended_spans
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 

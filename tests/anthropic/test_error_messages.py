@@ -14,7 +14,7 @@ from streamspan.cli.demo.script import Ending, Script, error_response
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.one_stream import OneStream, one_stream
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

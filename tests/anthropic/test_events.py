@@ -25,9 +25,9 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.config import EventSignal
-from tests.anthropic.logs import LogExporter, records
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import ended_spans
+from tests.stainless.logs import LogExporter, records
+from tests.stainless.spans import ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

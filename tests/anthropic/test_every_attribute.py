@@ -13,9 +13,9 @@ from streamspan import AnthropicStreamInstrumentor, Config
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Head, Script
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.logs import records
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.logs import records
+from tests.stainless.spans import attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 CONVERSES = SDK >= (1, 14)

@@ -11,7 +11,7 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import finish_ends, open_streams
+from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic.paths import REQUEST
 from tests.anthropic.readers import MESSAGE
 

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.readers import MIDDLE_OF_TEXT, opened, read_events, sync_client
-from tests.anthropic.spans import abort_of
+from tests.stainless.spans import abort_of
 
 pytestmark = pytest.mark.usefixtures("instrumented")
 

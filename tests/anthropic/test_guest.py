@@ -30,7 +30,7 @@ from streamspan.stainless import body, http, patch, reader
 from streamspan.telemetry.events import StreamEvents
 from streamspan.telemetry.stream_telemetry import StreamTelemetry
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import abort_of, attributes, ended_spans
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

@@ -17,10 +17,9 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Script, error_response
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans
 from tests.anthropic.paths import REQUEST, Path, Seen, plain
 from tests.anthropic.readers import MESSAGE, MIDDLE_OF_TEXT, async_client, helper, opened, read_events, sync_client
-from tests.anthropic.spans import abort_of, attributes, ending_of
+from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 import streamspan
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
+from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic import in_process
-from tests.anthropic.drained import finish_ends, open_streams
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.programs import report, report_of
 from tests.anthropic.readers import MIDDLE_OF_TEXT, read_events, read_events_async
+from tests.stainless.programs import report, report_of
 
 if TYPE_CHECKING:
     from typing_extensions import Self

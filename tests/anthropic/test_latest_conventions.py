@@ -23,8 +23,8 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.semconv import latest
-from tests.anthropic.logs import records
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.logs import records
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

@@ -12,7 +12,6 @@ from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans
 from tests.anthropic.readers import (
     MIDDLE_OF_TEXT,
     ReaderError,
@@ -23,7 +22,7 @@ from tests.anthropic.readers import (
     read_events_async,
     sync_client,
 )
-from tests.anthropic.spans import abort_of
+from tests.stainless.spans import abort_of, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 

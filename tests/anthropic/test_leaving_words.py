@@ -14,8 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import runtime, stream_of
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans, finish_ends
-from tests.anthropic.programs import instrumented_process, report, run
+from streamspan.runtime import finish_ends
 from tests.anthropic.readers import (
     HANGS_IN_THE_TEXT,
     MIDDLE_OF_TEXT,
@@ -28,7 +27,8 @@ from tests.anthropic.readers import (
     read_events_async,
     sync_client,
 )
-from tests.anthropic.spans import abort_of
+from tests.stainless.programs import instrumented_process, report, run
+from tests.stainless.spans import abort_of, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 

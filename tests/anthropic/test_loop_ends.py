@@ -15,11 +15,11 @@ from anthropic import AsyncAnthropic
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans, open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.programs import instrumented_process, report, report_of
 from tests.anthropic.readers import MESSAGE, MIDDLE_OF_TEXT, async_client, opened, read_events_async
-from tests.anthropic.spans import abort_of, attributes
+from tests.stainless.programs import instrumented_process, report, report_of
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 CONNECTION_CLOSED = "llm_stream.abort.connection_closed"
 

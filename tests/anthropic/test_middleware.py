@@ -20,7 +20,7 @@ from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path, Seen, plain
-from tests.anthropic.spans import abort_of, attributes, ended_spans
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 pytestmark = [

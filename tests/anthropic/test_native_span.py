@@ -15,8 +15,8 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, error_response, overloaded
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
 from tests.anthropic.test_paths import SERVER_ENDINGS, ServerEnding
+from tests.stainless.spans import attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 pytestmark = [

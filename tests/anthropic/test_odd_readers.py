@@ -22,7 +22,7 @@ from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import paths
 from tests.anthropic.paths import REQUEST, Path
-from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
+from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

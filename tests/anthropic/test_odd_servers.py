@@ -15,7 +15,7 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, error_response
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 

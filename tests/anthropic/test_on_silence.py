@@ -21,7 +21,7 @@ from streamspan.cli.demo.script import Script, Wait
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.silence import SilenceHook
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

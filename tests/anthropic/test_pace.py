@@ -23,7 +23,7 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Head, Pause, Script, Step
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

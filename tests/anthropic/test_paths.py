@@ -13,7 +13,7 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script, Step
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path
-from tests.anthropic.spans import ended_spans, ending_of
+from tests.stainless.spans import ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

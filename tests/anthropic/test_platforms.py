@@ -19,7 +19,7 @@ from streamspan.runtime import open_streams
 from tests.anthropic import paths
 from tests.anthropic.aws_event_stream import event_stream, exception
 from tests.anthropic.paths import REQUEST, Path, Seen
-from tests.anthropic.spans import abort_of, attributes, ended_spans, ending_of
+from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 TRACES_ITSELF = SDK >= (1, 14)

@@ -17,11 +17,11 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import AnthropicStreamInstrumentor, stream_of
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans, open_streams
+from streamspan.runtime import open_streams
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.programs import instrumented_process, report, report_of, run
 from tests.anthropic.readers import MESSAGE, MIDDLE_OF_TEXT, read_events, sync_client
-from tests.anthropic.spans import abort_of
+from tests.stainless.programs import instrumented_process, report, report_of, run
+from tests.stainless.spans import abort_of, ended_spans
 
 needs_signals = pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="this platform has no SIGUSR1")
 needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform has no fork")

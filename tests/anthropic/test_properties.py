@@ -19,7 +19,7 @@ from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
-from tests.anthropic.spans import attributes, blame
+from tests.stainless.spans import attributes, blame
 
 EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "100"))  # `.ci/run` asks for thousands
 OUTCOMES = {"complete", "truncated", "error", "aborted"}

@@ -28,7 +28,7 @@ from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
 from streamspan.stainless import retries
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.spans import abort_of, attributes, ended_spans
+from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

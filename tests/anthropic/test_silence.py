@@ -22,7 +22,7 @@ from streamspan.cli.demo.script import Ending, Head, Pause, Script, Step, Wait
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
 from tests.anthropic.readers import sync_client
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

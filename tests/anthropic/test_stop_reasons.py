@@ -6,9 +6,8 @@ from opentelemetry.trace import StatusCode
 
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.drained import ended_spans
 from tests.anthropic.readers import MESSAGE, opened, sync_client
-from tests.anthropic.spans import attributes
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
 

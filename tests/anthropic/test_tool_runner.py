@@ -17,7 +17,7 @@ from streamspan.cli.demo.script import Step
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
 from tests.anthropic.paths import REQUEST, Path, Seen
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 TRACES_ITSELF = SDK >= (1, 14)

@@ -19,9 +19,9 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.programs import run
 from tests.anthropic.readers import MESSAGE, async_client
-from tests.anthropic.spans import abort_of
+from tests.stainless.programs import run
+from tests.stainless.spans import abort_of
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="this platform has no SIGTERM that a handler sees")
 

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.spans import attributes, ended_spans
+from tests.stainless.spans import attributes, ended_spans
 
 REQUEST: Mapping[str, Any] = {"model": "gpt-5.5-mini", "messages": [{"role": "user", "content": "Hi"}]}
 FAILURES = (openai.OpenAIError, ValueError, TypeError, AssertionError)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 
-from tests.anthropic.spans import attributes
 from tests.openai.chunks import (
     DONE,
     HELLO,
@@ -23,6 +22,7 @@ from tests.openai.chunks import (
     usage,
 )
 from tests.openai.reading import CREATED, WAYS, OneStream, Way, blocks, calls, sync_client
+from tests.stainless.spans import attributes
 
 TEXT = [("text", 5, True)]
 ONE_CALL = [("weather", "call_1", 16, True)]

@@ -13,9 +13,9 @@ from pydantic import BaseModel
 from streamspan import OpenAIStreamInstrumentor
 from streamspan.cli.demo.script import Head, Step
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.spans import attributes, ended_spans, ending_of
 from tests.openai.chunks import DONE, HELLO, WEATHER, call, delta, finish, frame, role, text, usage
 from tests.openai.reading import CREATED, REQUEST, WAYS, OneStream, Way, calls, helper_of, sync_client
+from tests.stainless.spans import attributes, ended_spans, ending_of
 
 ERROR = frame({"error": {"message": "m", "type": "server_error", "code": None}})
 BEGUN = (role(), text("Hel"), text("lo"))

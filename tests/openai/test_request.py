@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from streamspan.cli.demo.script import Head
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.openai.request import call
-from tests.anthropic.spans import attributes, ended_spans
 from tests.openai.chunks import HELLO, frame
 from tests.openai.reading import REQUEST, OneStream, helper, sync_client
+from tests.stainless.spans import attributes, ended_spans
 
 GIVEN: Mapping[str, tuple[Mapping[str, Any], Mapping[str, object]]] = {
     "sampling": (

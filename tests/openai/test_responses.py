@@ -15,8 +15,8 @@ from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.wire import Event
 from streamspan.core.stream import StreamState
 from streamspan.openai.responses import ResponsesTranslator
-from tests.anthropic.spans import attributes, ended_spans
 from tests.openai import responses as api
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("openai_instrumented", "quick_collection")
 

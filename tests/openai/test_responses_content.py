@@ -17,8 +17,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan import Config, OpenAIStreamInstrumentor
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.spans import attributes, ended_spans
 from tests.openai import responses as api
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 

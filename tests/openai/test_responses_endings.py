@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.wire import Event
-from tests.anthropic.spans import attributes, ended_spans
 from tests.openai import responses as api
+from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("openai_instrumented", "quick_collection")
 

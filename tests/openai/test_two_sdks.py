@@ -14,9 +14,9 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.server import MessagesServer
 from tests.anthropic import readers
 from tests.anthropic.paths import REQUEST as MESSAGES_REQUEST
-from tests.anthropic.spans import attributes, ended_spans
 from tests.openai.chunks import HELLO
 from tests.openai.reading import REQUEST, create, sync_client
+from tests.stainless.spans import attributes, ended_spans
 
 MESSAGE = list(wire.whole_message(wire.text_block(0, "Hello")))
 

@@ -14,8 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Pause, Step
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.spans import abort_of, ended_spans
 from tests.soak.readers import Call, breaks_async, drops_async, reads_events_async, to_the_first_delta_async
+from tests.stainless.spans import abort_of, ended_spans
 
 pytest.importorskip("uvloop", reason="uvloop has no builds for Windows and PyPy")
 pytest.importorskip("trio", reason="needs trio")
