@@ -37,6 +37,7 @@ SDKS = (
 )
 TESTS_OF_THE_SDK = (
     "tests/anthropic",
+    "tests/stainless",
     "tests/launch",
     "tests/soak/test_loops.py",
     "tests/soak/test_processes.py",

@@ -25,7 +25,9 @@ from streamspan.cli.demo.script import Ending, Pause, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES
 from streamspan.runtime import open_streams
-from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
+from tests.anthropic.messages import EVENT_PATHS
+from tests.anthropic.paths import REQUEST
+from tests.stainless.paths import Path
 from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")

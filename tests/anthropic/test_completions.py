@@ -14,7 +14,9 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Pause, Step
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
-from tests.anthropic.paths import Path, Seen, plain
+from tests.anthropic.messages import path_of
+from tests.stainless.api import Seen
+from tests.stainless.paths import Path, plain
 from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = [
@@ -79,8 +81,8 @@ def leave_at_the_stop_reason(client: Any, seen: Seen) -> None:
                 break
 
 
-READS = [Path("sync", read), Path("async", read_async, is_async=True)]
-LEAVES = [Path("sync", leave), Path("async", leave_async, is_async=True)]
+READS = [path_of("sync", read), path_of("async", read_async)]
+LEAVES = [path_of("sync", leave), path_of("async", leave_async)]
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +203,7 @@ def test_leaving_at_the_stop_reason_is_complete(
 ) -> None:
     """A reader that stops at the stop reason has got everything."""
     server.scripts.append(WHOLE)
-    Path("stop reason", leave_at_the_stop_reason).run(server.url)
+    path_of("stop reason", leave_at_the_stop_reason).run(server.url)
 
     assert abort_of(one_span(exporter)) == ("complete", None, None)
 
@@ -211,7 +213,7 @@ def test_the_silence_in_a_completion_is_one_gap(
 ) -> None:
     """Each event is a chunk, whose wait counts once."""
     server.scripts.append([completion(" Hello"), Pause(0.3), completion("!"), completion("", "stop_sequence")])
-    Path("completion", read).run(server.url)
+    path_of("completion", read).run(server.url)
 
     [span] = ended_spans(exporter)
     provider_time: Any = attributes(span)["llm_stream.provider.time"]

@@ -17,8 +17,11 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Script, error_response
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.paths import REQUEST, Path, Seen, plain
+from tests.anthropic.messages import path_of
+from tests.anthropic.paths import REQUEST
 from tests.anthropic.readers import MESSAGE, MIDDLE_OF_TEXT, async_client, helper, opened, read_events, sync_client
+from tests.stainless.api import Seen
+from tests.stainless.paths import Path, plain
 from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
@@ -172,11 +175,11 @@ async def in_a_generator_async(client: AsyncAnthropic, seen: Seen) -> None:
 
 PATHS = [
     *(
-        Path(read.__name__, read)
+        path_of(read.__name__, read)
         for read in (events, text, final_message, beta_events, closed_in_finally, in_a_generator)
     ),
     *(
-        Path(read.__name__, read, is_async=True)
+        path_of(read.__name__, read)
         for read in (
             events_async,
             text_async,

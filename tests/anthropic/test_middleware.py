@@ -18,8 +18,10 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, Step, error_response
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
-from tests.anthropic import paths
-from tests.anthropic.paths import REQUEST, Path, Seen, plain
+from tests.anthropic.messages import NAMED_PATHS, path_of
+from tests.anthropic.paths import REQUEST, beta_create, beta_create_async
+from tests.stainless.api import Seen
+from tests.stainless.paths import Path, plain
 from tests.stainless.spans import abort_of, attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
@@ -204,26 +206,27 @@ class Case:
     middleware_async: Callable[..., Any]
     facts: Mapping[str, object] = field(default_factory=lambda: COMPLETE)
     scripts: Sequence[Script] = (MESSAGE,)
-    read: Callable[[Any, Seen], object] = paths.create_for
-    read_async: Callable[[Any, Seen], object] = paths.create_for_async
+    paths: tuple[Path, Path] = (NAMED_PATHS["create_for"], NAMED_PATHS["create_for_async"])
 
 
 CASES = [
     Case(pass_through, pass_through_async),
-    Case(pass_through, pass_through_async, read=paths.stream_events, read_async=paths.stream_events_async),
-    Case(pass_through, pass_through_async, read=paths.raw_parse, read_async=paths.raw_parse_async),
+    Case(pass_through, pass_through_async, paths=(NAMED_PATHS["stream_events"], NAMED_PATHS["stream_events_async"])),
+    Case(pass_through, pass_through_async, paths=(NAMED_PATHS["raw_parse"], NAMED_PATHS["raw_parse_async"])),
     Case(retry, retry_async, scripts=(error_response(529, "overloaded_error", "Overloaded"), MESSAGE)),
     Case(buffer, buffer_async),
     Case(parse, parse_async),
     Case(replay, replay_async, scripts=([],)),
-    Case(short_circuit, short_circuit_async, UNOBSERVED, (), take, take_async),
+    Case(
+        short_circuit, short_circuit_async, UNOBSERVED, (), (path_of("take", take), path_of("take_async", take_async))
+    ),
     Case(generate, generate_async, UNOBSERVED),
     Case(fail, fail_async, FAILED),
 ]
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.middleware.__name__}-{case.read.__name__}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.middleware.__name__}-{case.paths[0].name}")
 def test_one_span_whatever_middleware_does(
     case: Case,
     is_async: bool,
@@ -235,7 +238,7 @@ def test_one_span_whatever_middleware_does(
 
     The application and the server see what they see without us.
     """
-    path = Path("async", case.read_async, is_async=True) if is_async else Path("sync", case.read)
+    path = case.paths[1 if is_async else 0]
     middleware = [case.middleware_async if is_async else case.middleware]
     server.scripts.extend([*case.scripts, *case.scripts])
     observed, requests = path.run(server.url, middleware=middleware), len(server.exchanges)
@@ -251,8 +254,8 @@ def test_one_span_whatever_middleware_does(
 # --- the SDK's own middleware ------------------------------------------------------------------------------------
 
 FALLBACK_MODEL = "claude-opus-5-5"
-READS = [Path("sync", paths.beta_create), Path("async", paths.beta_create_async, is_async=True)]
-LEAVES = [Path("sync", leave), Path("async", leave_async, is_async=True)]
+READS = [path_of("sync", beta_create), path_of("async", beta_create_async)]
+LEAVES = [path_of("sync", leave), path_of("async", leave_async)]
 
 
 def refused(*blocks: Iterator[wire.Event]) -> Script:

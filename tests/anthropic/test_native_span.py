@@ -14,8 +14,9 @@ from streamspan import AnthropicStreamInstrumentor, Config
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script, error_response, overloaded
 from streamspan.cli.demo.server import MessagesServer
+from tests.anthropic.messages import SERVER_ENDINGS
 from tests.anthropic.paths import REQUEST
-from tests.anthropic.test_paths import SERVER_ENDINGS, ServerEnding
+from tests.stainless.api import ServerEnding
 from tests.stainless.spans import attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])

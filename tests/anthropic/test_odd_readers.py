@@ -20,8 +20,9 @@ from streamspan import AnthropicStreamInstrumentor
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic import paths
-from tests.anthropic.paths import REQUEST, Path
+from tests.anthropic.messages import NAMED_PATHS
+from tests.anthropic.paths import REQUEST
+from tests.stainless.paths import Path
 from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
@@ -253,8 +254,8 @@ async def peek_async(request: Any, call_next: Any) -> Any:
 @pytest.mark.parametrize(
     ("path", "middleware"),
     [
-        (Path("sync", paths.create_for), peek),
-        (Path("async", paths.create_for_async, is_async=True), peek_async),
+        (NAMED_PATHS["create_for"], peek),
+        (NAMED_PATHS["create_for_async"], peek_async),
     ],
     ids=["sync", "async"],
 )

@@ -22,7 +22,9 @@ from streamspan import AnthropicStreamInstrumentor, Config
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Head, Pause, Script, Step
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
+from tests.anthropic.messages import EVENT_PATHS
+from tests.anthropic.paths import REQUEST
+from tests.stainless.paths import Path
 from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")

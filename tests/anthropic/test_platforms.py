@@ -16,9 +16,11 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Step, error_response
 from streamspan.cli.demo.server import Exchange, MessagesServer
 from streamspan.runtime import open_streams
-from tests.anthropic import paths
 from tests.anthropic.aws_event_stream import event_stream, exception
-from tests.anthropic.paths import REQUEST, Path, Seen
+from tests.anthropic.messages import EVENT_PATHS, path_of
+from tests.anthropic.paths import REQUEST
+from tests.stainless.api import Seen
+from tests.stainless.paths import Path
 from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
@@ -93,7 +95,7 @@ PLATFORMS = [BEDROCK, MANTLE, VERTEX, FOUNDRY, AWS, GOOGLE_CLOUD]
 SIGNED = [platform for platform in PLATFORMS if platform.signed]
 
 READS = ("create_for", "create_with", "stream_events", "stream_text", "beta_create", "beta_stream", "raw_parse")
-PATHS = [path for path in paths.EVENT_PATHS if path.name.removesuffix("_async") in READS]
+PATHS = [path for path in EVENT_PATHS if path.name.removesuffix("_async") in READS]
 
 
 def read_to_the_text(client: Any, seen: Seen) -> None:
@@ -115,7 +117,7 @@ def sync_and_async(name: str) -> list[Path]:
 
 
 CREATE = sync_and_async("create_for")
-BREAK = [Path("break", read_to_the_text), Path("break_async", read_to_the_text_async, is_async=True)]
+BREAK = [path_of("break", read_to_the_text), path_of("break_async", read_to_the_text_async)]
 
 
 def message() -> list[Step]:

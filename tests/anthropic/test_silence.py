@@ -20,8 +20,10 @@ from streamspan import AnthropicStreamInstrumentor, Config
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Head, Pause, Script, Step, Wait
 from streamspan.cli.demo.server import MessagesServer
-from tests.anthropic.paths import EVENT_PATHS, REQUEST, Path
+from tests.anthropic.messages import EVENT_PATHS
+from tests.anthropic.paths import REQUEST
 from tests.anthropic.readers import sync_client
+from tests.stainless.paths import Path
 from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")

@@ -16,7 +16,10 @@ from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Step
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
-from tests.anthropic.paths import REQUEST, Path, Seen
+from tests.anthropic.messages import path_of
+from tests.anthropic.paths import REQUEST
+from tests.stainless.api import Seen
+from tests.stainless.paths import Path
 from tests.stainless.spans import attributes, ended_spans
 
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
@@ -131,7 +134,7 @@ async def leave_after_the_first_async(client: Any, seen: Seen) -> None:
 
 
 def sync_and_async(sync_read: Any, async_read: Any) -> list[Path]:
-    return [Path("sync", sync_read), Path("async", async_read, is_async=True)]
+    return [path_of("sync", sync_read), path_of("async", async_read)]
 
 
 # --- what the spans say ------------------------------------------------------------------------------------------

@@ -3,77 +3,33 @@
 import asyncio
 import gc
 import os
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
-import anthropic
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor
-from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends, open_streams
-from tests.anthropic.paths import BYTES_PATHS, EVENT_PATHS, Path, Seen, plain_error
+from tests.stainless.api import Api, Sdk, Seen
+from tests.stainless.paths import Path, bytes_paths, event_paths, plain_error
 from tests.stainless.spans import attributes, blame
 
 EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "100"))  # `.ci/run` asks for thousands
 OUTCOMES = {"complete", "truncated", "error", "aborted"}
 
 
-def text_delta(text: str) -> dict[str, object]:
-    return {"type": "text_delta", "text": text}
-
-
-def message(parts: list[Iterable[wire.Event]]) -> list[wire.Event]:
-    return list(wire.whole_message(*parts))
-
-
-BLOCKS: list[dict[str, object]] = [{"type": "text", "text": ""}, {"type": "novelty"}]
-texts = st.text(max_size=30)
-events = st.one_of(
-    st.builds(wire.message_start),
-    st.builds(wire.ping),
-    st.builds(wire.message_stop),
-    st.builds(wire.message_delta, st.sampled_from(["end_turn", "max_tokens", "tool_use", None]), st.integers(0, 99)),
-    st.builds(wire.error, st.sampled_from(["overloaded_error", "novel_error"]), texts),
-    st.builds(wire.block_start, st.integers(0, 2), st.sampled_from(BLOCKS)),
-    st.builds(wire.block_delta, st.integers(0, 2), st.builds(text_delta, texts)),
-    st.builds(wire.block_stop, st.integers(0, 2)),
-    st.builds(
-        wire.Event,
-        st.sampled_from(["content_block_delta", "content_block_start", "message_start", "message_delta", "novelty"]),
-        st.dictionaries(
-            st.sampled_from(["type", "index", "delta", "message", "usage", "content_block"]),
-            st.one_of(st.none(), st.integers(), texts, st.lists(st.integers()), st.dictionaries(texts, texts)),
-        ),
-    ),
-)
-blocks = st.one_of(
-    st.builds(wire.text_block, st.just(0), texts),
-    st.builds(wire.thinking_block, st.just(1), texts),
-    st.builds(wire.tool_block, st.just(2), texts, texts),
-    st.builds(wire.tool_block, st.just(3), texts, st.dictionaries(texts, texts)),
-)
-messages = st.builds(message, st.lists(blocks, max_size=3))
-
-
-def encoded(value: wire.Event) -> bytes:
-    return value.encoded()
-
-
 @st.composite
-def scripts(draw: st.DrawFn) -> Script:
-    """A body made of a message, or of any events, with a piece cut out or put in, in pieces of any size."""
-    chosen = draw(st.one_of(messages, st.lists(events, max_size=8)))
-    content = b"".join(event.encoded() for event in chosen)
+def scripts(draw: st.DrawFn, api: Api) -> Script:
+    """A body made of an answer, or of any events, with a piece cut out or put in, in pieces of any size."""
+    several = st.lists(api.single_events, max_size=8).map(b"".join)
+    content = draw(st.one_of(api.answers, several))
     at = draw(st.integers(0, len(content)))
     end = draw(st.integers(at, len(content)))
-    inserted = draw(st.one_of(st.just(b""), st.binary(max_size=8), st.builds(encoded, events)))
+    inserted = draw(st.one_of(st.just(b""), st.binary(max_size=8), api.single_events))
     content = draw(st.sampled_from([content, content[:at], content[:at] + inserted + content[end:]]))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(content) - 1)), max_size=6)))
     pieces = [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True) if content[a:b]]
@@ -83,22 +39,18 @@ def scripts(draw: st.DrawFn) -> Script:
 class Application:
     """Clients that stay connected from one example to the next."""
 
-    def __init__(self, server: MessagesServer) -> None:
-        options: dict[str, Any] = {"base_url": server.url, "api_key": "none", "max_retries": 0}
+    def __init__(self, sdk: Sdk, server: MessagesServer) -> None:
         self.server = server
         self.loop = asyncio.new_event_loop()
-        self.client = anthropic.Anthropic(**options, http_client=anthropic.DefaultHttpxClient(verify=False))
-        self.async_client = anthropic.AsyncAnthropic(
-            **options, http_client=anthropic.DefaultAsyncHttpxClient(verify=False)
-        )
+        self.client = sdk.unclosed(server.url)
+        self.async_client = sdk.unclosed_async(server.url)
 
     def sees(self, path: Path, script: Script) -> Seen:
         self.server.scripts.append(script)
         seen: Seen = []
         try:
             if path.is_async:
-                read: Any = path.read
-                self.loop.run_until_complete(read(self.async_client, seen))
+                self.loop.run_until_complete(path.read(self.async_client, seen))
             else:
                 path.read(self.client, seen)
         except Exception as error:  # noqa: BLE001  # what the application saw
@@ -106,7 +58,7 @@ class Application:
         return seen
 
     def settle(self) -> None:
-        """Up to 1.13 a stream that was not read to its end is a cycle, and the event loop closes it a moment later.
+        """In some SDKs a stream that is not read to its end is a cycle, and the event loop closes it a moment later.
 
         What holds it (the exception, its frames, the generators around it) takes more than one round to go.
         """
@@ -125,11 +77,11 @@ class Application:
 
 
 @pytest.fixture
-def application(server: MessagesServer) -> Iterator[Application]:
+def application(api: Api, server: MessagesServer) -> Iterator[Application]:
     # What is dropped is collected between the calls only: SDKs on httpx can deadlock in its pool where a stream is
     # collected in the middle of another call, without us too.
     gc.disable()
-    application = Application(server)
+    application = Application(api.sdk, server)
     yield application
     application.close()
     gc.enable()
@@ -140,17 +92,19 @@ def application(server: MessagesServer) -> Iterator[Application]:
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-@given(script=scripts(), path=st.sampled_from([*EVENT_PATHS, *BYTES_PATHS]))
+@given(data=st.data())
 def test_the_application_sees_what_it_sees_without_us(
+    api: Api,
     application: Application,
     tracer_provider: TracerProvider,
     exporter: InMemorySpanExporter,
-    script: Script,
-    path: Path,
+    data: st.DataObject,
 ) -> None:
     """Values, order, types and exceptions are the same, and exactly one span ends, with one outcome or none."""
+    path = data.draw(st.sampled_from([*event_paths(api), *bytes_paths(api)]))
+    script = data.draw(scripts(api))
     bare = application.sees(path, script)
-    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor = api.sdk.instrumentor()
     instrumentor.instrument(tracer_provider=tracer_provider)
     observed = application.sees(path, script)
     instrumentor.uninstrument()
