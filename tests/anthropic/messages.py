@@ -142,6 +142,7 @@ MESSAGES = Api(
     at_text=4,
     events=7,
     events_to_stop=6,
+    stop_reason="end_turn",
     is_text=is_text,
     endings=SERVER_ENDINGS,
     answers=st.builds(whole, st.lists(blocks, max_size=3)),

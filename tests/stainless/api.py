@@ -98,7 +98,7 @@ class Api:
     reads     the ways to read a stream that only this API has, sync and async
     says      what the server sends of an answer that is this text, in deltas of so many characters
     at_text   how many steps of that come up to the first delta
-    events    how many events a reader gets of the answer `TEXT`, and how many up to the stop reason
+    events    how many events a reader gets of the answer `TEXT`, and how many up to the stop reason, which is this
     is_text   whether an event, of the stream or of the helper, brings text
     endings   how a server may end a stream
     answers   whole answers as bytes, and single events, for tests of properties
@@ -115,6 +115,7 @@ class Api:
     at_text: int
     events: int
     events_to_stop: int
+    stop_reason: str
     is_text: Callable[[Any], bool]
     endings: Sequence[ServerEnding]
     answers: SearchStrategy[bytes]
