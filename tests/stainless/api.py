@@ -12,7 +12,6 @@ from math import inf
 from types import ModuleType
 from typing import Any
 
-from hypothesis.strategies import SearchStrategy
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.cli.demo.script import Ending, Pause, Script, Step
@@ -101,7 +100,6 @@ class Api:
     events    how many events a reader gets of the answer `TEXT`, and how many up to the stop reason, which is this
     is_text   whether an event, of the stream or of the helper, brings text
     endings   how a server may end a stream
-    answers   whole answers as bytes, and single events, for tests of properties
     """
 
     name: str
@@ -118,8 +116,6 @@ class Api:
     stop_reason: str
     is_text: Callable[[Any], bool]
     endings: Sequence[ServerEnding]
-    answers: SearchStrategy[bytes]
-    single_events: SearchStrategy[bytes]
     text: Script = field(init=False)
     """The answer `TEXT`."""
     hangs: Script = field(init=False)
@@ -138,10 +134,11 @@ class Api:
         server.scripts.append(self.text if script is None else script)
         return self.create(client)
 
-    def helped(self, client: Any, server: MessagesServer, script: Script | None = None) -> Any:
-        """The same as the SDK's helper opens it: a context manager."""
+    def helped(self, client: Any, server: MessagesServer | None = None, script: Script | None = None) -> Any:
+        """The same as the SDK's helper opens it: a context manager. Without a server, one that knows what to send."""
         assert self.helper is not None
-        server.scripts.append(self.text if script is None else script)
+        if server is not None:
+            server.scripts.append(self.text if script is None else script)
         return self.helper(client)
 
     def read_to_text(self, stream: Any) -> None:

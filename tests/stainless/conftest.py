@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from streamspan import guard
 from streamspan.cli.demo.server import MessagesServer
 from tests.stainless.api import Api
-from tests.stainless.apis import APIS
+from tests.stainless.apis import apis
 
 
-@pytest.fixture(params=APIS, ids=lambda api: api.name)
+@pytest.fixture(params=apis(), ids=lambda api: api.name)
 def api(request: pytest.FixtureRequest) -> Api:
     return request.param
 

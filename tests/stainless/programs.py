@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor
+from tests.stainless.api import Sdk
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,12 +39,14 @@ def report(facts: object) -> None:
 
 
 @contextmanager
-def instrumented_process(exporter: InMemorySpanExporter, *processors: SpanProcessor) -> Generator[TracerProvider]:
+def instrumented_process(
+    sdk: Sdk, exporter: InMemorySpanExporter, *processors: SpanProcessor
+) -> Generator[TracerProvider]:
     """The SDK is instrumented, and its spans go to the exporter, and before that to the processors."""
     provider = TracerProvider(shutdown_on_exit=False)
     for processor in (*processors, SimpleSpanProcessor(exporter)):
         provider.add_span_processor(processor)
-    instrumentor = AnthropicStreamInstrumentor()
+    instrumentor = sdk.instrumentor()
     instrumentor.instrument(tracer_provider=provider)
     yield provider
     instrumentor.uninstrument()

@@ -1,6 +1,7 @@
 """Readers that stop in the middle of a stream, of whatever API."""
 
 import time
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 from streamspan import stream_of
@@ -18,6 +19,17 @@ def read_events(stream: Any, count: int) -> None:
 async def read_events_async(stream: Any, count: int) -> None:
     for _ in range(count):
         await stream.__anext__()
+
+
+def read_to_true(values: Iterator[bool]) -> None:
+    """Of a generator that says of each event whether it brings text."""
+    while not next(values):
+        pass
+
+
+async def read_to_true_async(values: AsyncIterator[bool]) -> None:
+    while not await values.__anext__():
+        pass
 
 
 class Word:

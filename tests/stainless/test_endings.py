@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan.cli.demo.script import Ending, Pause
 from streamspan.cli.demo.server import MessagesServer
 from tests.stainless.api import Api
-from tests.stainless.readers import ReaderError, read_events, read_events_async
+from tests.stainless.readers import ReaderError, read_events, read_events_async, read_to_true, read_to_true_async
 from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
@@ -214,12 +214,13 @@ def test_a_generator_that_reads_is_closed(
 ) -> None:
     """A web framework closes the generator that reads the stream when the browser has left."""
 
-    def response() -> Generator[Any, None, None]:
+    def response() -> Generator[bool, None, None]:
         with api.opened(client, server) as stream:
-            yield from stream
+            for event in stream:
+                yield api.is_text(event)
 
     body = response()
-    api.read_to_text(body)
+    read_to_true(body)
     body.close()
 
     assert one_abort(exporter) == ("aborted", "dropped", "text")
@@ -510,14 +511,14 @@ def test_an_async_generator_that_reads_is_closed(
 ) -> None:
     """An ASGI framework closes the generator that reads the stream when the browser has left."""
 
-    async def response(client: Any) -> AsyncIterator[Any]:
+    async def response(client: Any) -> AsyncIterator[bool]:
         async with await api.opened(client, server) as stream:
             async for event in stream:
-                yield event
+                yield api.is_text(event)
 
     async def main(client: Any) -> None:
         body: Any = response(client)
-        await api.read_to_text_async(body)
+        await read_to_true_async(body)
         await body.aclose()
 
     asyncio.run(main(api.sdk.unclosed_async(server.url)))

@@ -9,7 +9,7 @@ from opentelemetry.trace import StatusCode
 
 from streamspan.cli.demo.server import MessagesServer
 from tests.stainless.api import Api, ServerEnding
-from tests.stainless.apis import APIS
+from tests.stainless.apis import apis
 from tests.stainless.paths import Path, bytes_paths, event_paths
 from tests.stainless.spans import ended_spans, ending_of
 
@@ -27,7 +27,7 @@ def played(ending: ServerEnding) -> Iterator[MessagesServer]:
     ("api", "path", "ending"),
     [
         pytest.param(api, path, ending, id=f"{api.name}-{ending.name}-{path.name}")
-        for api in APIS
+        for api in apis()
         for ending in api.endings
         for path in event_paths(api)
     ],
@@ -63,7 +63,7 @@ def test_one_span_tells_how_the_server_ended_the_stream(
     ("api", "path", "ending"),
     [
         pytest.param(api, path, ending, id=f"{api.name}-{ending.name}-{path.name}")
-        for api in APIS
+        for api in apis()
         for ending in api.endings
         for path in bytes_paths(api)
     ],

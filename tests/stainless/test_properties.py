@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends, open_streams
+from tests.anthropic import any_messages
 from tests.stainless.api import Api, Sdk, Seen
 from tests.stainless.paths import Path, bytes_paths, event_paths, plain_error
 from tests.stainless.spans import attributes, blame
@@ -22,14 +23,20 @@ EXAMPLES = int(os.environ.get("STREAMSPAN_EXAMPLES", "100"))  # `.ci/run` asks f
 OUTCOMES = {"complete", "truncated", "error", "aborted"}
 
 
+ANY: Mapping[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[bytes]]] = {
+    "messages": (any_messages.ANSWERS, any_messages.EVENTS),
+}
+"""By API, whole answers and single events."""
+
+
 @st.composite
 def scripts(draw: st.DrawFn, api: Api) -> Script:
     """A body made of an answer, or of any events, with a piece cut out or put in, in pieces of any size."""
-    several = st.lists(api.single_events, max_size=8).map(b"".join)
-    content = draw(st.one_of(api.answers, several))
+    answers, events = ANY[api.name]
+    content = draw(st.one_of(answers, st.lists(events, max_size=8).map(b"".join)))
     at = draw(st.integers(0, len(content)))
     end = draw(st.integers(at, len(content)))
-    inserted = draw(st.one_of(st.just(b""), st.binary(max_size=8), api.single_events))
+    inserted = draw(st.one_of(st.just(b""), st.binary(max_size=8), events))
     content = draw(st.sampled_from([content, content[:at], content[:at] + inserted + content[end:]]))
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(content) - 1)), max_size=6)))
     pieces = [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True) if content[a:b]]

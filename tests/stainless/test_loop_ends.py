@@ -8,19 +8,19 @@ import re
 from contextlib import redirect_stderr
 from typing import Any
 
-import anthropic
 import anyio
 import pytest
-from anthropic import AsyncAnthropic
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import open_streams
-from tests.anthropic.paths import REQUEST
-from tests.anthropic.readers import MESSAGE, MIDDLE_OF_TEXT, async_client, opened, read_events_async
+from tests.stainless.api import Api
+from tests.stainless.apis import api_named
 from tests.stainless.programs import instrumented_process, report, report_of
+from tests.stainless.readers import read_events_async
 from tests.stainless.spans import abort_of, attributes, ended_spans
 
+IN_THE_MIDDLE = 3
 CONNECTION_CLOSED = "llm_stream.abort.connection_closed"
 
 # --- an event loop ends --------------------------------------------------------------------------------------------
@@ -32,31 +32,30 @@ READERS = ("create", "stream")
 HOLDERS = ("nobody", "the module")
 
 
-async def leave_open(url: str, reader: str, holder: str) -> None:
+async def leave_open(api: Api, url: str, reader: str, holder: str) -> None:
     """Reads streams to the middle, and closes neither them nor their client."""
-    http_client = anthropic.DefaultAsyncHttpxClient(verify=False)
-    client = AsyncAnthropic(base_url=url, api_key="none", max_retries=0, http_client=http_client)
+    client = api.sdk.unclosed_async(url)
     streams: list[Any] = []
     for _ in range(STREAMS):
         if reader == "create":
-            stream = await client.messages.create(stream=True, **REQUEST)
+            stream = await api.create(client)
         else:
-            stream = await client.messages.stream(**REQUEST).__aenter__()
-        await read_events_async(stream, MIDDLE_OF_TEXT)
+            stream = await api.helped(client).__aenter__()
+        await api.read_to_text_async(stream)
         streams.append(stream)
     if holder == "the module":
         held.extend(streams)
 
 
-def run_loop(backend: str, url: str, reader: str, holder: str) -> None:
+def run_loop(api: Api, backend: str, url: str, reader: str, holder: str) -> None:
     if backend == "asyncio":
-        asyncio.run(leave_open(url, reader, holder))
+        asyncio.run(leave_open(api, url, reader, holder))
     else:
         library, options = {"uvloop": ("asyncio", {"use_uvloop": True}), "trio": ("trio", {})}[backend]
-        anyio.run(leave_open, url, reader, holder, backend=library, backend_options=options)
+        anyio.run(leave_open, api, url, reader, holder, backend=library, backend_options=options)
 
 
-def complaints_at_loop_ends(backend: str, url: str) -> list[str]:
+def complaints_at_loop_ends(api: Api, backend: str, url: str) -> list[str]:
     """What is logged or written to stderr, each kind once: how often, the order of a set decides, of addresses."""
     output = io.StringIO()
     handler = logging.StreamHandler(output)
@@ -67,7 +66,7 @@ def complaints_at_loop_ends(backend: str, url: str) -> list[str]:
             for holder in HOLDERS:
                 output.write(f"{reader}, held by {holder}:\n")
                 for _ in range(LOOPS):
-                    run_loop(backend, url, reader, holder)
+                    run_loop(api, backend, url, reader, holder)
                 held.clear()
                 gc.collect()
     logging.getLogger().removeHandler(handler)
@@ -81,13 +80,14 @@ def complaints_at_loop_ends(backend: str, url: str) -> list[str]:
     return sorted(set(kinds))
 
 
-def report_loop_ends(backend: str) -> None:
+def report_loop_ends(name: str, backend: str) -> None:
     """The program of the next test: event loops that end with streams open, without us and with us."""
+    api = api_named(name)
     exporter = InMemorySpanExporter()
-    with MessagesServer(choose=lambda _: MESSAGE) as server:
-        bare = complaints_at_loop_ends(backend, server.url)
-        with instrumented_process(exporter):
-            observed = complaints_at_loop_ends(backend, server.url)
+    with MessagesServer(choose=lambda _: api.text) as server:
+        bare = complaints_at_loop_ends(api, backend, server.url)
+        with instrumented_process(api.sdk, exporter):
+            observed = complaints_at_loop_ends(api, backend, server.url)
             spans = ended_spans(exporter)
     report(
         {
@@ -101,9 +101,9 @@ def report_loop_ends(backend: str) -> None:
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize("backend", ["asyncio", "uvloop", "trio"])
-def test_an_event_loop_ends_with_streams_open(backend: str) -> None:
+def test_an_event_loop_ends_with_streams_open(api: Api, backend: str) -> None:
     """Nobody complains of anything that he does not complain of without us, and each stream was dropped."""
-    facts = report_of(report_loop_ends, backend, timeout=110)
+    facts = report_of(report_loop_ends, api.name, backend, timeout=110)
 
     assert facts == {
         "new complaints": [],
@@ -117,15 +117,15 @@ def test_an_event_loop_ends_with_streams_open(backend: str) -> None:
 
 
 @pytest.mark.usefixtures("instrumented", "quick_collection")
-@pytest.mark.parametrize("read", [0, MIDDLE_OF_TEXT])
+@pytest.mark.parametrize("read", [0, IN_THE_MIDDLE])
 def test_the_collector_finds_a_stream_of_a_loop_that_runs(
-    server: MessagesServer, exporter: InMemorySpanExporter, read: int
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, read: int
 ) -> None:
     """Whether the connection of such an async stream is closed is not known, so nothing is said of it."""
 
     async def main() -> None:
-        async with async_client(server.url) as client:
-            cycle: list[Any] = [await opened(client, server)]
+        async with api.sdk.opened_async(server.url) as client:
+            cycle: list[Any] = [await api.opened(client, server)]
             cycle.append(cycle)
             await read_events_async(cycle[0], read)
             del cycle
@@ -140,16 +140,15 @@ def test_the_collector_finds_a_stream_of_a_loop_that_runs(
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.usefixtures("instrumented", "quick_collection")
-@pytest.mark.parametrize("read", [0, MIDDLE_OF_TEXT])
+@pytest.mark.parametrize("read", [0, IN_THE_MIDDLE])
 def test_the_collector_finds_a_stream_of_a_loop_that_is_closed(
-    server: MessagesServer, exporter: InMemorySpanExporter, read: int
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, read: int
 ) -> None:
     """The same for a stream that outlives its event loop."""
 
     async def main() -> None:
-        http_client = anthropic.DefaultAsyncHttpxClient(verify=False)
-        client = AsyncAnthropic(base_url=server.url, api_key="none", max_retries=0, http_client=http_client)
-        cycle: list[Any] = [await opened(client, server)]
+        client = api.sdk.unclosed_async(server.url)
+        cycle: list[Any] = [await api.opened(client, server)]
         cycle.append(cycle)
         await read_events_async(cycle[0], read)
 
@@ -165,12 +164,12 @@ def test_the_collector_finds_a_stream_of_a_loop_that_is_closed(
 
 
 @pytest.mark.usefixtures("instrumented", "quick_collection")
-@pytest.mark.parametrize("read", [0, MIDDLE_OF_TEXT])
-def test_an_async_stream_is_closed(server: MessagesServer, exporter: InMemorySpanExporter, read: int) -> None:
+@pytest.mark.parametrize("read", [0, IN_THE_MIDDLE])
+def test_an_async_stream_is_closed(api: Api, server: MessagesServer, exporter: InMemorySpanExporter, read: int) -> None:
     """The connection of an async stream that its reader closes is closed, and the span says so."""
 
     async def main() -> None:
-        async with async_client(server.url) as client, await opened(client, server) as stream:
+        async with api.sdk.opened_async(server.url) as client, await api.opened(client, server) as stream:
             await read_events_async(stream, read)
 
     asyncio.run(main())

@@ -8,26 +8,16 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from anthropic import Anthropic, AsyncAnthropic
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import runtime, stream_of
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends
-from tests.anthropic.readers import (
-    HANGS_IN_THE_TEXT,
-    MIDDLE_OF_TEXT,
-    ReaderError,
-    Word,
-    async_client,
-    helper,
-    opened,
-    read_events,
-    read_events_async,
-    sync_client,
-)
+from tests.stainless.api import Api
+from tests.stainless.apis import api_named
 from tests.stainless.programs import instrumented_process, report, run
+from tests.stainless.readers import ReaderError, Word, read_events_async, read_to_true, read_to_true_async
 from tests.stainless.spans import abort_of, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
@@ -41,7 +31,7 @@ def a_word_has_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
 SAID = ("aborted", "client_disconnected", "text")
 
-Reader = Callable[[AsyncAnthropic, MessagesServer, Word, asyncio.Event], Coroutine[Any, Any, None]]
+Reader = Callable[[Api, Any, MessagesServer, Word, asyncio.Event], Coroutine[Any, Any, None]]
 
 
 def one_span(exporter: InMemorySpanExporter) -> ReadableSpan:
@@ -54,104 +44,104 @@ def left_before(span: ReadableSpan, word: Word) -> bool:
     return span.end_time is not None and word.said_at is not None and span.end_time <= word.said_at
 
 
-async def waits(stream: Any, waiting: asyncio.Event, event_count: int = MIDDLE_OF_TEXT) -> None:
-    """Reads as many events; sets `waiting` when the next read can only wait."""
-    await read_events_async(stream, event_count)
+async def waits(api: Api, stream: Any, waiting: asyncio.Event) -> None:
+    """Reads to the text; sets `waiting` when what comes after it can only wait."""
+    await api.read_to_text_async(stream)
     waiting.set()
-    await stream.__anext__()
+    await read_events_async(stream, 1000)
 
 
 # --- a task is cancelled while it waits in a read ------------------------------------------------------------------
 
 
-async def in_except(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
-    async with await opened(client, server, HANGS_IN_THE_TEXT) as stream:
+async def in_except(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+    async with await api.opened(client, server, api.hangs) as stream:
         try:
-            await waits(stream, waiting)
+            await waits(api, stream, waiting)
         except asyncio.CancelledError:
             word.say(stream)
             raise
 
 
-async def in_finally(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
-    async with await opened(client, server, HANGS_IN_THE_TEXT) as stream:
+async def in_finally(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+    async with await api.opened(client, server, api.hangs) as stream:
         try:
-            await waits(stream, waiting)
+            await waits(api, stream, waiting)
         finally:
             word.say(stream)
 
 
-async def in_except_around(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
-    stream = await opened(client, server, HANGS_IN_THE_TEXT)
+async def in_except_around(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+    stream = await api.opened(client, server, api.hangs)
     try:
         async with stream:
-            await waits(stream, waiting)
+            await waits(api, stream, waiting)
     except asyncio.CancelledError:
         word.say(stream)
         raise
 
 
-async def in_finally_around(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
-    stream = await opened(client, server, HANGS_IN_THE_TEXT)
+async def in_finally_around(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+    stream = await api.opened(client, server, api.hangs)
     try:
         async with stream:
-            await waits(stream, waiting)
+            await waits(api, stream, waiting)
     finally:
         word.say(stream)
 
 
 async def in_except_of_the_helper(
-    client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event
+    api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event
 ) -> None:
-    async with helper(client, server, HANGS_IN_THE_TEXT) as stream:
+    async with api.helped(client, server, api.hangs) as stream:
         try:
-            await waits(stream, waiting, MIDDLE_OF_TEXT + 1)  # the helper makes two events of a delta
+            await waits(api, stream, waiting)
         except asyncio.CancelledError:
             word.say(stream)
             raise
 
 
 async def in_except_around_the_helper(
-    client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event
+    api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event
 ) -> None:
-    manager = helper(client, server, HANGS_IN_THE_TEXT)
+    manager = api.helped(client, server, api.hangs)
     try:
         async with manager as stream:
-            await waits(stream, waiting, MIDDLE_OF_TEXT + 1)  # the helper makes two events of a delta
+            await waits(api, stream, waiting)
     except asyncio.CancelledError:
         word.say(manager)
         raise
 
 
 async def in_except_without_a_block(
-    client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event
+    api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event
 ) -> None:
-    stream = await opened(client, server, HANGS_IN_THE_TEXT)
+    stream = await api.opened(client, server, api.hangs)
     try:
-        await waits(stream, waiting)
+        await waits(api, stream, waiting)
     except asyncio.CancelledError:
         word.say(stream)
         raise
 
 
 async def in_finally_before_the_close(
-    client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event
+    api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event
 ) -> None:
-    stream = await opened(client, server, HANGS_IN_THE_TEXT)
+    stream = await api.opened(client, server, api.hangs)
     try:
-        await waits(stream, waiting)
+        await waits(api, stream, waiting)
     finally:
         word.say(stream)
         await stream.close()
 
 
-async def in_the_caller(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+async def in_the_caller(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
     """A coroutine has the block, the one that awaits it has the `except`."""
-    stream = await opened(client, server, HANGS_IN_THE_TEXT)
+    stream = await api.opened(client, server, api.hangs)
 
     async def read() -> None:
         async with stream:
-            await waits(stream, waiting)
+            await waits(api, stream, waiting)
 
     try:
         await read()
@@ -160,19 +150,19 @@ async def in_the_caller(client: AsyncAnthropic, server: MessagesServer, word: Wo
         raise
 
 
-async def in_a_generator(client: AsyncAnthropic, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
+async def in_a_generator(api: Api, client: Any, server: MessagesServer, word: Word, waiting: asyncio.Event) -> None:
     """The cancellation reaches the generator in its read."""
 
-    async def words() -> AsyncGenerator[str, None]:
-        stream = await opened(client, server, HANGS_IN_THE_TEXT)
+    async def words() -> AsyncGenerator[Any, None]:
+        stream = await api.opened(client, server, api.hangs)
         try:
             async with stream:
                 async for event in stream:
-                    yield event.type
+                    yield event
         finally:
             word.say(stream)
 
-    await waits(words(), waiting)
+    await waits(api, words(), waiting)
 
 
 CANCELLED: list[Reader] = [
@@ -190,14 +180,16 @@ CANCELLED: list[Reader] = [
 
 
 @pytest.mark.parametrize("read", CANCELLED)
-def test_a_word_of_a_cancelled_task(server: MessagesServer, exporter: InMemorySpanExporter, read: Reader) -> None:
+def test_a_word_of_a_cancelled_task(
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, read: Reader
+) -> None:
     """A word that a task says while a cancellation unwinds it is the reason; the span ends when the read did."""
     word = Word()
 
     async def main() -> None:
-        async with async_client(server.url) as client:
+        async with api.sdk.opened_async(server.url) as client:
             waiting = asyncio.Event()
-            task = asyncio.create_task(read(client, server, word, waiting))
+            task = asyncio.create_task(read(api, client, server, word, waiting))
             await waiting.wait()
             task.cancel()
             with suppress(asyncio.CancelledError):
@@ -230,13 +222,13 @@ LIMITS = [in_time, in_time_of_a_task]
 
 
 @pytest.mark.parametrize("limit", LIMITS)
-def test_a_word_after_a_timeout(server: MessagesServer, exporter: InMemorySpanExporter, limit: Any) -> None:
+def test_a_word_after_a_timeout(api: Api, server: MessagesServer, exporter: InMemorySpanExporter, limit: Any) -> None:
     """A word said in the `except TimeoutError` around the read, inside the block, is the reason."""
     word = Word()
 
     async def main() -> None:
-        async with async_client(server.url) as client, await opened(client, server, HANGS_IN_THE_TEXT) as stream:
-            await read_events_async(stream, MIDDLE_OF_TEXT)
+        async with api.sdk.opened_async(server.url) as client, await api.opened(client, server, api.hangs) as stream:
+            await api.read_to_text_async(stream)
             try:
                 await limit(stream.__anext__())
             except asyncio.TimeoutError:
@@ -251,7 +243,7 @@ def test_a_word_after_a_timeout(server: MessagesServer, exporter: InMemorySpanEx
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_a_word_after_a_timeout_of_the_block(
-    server: MessagesServer, exporter: InMemorySpanExporter, limit: Any
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, limit: Any
 ) -> None:
     """The same where the block is inside the timeout, and the word outside of both."""
     word = Word()
@@ -261,9 +253,9 @@ def test_a_word_after_a_timeout_of_the_block(
             await stream.__anext__()
 
     async def main() -> None:
-        async with async_client(server.url) as client:
-            stream = await opened(client, server, HANGS_IN_THE_TEXT)
-            await read_events_async(stream, MIDDLE_OF_TEXT)
+        async with api.sdk.opened_async(server.url) as client:
+            stream = await api.opened(client, server, api.hangs)
+            await api.read_to_text_async(stream)
             try:
                 await limit(read(stream))
             except asyncio.TimeoutError:
@@ -283,15 +275,15 @@ EXCEPTIONS = [ReaderError, KeyboardInterrupt, SystemExit]
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
 def test_a_word_in_the_except_around_the_block(
-    server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
 ) -> None:
     """A word said where the exception is handled that left the block is the reason; the span ends with the block."""
     word = Word()
-    with sync_client(server.url) as client:
-        stream = opened(client, server)
+    with api.sdk.opened(server.url) as client:
+        stream = api.opened(client, server)
         try:
             with stream:
-                read_events(stream, MIDDLE_OF_TEXT)
+                api.read_to_text(stream)
                 raise exception
         except exception:
             word.say(stream)
@@ -303,21 +295,21 @@ def test_a_word_in_the_except_around_the_block(
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
 def test_a_word_in_the_finally_around_the_block(
-    server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
 ) -> None:
     """The same in a `finally`, with the exception still on its way."""
     word = Word()
 
-    def read(client: Anthropic) -> None:
-        stream = opened(client, server)
+    def read(client: Any) -> None:
+        stream = api.opened(client, server)
         try:
             with stream:
-                read_events(stream, MIDDLE_OF_TEXT)
+                api.read_to_text(stream)
                 raise exception
         finally:
             word.say(stream)
 
-    with sync_client(server.url) as client, suppress(exception):
+    with api.sdk.opened(server.url) as client, suppress(exception):
         read(client)
     span = one_span(exporter)
 
@@ -327,15 +319,15 @@ def test_a_word_in_the_finally_around_the_block(
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
 def test_a_word_in_the_except_around_the_helper(
-    server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
 ) -> None:
     """The same through the SDK's helper."""
     word = Word()
-    with sync_client(server.url) as client:
-        manager = helper(client, server)
+    with api.sdk.opened(server.url) as client:
+        manager = api.helped(client, server)
         try:
             with manager as stream:
-                read_events(stream, MIDDLE_OF_TEXT)
+                api.read_to_text(stream)
                 raise exception
         except exception:
             word.say(manager)
@@ -345,16 +337,18 @@ def test_a_word_in_the_except_around_the_helper(
     assert left_before(span, word)
 
 
-def test_a_word_in_the_except_around_an_async_block(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_a_word_in_the_except_around_an_async_block(
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
     """The same in a task."""
     word = Word()
 
     async def main() -> None:
-        async with async_client(server.url) as client:
-            stream = await opened(client, server)
+        async with api.sdk.opened_async(server.url) as client:
+            stream = await api.opened(client, server)
             try:
                 async with stream:
-                    await read_events_async(stream, MIDDLE_OF_TEXT)
+                    await api.read_to_text_async(stream)
                     raise ReaderError
             except ReaderError:
                 word.say(stream)
@@ -368,20 +362,20 @@ def test_a_word_in_the_except_around_an_async_block(server: MessagesServer, expo
 
 @pytest.mark.parametrize("exception", EXCEPTIONS)
 def test_a_word_inside_the_block(
-    server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, exception: type[BaseException]
 ) -> None:
     """A word said in a `finally` inside the block is the reason."""
     word = Word()
 
-    def read(client: Anthropic) -> None:
-        with opened(client, server) as stream:
+    def read(client: Any) -> None:
+        with api.opened(client, server) as stream:
             try:
-                read_events(stream, MIDDLE_OF_TEXT)
+                api.read_to_text(stream)
                 raise exception
             finally:
                 word.say(stream)
 
-    with sync_client(server.url) as client, suppress(exception):
+    with api.sdk.opened(server.url) as client, suppress(exception):
         read(client)
 
     assert abort_of(one_span(exporter)) == SAID
@@ -390,109 +384,113 @@ def test_a_word_inside_the_block(
 # --- a generator is closed -----------------------------------------------------------------------------------------
 
 
-def says_in_the_block(client: Anthropic, server: MessagesServer, word: Word) -> Generator[str, None, None]:
-    with opened(client, server) as stream:
+def says_in_the_block(api: Api, client: Any, server: MessagesServer, word: Word) -> Generator[bool, None, None]:
+    with api.opened(client, server) as stream:
         try:
             for event in stream:
-                yield event.type
+                yield api.is_text(event)
         finally:
             word.say(stream)
 
 
-def says_around_the_block(client: Anthropic, server: MessagesServer, word: Word) -> Generator[str, None, None]:
-    stream = opened(client, server)
+def says_around_the_block(api: Api, client: Any, server: MessagesServer, word: Word) -> Generator[bool, None, None]:
+    stream = api.opened(client, server)
     try:
         with stream:
             for event in stream:
-                yield event.type
+                yield api.is_text(event)
     finally:
         word.say(stream)
 
 
-def says_in_except(client: Anthropic, server: MessagesServer, word: Word) -> Generator[str, None, None]:
-    stream = opened(client, server)
+def says_in_except(api: Api, client: Any, server: MessagesServer, word: Word) -> Generator[bool, None, None]:
+    stream = api.opened(client, server)
     try:
         with stream:
             for event in stream:
-                yield event.type
+                yield api.is_text(event)
     except GeneratorExit:
         word.say(stream)
         raise
 
 
-def says_without_a_block(client: Anthropic, server: MessagesServer, word: Word) -> Generator[str, None, None]:
-    stream = opened(client, server)
+def says_without_a_block(api: Api, client: Any, server: MessagesServer, word: Word) -> Generator[bool, None, None]:
+    stream = api.opened(client, server)
     try:
         for event in stream:
-            yield event.type
+            yield api.is_text(event)
     finally:
         word.say(stream)
 
 
 @pytest.mark.parametrize("make_words", [says_in_the_block, says_around_the_block, says_in_except, says_without_a_block])
-def test_a_word_of_a_generator(server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any) -> None:
+def test_a_word_of_a_generator(
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any
+) -> None:
     """A word that a generator says while it is closed is the reason."""
     word = Word()
-    with sync_client(server.url) as client:
-        words = make_words(client, server, word)
-        read_events(words, MIDDLE_OF_TEXT)
+    with api.sdk.opened(server.url) as client:
+        words = make_words(api, client, server, word)
+        read_to_true(words)
         words.close()
 
     assert abort_of(one_span(exporter)) == SAID
 
 
-def test_a_word_of_a_generator_comes_after_the_end(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_a_word_of_a_generator_comes_after_the_end(
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter
+) -> None:
     """The span of a stream that was closed before the word was said ends when it was closed."""
     word = Word()
-    with sync_client(server.url) as client:
-        words = says_around_the_block(client, server, word)
-        read_events(words, MIDDLE_OF_TEXT)
+    with api.sdk.opened(server.url) as client:
+        words = says_around_the_block(api, client, server, word)
+        read_to_true(words)
         words.close()
 
     assert left_before(one_span(exporter), word)
 
 
 async def says_in_the_block_async(
-    client: AsyncAnthropic, server: MessagesServer, word: Word
-) -> AsyncGenerator[str, None]:
-    async with await opened(client, server) as stream:
+    api: Api, client: Any, server: MessagesServer, word: Word
+) -> AsyncGenerator[bool, None]:
+    async with await api.opened(client, server) as stream:
         try:
             async for event in stream:
-                yield event.type
+                yield api.is_text(event)
         finally:
             word.say(stream)
 
 
 async def says_around_the_block_async(
-    client: AsyncAnthropic, server: MessagesServer, word: Word
-) -> AsyncGenerator[str, None]:
-    stream = await opened(client, server)
+    api: Api, client: Any, server: MessagesServer, word: Word
+) -> AsyncGenerator[bool, None]:
+    stream = await api.opened(client, server)
     try:
         async with stream:
             async for event in stream:
-                yield event.type
+                yield api.is_text(event)
     finally:
         word.say(stream)
 
 
-async def says_in_except_async(client: AsyncAnthropic, server: MessagesServer, word: Word) -> AsyncGenerator[str, None]:
-    stream = await opened(client, server)
+async def says_in_except_async(api: Api, client: Any, server: MessagesServer, word: Word) -> AsyncGenerator[bool, None]:
+    stream = await api.opened(client, server)
     try:
         async with stream:
             async for event in stream:
-                yield event.type
+                yield api.is_text(event)
     except GeneratorExit:
         word.say(stream)
         raise
 
 
 async def says_without_a_block_async(
-    client: AsyncAnthropic, server: MessagesServer, word: Word
-) -> AsyncGenerator[str, None]:
-    stream = await opened(client, server)
+    api: Api, client: Any, server: MessagesServer, word: Word
+) -> AsyncGenerator[bool, None]:
+    stream = await api.opened(client, server)
     try:
         async for event in stream:
-            yield event.type
+            yield api.is_text(event)
     finally:
         word.say(stream)
 
@@ -506,14 +504,16 @@ ASYNC_GENERATORS = [
 
 
 @pytest.mark.parametrize("make_words", ASYNC_GENERATORS)
-def test_a_word_of_an_async_generator(server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any) -> None:
+def test_a_word_of_an_async_generator(
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any
+) -> None:
     """A word that an async generator says while it is closed is the reason."""
     word = Word()
 
     async def main() -> None:
-        async with async_client(server.url) as client:
-            words = make_words(client, server, word)
-            await read_events_async(words, MIDDLE_OF_TEXT)
+        async with api.sdk.opened_async(server.url) as client:
+            words = make_words(api, client, server, word)
+            await read_to_true_async(words)
             await words.aclose()
 
     asyncio.run(main())
@@ -523,15 +523,15 @@ def test_a_word_of_an_async_generator(server: MessagesServer, exporter: InMemory
 
 @pytest.mark.parametrize("make_words", ASYNC_GENERATORS)
 def test_a_word_of_an_async_generator_that_is_dropped(
-    server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any
+    api: Api, server: MessagesServer, exporter: InMemorySpanExporter, make_words: Any
 ) -> None:
     """The same where the event loop closes it, because nobody holds it any longer."""
     word = Word()
 
     async def main() -> None:
-        async with async_client(server.url) as client:
-            words = make_words(client, server, word)
-            await read_events_async(words, MIDDLE_OF_TEXT)
+        async with api.sdk.opened_async(server.url) as client:
+            words = make_words(api, client, server, word)
+            await read_to_true_async(words)
 
     asyncio.run(main())
 
@@ -543,14 +543,14 @@ def test_a_word_of_an_async_generator_that_is_dropped(
 # --- what a word does not do ---------------------------------------------------------------------------------------
 
 
-def test_a_word_of_another_stream(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_a_word_of_another_stream(api: Api, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """A stream whose reader says nothing keeps its reason, though another one's reader says a word meanwhile."""
     word = Word()
-    with sync_client(server.url) as client:
-        silent = opened(client, server)
-        other = opened(client, server)
-        read_events(silent, MIDDLE_OF_TEXT)
-        read_events(other, MIDDLE_OF_TEXT)
+    with api.sdk.opened(server.url) as client:
+        silent = api.opened(client, server)
+        other = api.opened(client, server)
+        api.read_to_text(silent)
+        api.read_to_text(other)
         silent.close()
         word.say(other)
         other.close()
@@ -559,11 +559,11 @@ def test_a_word_of_another_stream(server: MessagesServer, exporter: InMemorySpan
     assert sorted(str(abort_of(span)[1]) for span in spans) == ["client_disconnected", "closed"]
 
 
-def test_a_word_of_a_complete_stream(server: MessagesServer, exporter: InMemorySpanExporter) -> None:
+def test_a_word_of_a_complete_stream(api: Api, server: MessagesServer, exporter: InMemorySpanExporter) -> None:
     """A word that is said in every `finally` changes nothing of a stream that was read to its end."""
     word = Word()
-    with sync_client(server.url) as client:
-        stream = opened(client, server)
+    with api.sdk.opened(server.url) as client:
+        stream = api.opened(client, server)
         try:
             with stream:
                 list(stream)
@@ -573,13 +573,13 @@ def test_a_word_of_a_complete_stream(server: MessagesServer, exporter: InMemoryS
     assert abort_of(one_span(exporter)) == ("complete", None, None)
 
 
-def test_a_snapshot_after_the_word(server: MessagesServer) -> None:
+def test_a_snapshot_after_the_word(api: Api, server: MessagesServer) -> None:
     """The application that has left and said why reads back its word at once."""
     word = Word()
-    with sync_client(server.url) as client:
-        stream = opened(client, server)
+    with api.sdk.opened(server.url) as client:
+        stream = api.opened(client, server)
         with stream:
-            read_events(stream, MIDDLE_OF_TEXT)
+            api.read_to_text(stream)
         word.say(stream)
         snapshot = stream_of(stream).snapshot()
 
@@ -587,22 +587,23 @@ def test_a_snapshot_after_the_word(server: MessagesServer) -> None:
     assert (snapshot.ended, snapshot.outcome, snapshot.abort_reason) == (True, "aborted", "client_disconnected")
 
 
-def say_words_too_late() -> None:
+def say_words_too_late(name: str) -> None:
     """The program of the next test."""
+    api = api_named(name)
     exporter = InMemorySpanExporter()
     logging.basicConfig(stream=sys.stdout, format="%(name)s %(levelname)s")
     word = Word()
-    with instrumented_process(exporter), MessagesServer() as server, sync_client(server.url) as client:
+    with instrumented_process(api.sdk, exporter), MessagesServer() as server, api.sdk.opened(server.url) as client:
         for _ in range(2):
-            with opened(client, server) as stream:
-                read_events(stream, MIDDLE_OF_TEXT)
+            with api.opened(client, server) as stream:
+                api.read_to_text(stream)
             finish_ends()
             word.say(stream)
     report([abort_of(span)[1] for span in ended_spans(exporter)])
 
 
-def test_a_word_that_comes_too_late() -> None:
+def test_a_word_that_comes_too_late(api: Api) -> None:
     """Once the span is written a word has no effect; one warning in the life of the process says so."""
-    done = run(say_words_too_late)
+    done = run(say_words_too_late, api.name)
 
     assert (done.stdout.splitlines(), done.stderr) == (["streamspan.handle WARNING", '["closed", "closed"]'], "")
