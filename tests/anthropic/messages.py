@@ -23,14 +23,6 @@ ANTHROPIC = Sdk(
     other_route="/v1/sessions/s1/events/stream",
     refused=(error_response(400, "invalid_request_error", "no"), "invalid_request_error"),
     busy=(overloaded(), 529, "overloaded_error"),
-    inside=(
-        (request, "_provider"),
-        (events.Translator, "_message_start"),
-        (events.Translator, "_message_delta"),
-        (events.Translator, "_block_start"),
-        (events, "usage_of"),
-        (native, "stand_in"),
-    ),
 )
 
 # --- what the server sends ---------------------------------------------------------------------------------------
@@ -82,8 +74,9 @@ def helper(client: Any) -> Any:
     return client.messages.stream(**REQUEST)
 
 
-def is_text(event: Any) -> bool:
-    return event.type == "content_block_delta"
+def text_of(event: Any) -> str:
+    is_of_text = event.type == "content_block_delta" and event.delta.type == "text_delta"
+    return event.delta.text if is_of_text else ""
 
 
 MESSAGES = Api(
@@ -99,8 +92,17 @@ MESSAGES = Api(
     events=7,
     events_to_stop=6,
     stop_reason="end_turn",
-    is_text=is_text,
+    text_of=text_of,
     endings=SERVER_ENDINGS,
+    inside=(
+        (request, "_provider"),
+        (events.Translator, "_message_start"),
+        (events.Translator, "_message_delta"),
+        (events.Translator, "_block_start"),
+        (events, "usage_of"),
+        (native, "stand_in"),
+    ),
+    translator=events.Translator,
 )
 EVENT_PATHS = event_paths(MESSAGES)
 BYTES_PATHS = bytes_paths(MESSAGES)

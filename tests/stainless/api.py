@@ -10,12 +10,13 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from math import inf
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeGuard
 
 from opentelemetry.instrumentation.instrumentor import BaseInstrumentor
 
 from streamspan.cli.demo.script import Ending, Pause, Script, Step
 from streamspan.cli.demo.server import MessagesServer
+from streamspan.cli.demo.wire import Event
 
 Seen = list[object]
 """What an application saw: values, as plain data, and the exception that stopped it."""
@@ -34,18 +35,16 @@ class Sdk:
     other_route   a route that streams what is no inference
     refused       an HTTP error of status 400, and its `error.type`
     busy          an HTTP error that is retried, its status, and its `error.type`
-    inside        functions of ours that only this SDK needs, each with its owner; a stream of text goes through them
     """
 
     module: ModuleType
-    client: Callable[..., Any]
-    async_client: Callable[..., Any]
+    client: Any
+    async_client: Any
     instrumentor: Callable[[], BaseInstrumentor]
     title: str
     other_route: str
     refused: tuple[Script, str]
     busy: tuple[Script, int, str]
-    inside: Sequence[tuple[Any, str]]
 
     @contextmanager
     def opened(self, url: str, **options: Any) -> Generator[Any]:
@@ -98,8 +97,10 @@ class Api:
     says      what the server sends of an answer that is this text, in deltas of so many characters
     at_text   how many steps of that come up to the first delta
     events    how many events a reader gets of the answer `TEXT`, and how many up to the stop reason, which is this
-    is_text   whether an event, of the stream or of the helper, brings text
+    text_of   the text that an event brings, of the stream or of the helper; empty: it brings none
     endings   how a server may end a stream
+    inside    functions of ours that only this API needs, each with its owner; a stream of text goes through them
+    translator  the class of ours that translates its events
     """
 
     name: str
@@ -114,8 +115,10 @@ class Api:
     events: int
     events_to_stop: int
     stop_reason: str
-    is_text: Callable[[Any], bool]
+    text_of: Callable[[Any], str]
     endings: Sequence[ServerEnding]
+    inside: Sequence[tuple[Any, str]]
+    translator: type
     text: Script = field(init=False)
     """The answer `TEXT`."""
     hangs: Script = field(init=False)
@@ -141,6 +144,9 @@ class Api:
             server.scripts.append(self.text if script is None else script)
         return self.helper(client)
 
+    def is_text(self, event: Any) -> bool:
+        return bool(self.text_of(event))
+
     def read_to_text(self, stream: Any) -> None:
         """Up to the first event that brings text."""
         while not self.is_text(next(stream)):
@@ -149,6 +155,15 @@ class Api:
     async def read_to_text_async(self, stream: Any) -> None:
         while not self.is_text(await stream.__anext__()):
             pass
+
+
+def at_once(script: Script) -> Script:
+    """The whole body in one piece."""
+    return [b"".join(step.encoded() if isinstance(step, Event) else step for step in script if is_of_the_body(step))]
+
+
+def is_of_the_body(step: Step) -> TypeGuard[bytes | Event]:
+    return isinstance(step, (bytes, Event))
 
 
 def common_endings(
