@@ -62,6 +62,7 @@ class Reader:
         self.waiting_since = 0.0
         self.bytes_at = 0.0
         self.last_bytes = b""
+        self.earlier_bytes = b""
         self._gaps: list[float] = []
         self._room = CHUNKS
         self._long_wait = min(LONG_WAIT, stall_seconds)

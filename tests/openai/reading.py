@@ -19,15 +19,15 @@ FAILURES = (openai.OpenAIError, ValueError, TypeError, AssertionError)
 """What the SDK and its helpers raise on bodies that are broken or odd."""
 
 
-def sync_client(url: str, **options: Any) -> OpenAI:
+def sync_client(url: str) -> OpenAI:
     """A client that loads no certificates, which would take most of the time."""
     http_client = openai.DefaultHttpxClient(verify=False)
-    return OpenAI(**{"base_url": url, "api_key": "none", "max_retries": 0, **options}, http_client=http_client)
+    return OpenAI(base_url=url, api_key="none", max_retries=0, http_client=http_client)
 
 
-def async_client(url: str, **options: Any) -> AsyncOpenAI:
+def async_client(url: str) -> AsyncOpenAI:
     http_client = openai.DefaultAsyncHttpxClient(verify=False)
-    return AsyncOpenAI(**{"base_url": url, "api_key": "none", "max_retries": 0, **options}, http_client=http_client)
+    return AsyncOpenAI(base_url=url, api_key="none", max_retries=0, http_client=http_client)
 
 
 def helper_of(client: Any) -> Any:

@@ -24,10 +24,11 @@ from tests.openai.chunks import (
 from tests.openai.reading import CREATED, WAYS, OneStream, Way, blocks, calls, sync_client
 from tests.stainless.spans import attributes
 
-TEXT = [("text", 5, True)]
-ONE_CALL = [("weather", "call_1", 16, True)]
+Told = list[tuple[object, ...]]
+TEXT: Told = [("text", 5, True)]
+ONE_CALL: Told = [("weather", "call_1", 16, True)]
 
-TOOL_CALLS: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
+TOOL_CALLS: Mapping[str, tuple[Sequence[bytes], Told]] = {
     "in pieces": ([call("", "weather", "call_1", index=0), *(call(part, index=0) for part in WEATHER)], ONE_CALL),
     "whole in one chunk": ([call("".join(WEATHER), "weather", "call_1", index=0)], ONE_CALL),
     "whole, with the finish reason": (
@@ -88,7 +89,7 @@ TOOL_CALLS: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
     ),
     "broken JSON": ([call('{"city": Oslo}', "weather", "call_1", index=0)], [("weather", "call_1", 14, False)]),
 }
-ONLY_CREATED: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
+ONLY_CREATED: Mapping[str, tuple[Sequence[bytes], Told]] = {
     "from index 1": ([call("", "weather", "call_1", index=1), *(call(part, index=1) for part in WEATHER)], ONE_CALL),
     "an empty id in each further piece": (
         [call("", "weather", "call_1", index=0), *(call(part, call_id="", index=0) for part in WEATHER)],
@@ -120,7 +121,7 @@ ONLY_CREATED: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("body", "expected"), TOOL_CALLS.values(), ids=TOOL_CALLS)
-def test_tool_calls(openai_app: OneStream, way: Way, body: Sequence[bytes], expected: list[tuple[object, ...]]) -> None:
+def test_tool_calls(openai_app: OneStream, way: Way, body: Sequence[bytes], expected: Told) -> None:
     """Each tool call is told once, with its whole input, however the server cuts, numbers and names it."""
     assert calls(openai_app.span([role(), *body, finish("tool_calls"), DONE], way)) == expected
 
@@ -128,13 +129,13 @@ def test_tool_calls(openai_app: OneStream, way: Way, body: Sequence[bytes], expe
 @pytest.mark.parametrize("way", CREATED)
 @pytest.mark.parametrize(("body", "expected"), ONLY_CREATED.values(), ids=ONLY_CREATED)
 def test_tool_calls_that_the_helper_fails_on(
-    openai_app: OneStream, way: Way, body: Sequence[bytes], expected: list[tuple[object, ...]]
+    openai_app: OneStream, way: Way, body: Sequence[bytes], expected: Told
 ) -> None:
     """The SDK's helper fails on them; a plain stream brings them, and they are told apart by their ids and names."""
     assert calls(openai_app.span([role(), *body, finish("tool_calls"), DONE], way)) == expected
 
 
-CONTENT: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
+CONTENT: Mapping[str, tuple[Sequence[bytes], Told]] = {
     "text": ([text("Hel"), text("lo")], TEXT),
     "a refusal": ([delta(refusal="Sor"), delta(refusal="ry")], [("refusal", 5, True)]),
     "reasoning_content": (
@@ -187,7 +188,7 @@ CONTENT: Mapping[str, tuple[Sequence[bytes], list[tuple[object, ...]]]] = {
 
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize(("body", "expected"), CONTENT.values(), ids=CONTENT)
-def test_content(openai_app: OneStream, way: Way, body: Sequence[bytes], expected: list[tuple[object, ...]]) -> None:
+def test_content(openai_app: OneStream, way: Way, body: Sequence[bytes], expected: Told) -> None:
     """Deltas of one kind that follow each other are one block."""
     assert blocks(openai_app.span([role(), *body, finish(), DONE], way)) == expected
 

@@ -1,6 +1,6 @@
 """The hot path: a delta that goes on with the last one is told as any other."""
 
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -13,32 +13,27 @@ from streamspan.core.stream import StreamState
 from streamspan.openai.chat import ChatTranslator
 
 PIECES = st.sampled_from(["a", "bc", '{"', '"', "", "}"])
+
+
+def of(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
+    return st.fixed_dictionaries(fields)
+
+
+FUNCTIONS = of(name=st.sampled_from([None, "now"]), arguments=PIECES)
+CALLS = of(index=st.integers(0, 1), id=st.sampled_from([None, "", "a", "b"]), function=FUNCTIONS)
 DELTAS = st.one_of(
-    st.builds(lambda text: {"content": text}, PIECES),
-    st.builds(lambda text: {"content": text, "reasoning_content": None}, PIECES),
-    st.builds(lambda text: {"content": None, "reasoning_content": text}, PIECES),
-    st.builds(lambda text: {"content": "", "reasoning": text}, PIECES),
-    st.builds(lambda text, more: {"content": text, "reasoning": more}, PIECES, PIECES),
-    st.builds(lambda text: {"refusal": text}, PIECES),
-    st.builds(
-        lambda text, index, call_id, name: {
-            "tool_calls": [{"index": index, "id": call_id, "function": {"name": name, "arguments": text}}]
-        },
-        PIECES,
-        st.integers(0, 1),
-        st.sampled_from([None, "", "a", "b"]),
-        st.sampled_from([None, "now"]),
-    ),
-    st.just({"content": "x", "tool_calls": [{"index": 0, "function": {"arguments": "y"}}]}),
-    st.just({}),
+    of(content=PIECES),
+    of(content=PIECES, reasoning_content=st.none()),
+    of(content=st.none(), reasoning_content=PIECES),
+    of(content=st.just(""), reasoning=PIECES),
+    of(content=PIECES, reasoning=PIECES),
+    of(refusal=PIECES),
+    of(tool_calls=st.lists(CALLS, min_size=1, max_size=2)),
+    of(content=PIECES, tool_calls=st.lists(CALLS, min_size=1, max_size=1)),
+    of(),
 )
-CHOICES = st.builds(
-    lambda index, delta, reason: {"index": index, "delta": delta, "finish_reason": reason},
-    st.integers(0, 1),
-    DELTAS,
-    st.sampled_from([None] * 9 + ["stop"]),
-)
-CHUNKS = st.lists(st.lists(CHOICES, max_size=2), max_size=20)
+REASONS = st.sampled_from([None, None, None, None, None, None, "stop"])
+CHUNKS = st.lists(st.lists(of(index=st.integers(0, 1), delta=DELTAS, finish_reason=REASONS), max_size=2), max_size=20)
 
 
 def constructed(choices: Any) -> Any:
@@ -89,17 +84,20 @@ def test_deltas_that_go_on(delta: Any) -> None:
 
 @pytest.mark.parametrize(
     "odd",
-    [
-        None,
-        {},
-        {"choices": None},
-        {"choices": [None]},
-        {"choices": [{"index": "0", "delta": [], "finish_reason": 7}]},
-        {"choices": [{"index": -1, "delta": {"content": 7, "tool_calls": [None, 7, {"function": 7}]}}]},
-        {"choices": [{"delta": {"content": [7, {"type": "text"}], "images": [7], "audio": 7, "function_call": 7}}]},
-        {"choices": [{"index": 10**30, "delta": {"reasoning_details": [7], "reasoning": 7}}], "usage": 7},
-        {"id": 7, "model": ["m"], "usage": {"prompt_tokens": -1, "prompt_tokens_details": 7}, "x_groq": 7},
-    ],
+    cast(
+        "list[Any]",
+        [
+            None,
+            {},
+            {"choices": None},
+            {"choices": [None]},
+            {"choices": [{"index": "0", "delta": [], "finish_reason": 7}]},
+            {"choices": [{"index": -1, "delta": {"content": 7, "tool_calls": [None, 7, {"function": 7}]}}]},
+            {"choices": [{"delta": {"content": [7, {"type": "text"}], "images": [7], "audio": 7, "function_call": 7}}]},
+            {"choices": [{"index": 10**30, "delta": {"reasoning_details": [7], "reasoning": 7}}], "usage": 7},
+            {"id": 7, "model": ["m"], "usage": {"prompt_tokens": -1, "prompt_tokens_details": 7}, "x_groq": 7},
+        ],
+    ),
 )
 def test_odd_chunks(odd: Any) -> None:
     """What nobody should send fails nothing, and is no content."""

@@ -181,7 +181,7 @@ def test_other_calls(url: str) -> None:
         assert call(client, Options(url)) is None
 
 
-PLAIN = {"id": "1", "object": "chat.completion", "model": "m", "choices": []}
+PLAIN: Mapping[str, Any] = {"id": "1", "object": "chat.completion", "model": "m", "choices": []}
 THREAD_EVENT = b'event: thread.created\ndata: {"id": "thread_1", "object": "thread"}\n\n'
 
 
