@@ -53,7 +53,7 @@ _OWN_ATTRIBUTES_AT_MOST = 16  # of the application's
 class Incoming(Protocol):
     """Chunks that the reader has taken and has not handed over, and what only the provider knows of the stream.
 
-    waiting_since  when the current read began, or the last one
+    waiting_since  when the read began of the bytes that the next event needs; None: they have not been asked for
     bytes_at       when bytes came last that brought no event
     last_bytes     of the body, 4 KiB at the most; with those before them that brought no event
     earlier_bytes  what these were before the last read
@@ -61,7 +61,7 @@ class Incoming(Protocol):
     attributes     the provider's own
     """
 
-    waiting_since: float
+    waiting_since: float | None
     bytes_at: float
     last_bytes: bytes
     earlier_bytes: bytes
@@ -200,10 +200,10 @@ class Observer:
     def connection_closed(self) -> None:
         self.state.connection_closed = True
 
-    def take(self, translate: Callable[[StreamState], tuple[Report, ...]], at: float) -> None:
-        """Hand the waiting chunks and one event to the core, whose facts go to the timeline and to the callbacks.
+    def take(self, translate: Callable[[StreamState], tuple[Report, ...]] | None, at: float) -> None:
+        """Hand the waiting chunks to the core, and one event after them; None: chunks only.
 
-        Raises only what a callback of the application raises.
+        The facts go to the timeline and to the callbacks. Raises only what a callback of the application raises.
         """
         try:
             facts = self._taken(translate)
@@ -236,12 +236,12 @@ class Observer:
         if error is not None:
             raise error
 
-    def _taken(self, translate: Callable[[StreamState], tuple[Report, ...]]) -> tuple[Report, ...]:
+    def _taken(self, translate: Callable[[StreamState], tuple[Report, ...]] | None) -> tuple[Report, ...]:
         with self._counting:
             if self.lifecycle.has_ended:
                 return ()
             waiting = () if self.incoming is None else self.incoming.hand_over(self.state)
-            return waiting + translate(self.state)
+            return waiting if translate is None else waiting + translate(self.state)
 
     def _tell_model(self) -> None:
         """Once it is known which model answers, and again where another goes on."""
@@ -420,16 +420,17 @@ class Observer:
         if state == "opening":
             at = self._attempt_at
             return 0.0 if at is None else max(now - at - self.blocked_time(at, now), 0.0)
-        if state != "reading" or self.incoming is None:
+        since = None if self.incoming is None else self.incoming.waiting_since
+        if state != "reading" or since is None:
             return 0.0
-        since = self.incoming.waiting_since
         return max(self.state.waited + now - since - self.blocked_time(since, now), 0.0)
 
     def line_silence(self) -> float:
         """Seconds for which somebody has waited and no byte has come; 0.0 where nobody waits."""
-        silence = self.silence()
-        if silence and self.incoming is not None:
-            return min(silence, time.perf_counter() - max(self.incoming.bytes_at, self.incoming.waiting_since))
+        silence, incoming = self.silence(), self.incoming
+        since = None if incoming is None else incoming.waiting_since
+        if silence and incoming is not None and since is not None:
+            return min(silence, time.perf_counter() - max(incoming.bytes_at, since))
         return silence
 
     @property

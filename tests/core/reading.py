@@ -9,7 +9,7 @@ from streamspan.core.pacing import LONG_WAIT, SHORTEST_GAP
 from streamspan.core.stream import StreamState
 from streamspan.event_loop import LATE
 from streamspan.stainless.last_bytes import keepalives_in
-from streamspan.stainless.reader import CHARS, CHUNKS, COST_OF_WAIT
+from streamspan.stainless.reader import ROOM, ROOM_OF_CHUNK, ROOM_OF_WAIT
 from streamspan.telemetry.spans import Attributes
 
 Step = tuple[object, ...]
@@ -59,12 +59,12 @@ class Reader:
         self.state = state
         self.texts: Sequence[str] = ()
         self.attributes: Attributes = {}
-        self.waiting_since = 0.0
+        self.waiting_since: float | None = None
         self.bytes_at = 0.0
         self.last_bytes = b""
         self.earlier_bytes = b""
         self._gaps: list[float] = []
-        self._room = CHUNKS
+        self._room = ROOM
         self._long_wait = min(LONG_WAIT, stall_seconds)
         self._hand_over_by = inf
         self._keepalives = 0
@@ -75,19 +75,19 @@ class Reader:
 
     def chunk(self, kind: DeltaKind, index: int, text: str, gap: float, at: float) -> tuple[Report, ...]:
         """One delta, for which the reader has waited `gap` seconds since the last event or keep-alive delta."""
-        if not self._waits_with_others(kind, index, text, gap, at):
+        if not self._goes_on(kind, index, text, gap, at):
             self._last = kind, index
             return self._handed_on(gap, at, lambda: self.state.delta(kind, index, text, at, gap))
         self.texts = (*self.texts, text)
-        self._room -= 1
+        self._last_at = at
+        self._room -= len(text) + ROOM_OF_CHUNK
         if gap >= SHORTEST_GAP:
             self._gaps.append(gap)
-            self._room -= COST_OF_WAIT
-        self._last_at = at
-        return ()
+            self._room -= ROOM_OF_WAIT
+        return () if self._room > 0 else self._handed_on(gap, at, tuple)
 
-    def _waits_with_others(self, kind: DeltaKind, index: int, text: str, gap: float, at: float) -> bool:
-        goes_on = (kind, index) == self._last and 0 < len(text) <= CHARS and self._room > 0
+    def _goes_on(self, kind: DeltaKind, index: int, text: str, gap: float, at: float) -> bool:
+        goes_on = (kind, index) == self._last and text != ""
         return goes_on and at < self._hand_over_by and gap < self._long_wait
 
     def event(self, gap: float, at: float) -> tuple[Report, ...]:
@@ -101,7 +101,7 @@ class Reader:
         return self._handed_on(0.0, self.state.last_at, lambda: done(self.state, step))
 
     def _handed_on(self, gap: float, at: float, tell: Callable[[], tuple[Report, ...]]) -> tuple[Report, ...]:
-        if gap >= LATE:
+        if gap >= LATE and tell is not tuple:
             self._blocked += self._blocked_time(at - gap, at)
         facts = (*self.hand_over(self.state), *tell())
         self._hand_over_by = self.state.hand_over_by
@@ -122,7 +122,7 @@ class Reader:
         facts: tuple[Fact, ...] = ()
         if self.texts:
             texts, gaps = self.texts, self._gaps
-            self.texts, self._gaps, self._room = (), [], CHUNKS
+            self.texts, self._gaps, self._room = (), [], ROOM
             facts = state.deltas(texts, gaps, self._last_at)
         if self._keepalives:
             state.kept_alive(self._keepalives)
@@ -133,7 +133,8 @@ class Reader:
 
     def wait_ends(self, at: float) -> None:
         """The stream has ended at `at`, in the midst of a read."""
-        self._blocked += self._blocked_time(self.waiting_since, at)
+        if self.waiting_since is not None:
+            self._blocked += self._blocked_time(self.waiting_since, at)
 
     def ended(self, ending: Ending, waiting_since: float | None = None) -> Summary:
         if waiting_since is not None and ending.at is not None:

@@ -13,6 +13,7 @@ It refers to the SDK's body and to the observer, never to the response.
 
 import sys
 from collections.abc import AsyncIterator, Iterator
+from time import perf_counter
 from typing import Any
 
 from streamspan.guard import contained
@@ -234,26 +235,26 @@ class AsyncBytes:
 
 
 def event_bytes(chunks: Iterator[bytes], incoming: Incoming) -> Iterator[bytes]:
-    """The bytes of a body that the SDK makes events of."""
+    """The bytes of a body that the SDK makes events of. The reader waits from here until it has an event."""
     for chunk in chunks:
-        since = incoming.waiting_since
         size = len(chunk)
         incoming.earlier_bytes = incoming.last_bytes
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         yield chunk
-        if incoming.waiting_since == since:
+        if incoming.waiting_since is None:
+            incoming.waiting_since = perf_counter()
+        else:
             incoming.brought_no_event(size)
 
 
 class AsyncEventBytes:
     """The same, asynchronously. Not a generator: see above."""
 
-    __slots__ = ("_chunks", "_incoming", "_since", "_size")
+    __slots__ = ("_chunks", "_incoming", "_size")
 
     def __init__(self, chunks: AsyncIterator[bytes], incoming: Incoming) -> None:
         self._chunks = chunks
         self._incoming = incoming
-        self._since = -1.0  # when the read began that the last bytes came in
         self._size = 0
 
     def __aiter__(self) -> "AsyncEventBytes":
@@ -261,11 +262,11 @@ class AsyncEventBytes:
 
     async def __anext__(self) -> bytes:
         incoming = self._incoming
-        since = incoming.waiting_since
-        if since == self._since:
+        if incoming.waiting_since is None:
+            incoming.waiting_since = perf_counter()
+        elif self._size:
             incoming.brought_no_event(self._size)
         chunk = await self._chunks.__anext__()
-        self._since = since
         self._size = size = len(chunk)
         incoming.earlier_bytes = incoming.last_bytes
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]

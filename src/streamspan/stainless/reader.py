@@ -3,9 +3,12 @@
 The two readers stand in for the SDK's generators, and differ by `async` only. They are not generators: an event loop
 that ends closes every async generator it knows, and would have to close two of each stream.
 
-Nearly every event is a delta of the same block and kind as the one before. Such a chunk costs two clocks, one look by
-the provider's translator and one `append`; the core gets whole batches of them. Everything else, and a chunk after a
-wait that matters, goes to the observer at once.
+Nearly every event is a delta of the same block and kind as the one before. Such a chunk costs a clock, one look by the
+provider's translator and one `append`; the core gets whole batches of them. Everything else, and a chunk after a
+wait that matters, goes to the observer at once. What every event takes stands in both readers: a method would be one
+more call for each.
+
+A wait begins where the SDK asks the body for bytes (`body.py`). An event whose bytes are there ends none.
 
     keep-alives  bytes that brought no event: the body tells of them when the SDK asks for more in the same read
 """
@@ -29,36 +32,36 @@ from .body import body_of, end_by_raise
 from .last_bytes import BYTES_AT_MOST, error_type_in, keepalives_in
 from .leaving import Reading
 
-CHUNKS = 48
-CHARS = 128  # per chunk, so that what waits has 24 KiB at the most
+ROOM = 2048  # chars that wait at the most, so that they take 16 KiB with what their strings take besides
+ROOM_OF_CHUNK = 24  # beside its chars: 46 chunks of prose are handed over together
+ROOM_OF_WAIT = 200  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 _CONTENT_TYPE = "content-type"
-COST_OF_WAIT = 5  # a chunk that the reader waited for takes the room of six: a loop in such chunks is not found late
 
 
 class Intake:
     """Takes each event as it comes, and owns the chunks that the core has not got yet."""
 
     __slots__ = (
-        "_append",
         "_blocked",
         "_body_size",
         "_content_type",
-        "_continued",
         "_end_mark",
         "_gaps",
-        "_hand_over_by",
         "_keepalives",
-        "_last_at",
         "_long_wait",
         "_observer",
         "_reading",
-        "_room",
         "_texts",
         "_translator",
+        "append",
         "bytes_at",
+        "continued",
         "earlier_bytes",
+        "hand_over_by",
+        "last_at",
         "last_bytes",
         "lifecycle",
+        "room",
         "waiting_since",
     )
 
@@ -66,53 +69,45 @@ class Intake:
         self._observer = observer
         self._reading = reading
         self._translator = reading.translator
-        self._continued: Callable[[Any], str | None] = reading.translator.continued
+        self.continued: Callable[[Any], str | None] = reading.translator.continued
         self._end_mark = reading.provider.end_mark
         self._content_type = content_type
         self._long_wait = min(LONG_WAIT, observer.config.stall_seconds)
-        self._hand_over_by = inf
+        self.hand_over_by = inf
         self._keepalives = 0
         self._blocked = 0.0
         self._body_size = 0
         self.bytes_at = 0.0
         self.last_bytes = self.earlier_bytes = b""
         self._texts: list[str] = []
-        self._append = self._texts.append
-        self._room = CHUNKS
+        self.append = self._texts.append
+        self.room = ROOM
         self._gaps: list[float] = []
-        self._last_at = 0.0
-        self.waiting_since = 0.0
+        self.last_at = 0.0
+        self.waiting_since: float | None = perf_counter()  # the first bytes are about to be asked for
         self.lifecycle = observer.lifecycle
         if observer.config.time_per_output_chunk:  # each chunk has a record of its own
-            self._continued = _never
+            self.continued = _never
 
-    def take(self, event: Any, since: float) -> None:
-        """An event has come, for which the reader had waited since then.
+    def take(self, event: Any, text: str | None, gap: float, at: float) -> None:
+        """An event has come after a wait of `gap` seconds: one that the reader has not kept. `text`: what goes on.
 
         Raises only what a callback of the application raises.
         """
-        at = perf_counter()
-        self.lifecycle.state = "between_reads"
-        text = self._continued(event)
-        if text and at < self._hand_over_by and len(text) <= CHARS and (room := self._room) > 0:
-            gap = at - since
+        if text and gap < self._long_wait and at < self.hand_over_by:
+            self.append(text)
+            self.last_at = at
             if gap >= SHORTEST_GAP:
-                if gap >= self._long_wait:
-                    self._hand_on(event, gap, at)
-                    return
                 self._gaps.append(gap)
-                room -= COST_OF_WAIT
-            self._room = room - 1
-            self._append(text)
-            self._last_at = at
-            return
-        self._hand_on(event, at - since, at)
-
-    def _hand_on(self, event: Any, gap: float, at: float) -> None:
-        if gap >= LATE:
-            self._blocked += self._observer.blocked_time(at - gap, at)
-        self._observer.take(lambda state: self._translator.translate(event, gap, at, state), at)
-        self._hand_over_by = self._observer.state.hand_over_by
+                self.room -= len(text) + ROOM_OF_CHUNK + ROOM_OF_WAIT
+                if self.room > 0:
+                    return
+            self._observer.take(None, at)
+        else:
+            if gap >= LATE:
+                self._blocked += self._observer.blocked_time(at - gap, at)
+            self._observer.take(lambda state: self._translator.translate(event, gap, at, state), at)
+        self.hand_over_by = self._observer.state.hand_over_by
 
     def hand_over(self, state: StreamState) -> tuple[Fact, ...]:
         """Give the core the chunks that wait, and what is known of the wait that goes on."""
@@ -121,8 +116,8 @@ class Intake:
             texts, gaps = tuple(self._texts), tuple(self._gaps)
             self._texts.clear()
             self._gaps.clear()
-            self._room = CHUNKS
-            facts = state.deltas(texts, gaps, self._last_at)
+            self.room = ROOM
+            facts = state.deltas(texts, gaps, self.last_at)
         if self._keepalives:
             state.kept_alive(self._keepalives)
             self._keepalives = 0
@@ -133,7 +128,8 @@ class Intake:
 
     def wait_ends(self, at: float) -> None:
         """The stream has ended at `at`, in the midst of a read."""
-        self._blocked += self._observer.blocked_time(self.waiting_since, at)
+        if self.waiting_since is not None:
+            self._blocked += self._observer.blocked_time(self.waiting_since, at)
 
     @contained
     def brought_no_event(self, size: int) -> None:
@@ -145,7 +141,7 @@ class Intake:
         self.earlier_bytes = b""
         if count and not self._is_marked():
             self._keepalives += count
-            self._hand_over_by = -inf
+            self.hand_over_by = -inf
 
     @property
     def texts(self) -> Sequence[str]:
@@ -175,7 +171,8 @@ class Intake:
         if self._translator.is_complete(marked=self._is_marked()):
             at = perf_counter()
             self.wait_ends(at)
-            self._observer.take(lambda state: state.event(at - self.waiting_since, at) + state.message_ended(at), at)
+            gap = 0.0 if self.waiting_since is None else at - self.waiting_since
+            self._observer.take(lambda state: state.event(gap, at) + state.message_ended(at), at)
 
     def _is_marked(self) -> bool:
         """Whether the end mark has come in the last bytes."""
@@ -222,16 +219,31 @@ class Reader:
         return self
 
     def __next__(self) -> Any:
-        if self._response is not None:
-            self._response, self._intake = None, begun(self._response)
         intake = self._intake
         if intake is None:
-            return next(self._events)
-        intake.lifecycle.state = "reading"
-        intake.waiting_since = since = perf_counter()
+            return self._first()
+        lifecycle = intake.lifecycle
+        lifecycle.state = "reading"
         try:
             event = next(self._events)
-            intake.take(event, since)
+            at = perf_counter()
+            lifecycle.state = "between_reads"
+            gap = 0.0
+            if intake.waiting_since is not None:
+                gap = at - intake.waiting_since
+                intake.waiting_since = None
+            text = intake.continued(event)
+            if (
+                text
+                and gap < SHORTEST_GAP
+                and at < intake.hand_over_by
+                and (room := intake.room - len(text) - ROOM_OF_CHUNK) > 0
+            ):
+                intake.room = room
+                intake.append(text)
+                intake.last_at = at
+            else:
+                intake.take(event, text, gap, at)
         except StopIteration:
             intake.exhausted()
             raise
@@ -240,6 +252,13 @@ class Reader:
                 self._events.close()
             raise
         return event
+
+    def _first(self) -> Any:
+        """The first read, and every read of a stream that is not observed."""
+        if self._response is None:
+            return next(self._events)
+        self._response, self._intake = None, begun(self._response)
+        return self.__next__()
 
     def send(self, value: Any) -> Any:
         return next(self) if value is None else self._events.send(value)
@@ -265,16 +284,31 @@ class AsyncReader:
         return self
 
     async def __anext__(self) -> Any:
-        if self._response is not None:
-            self._response, self._intake = None, begun(self._response, in_task=True)
         intake = self._intake
         if intake is None:
-            return await self._events.__anext__()
-        intake.lifecycle.state = "reading"
-        intake.waiting_since = since = perf_counter()
+            return await self._first()
+        lifecycle = intake.lifecycle
+        lifecycle.state = "reading"
         try:
             event = await self._events.__anext__()
-            intake.take(event, since)
+            at = perf_counter()
+            lifecycle.state = "between_reads"
+            gap = 0.0
+            if intake.waiting_since is not None:
+                gap = at - intake.waiting_since
+                intake.waiting_since = None
+            text = intake.continued(event)
+            if (
+                text
+                and gap < SHORTEST_GAP
+                and at < intake.hand_over_by
+                and (room := intake.room - len(text) - ROOM_OF_CHUNK) > 0
+            ):
+                intake.room = room
+                intake.append(text)
+                intake.last_at = at
+            else:
+                intake.take(event, text, gap, at)
         except StopAsyncIteration:
             intake.exhausted()
             raise
@@ -283,6 +317,13 @@ class AsyncReader:
                 await self._events.aclose()
             raise
         return event
+
+    async def _first(self) -> Any:
+        """The first read, and every read of a stream that is not observed."""
+        if self._response is None:
+            return await self._events.__anext__()
+        self._response, self._intake = None, begun(self._response, in_task=True)
+        return await self.__anext__()
 
     def __del__(self) -> None:
         """Runs in the task that lets go of the stream; the SDK's generator is closed by the event loop, later."""
