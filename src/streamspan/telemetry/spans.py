@@ -64,6 +64,7 @@ class Telemetry:
     """Where the spans, the events, the content and the metrics of one `instrument()` go.
 
     providers  of spans, of metrics and of the logs that something goes to, as `has_sdk` found them last
+    had_sdk    what `has_sdk` said last
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # three of them are providers
@@ -89,7 +90,7 @@ class Telemetry:
         self.metrics = Metrics(meter_provider, our_version, open_streams, expected, config)
         self.providers: tuple[object, ...] = ()
         self._may_log = config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
-        self._traces = self._counts = self._logs = self._has_sdk = False
+        self._traces = self._counts = self._logs = self.had_sdk = False
         self.has_sdk()
 
     def has_sdk(self) -> bool:
@@ -99,15 +100,15 @@ class Telemetry:
         logger_provider = self._log.provider if self._may_log else None
         providers = tracer_provider, meter_provider, logger_provider
         if providers == self.providers:
-            return self._has_sdk
+            return self.had_sdk
         self.providers = providers
         if self._write_ends is not None:
             write_before_flush(tracer_provider, self._write_ends)
         self._traces = type(tracer_provider).__module__ != trace.__name__
         self._counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
         self._logs = logger_provider is not None and not type(logger_provider).__module__.startswith(api_logs.__name__)
-        self._has_sdk = self._traces or self._counts or self._logs
-        return self._has_sdk
+        self.had_sdk = self._traces or self._counts or self._logs
+        return self.had_sdk
 
     def stream(self, call: Call) -> StreamTelemetry:
         """The telemetry of a call, whose span `start` starts."""
