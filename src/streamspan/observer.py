@@ -338,8 +338,7 @@ class Observer:
                     waiting_since = incoming.waiting_since
                     incoming.wait_ends(ending.at)
                 facts = incoming.hand_over(self.state)
-            summary = self.state.ended(ending, waiting_since)
-            self._summary = summary._replace(at_the_end=facts + summary.at_the_end)
+            self._summary = self.state.ended(ending, waiting_since, facts)
             return self._summary
 
     def _named(self, summary: Summary) -> Summary:

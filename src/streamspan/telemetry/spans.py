@@ -138,7 +138,7 @@ class Telemetry:
         )
 
     def _start_attributes(self, call: Call) -> Written:
-        attributes = without_unknown(call.attributes)
+        attributes = without_unknown(dict(call.attributes))
         return latest_form.start_attributes(attributes, call.is_compacted) if self._conventions.latest else attributes
 
     def _events(self, span: Span, *, is_recording: bool) -> StreamEvents | None:
