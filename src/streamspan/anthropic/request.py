@@ -5,7 +5,7 @@ and `anthropic/lib/_tracing/`, the attributes of the SDK's own span and how it r
 """
 
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 from opentelemetry.util.types import AttributeValue
@@ -30,30 +30,27 @@ _FIELDS: Mapping[str, tuple[str, Callable[[Any], AttributeValue | None]]] = {
     "top_k": (semconv.REQUEST_TOP_K, number),
 }
 """Fields of the request's body, each with its attribute."""
-_LIMITS: Mapping[str, str] = {
-    "anthropic-ratelimit-requests-remaining": semconv.RATE_LIMIT_REQUESTS_REMAINING,
-    "anthropic-ratelimit-input-tokens-remaining": semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING,
-    "anthropic-ratelimit-output-tokens-remaining": semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING,
-    "anthropic-ratelimit-tokens-remaining": semconv.RATE_LIMIT_TOKENS_REMAINING,
+_RECEIVED: Mapping[str, tuple[str, Callable[[str], AttributeValue | None]]] = {
+    "request-id": (semconv.ANTHROPIC_REQUEST_ID, text),
+    "anthropic-organization-id": (semconv.ANTHROPIC_ORGANIZATION_ID, text),
+    "anthropic-workspace-id": (semconv.ANTHROPIC_WORKSPACE_ID, text),
+    "retry-after": (semconv.RETRY_AFTER, seconds),
+    "anthropic-ratelimit-requests-remaining": (semconv.RATE_LIMIT_REQUESTS_REMAINING, whole_number),
+    "anthropic-ratelimit-input-tokens-remaining": (semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING, whole_number),
+    "anthropic-ratelimit-output-tokens-remaining": (semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING, whole_number),
+    "anthropic-ratelimit-tokens-remaining": (semconv.RATE_LIMIT_TOKENS_REMAINING, whole_number),
 }
-"""What the rate limits still allow, by header. Source: https://platform.claude.com/docs/en/api/rate-limits"""
-HEADERS = frozenset(
-    (
-        b"request-id",
-        b"anthropic-organization-id",
-        b"anthropic-workspace-id",
-        b"anthropic-beta",
-        b"retry-after",
-        *(name.encode() for name in _LIMITS),
-    )
-)
+"""Headers of the response, each with its attribute. Those of what the rate limits still allow:
+https://platform.claude.com/docs/en/api/rate-limits
+"""
+_BETA = "anthropic-beta"
+HEADERS = frozenset(name.encode() for name in (*_RECEIVED, _BETA))
 _BETAS_AT_MOST = 32
 
 
 def call(client: Any, options: Any) -> Call | None:
     """What a streamed call starts with. None: it is a call that generates nothing."""
-    path = "/" + str(options.url).partition("?")[0].strip("/")
-    route = next((route for route in OPERATIONS if path.endswith(route)), None)
+    route = _route(str(options.url))
     if route is None:
         return None
     operation = OPERATIONS[route]
@@ -70,7 +67,7 @@ def call(client: Any, options: Any) -> Call | None:
         semconv.HTTP_REQUEST_METHOD: text(str(options.method).upper()),
         semconv.HTTP_ROUTE: route,
     }
-    if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
+    if (conversation_id := getattr(getattr(client, "_otel", None), "conversation_id", None)) is not None:
         attributes[semconv.CONVERSATION_ID] = text(conversation_id)
     for name, value in body.items():
         if (entry := _FIELDS.get(name)) is not None:
@@ -78,11 +75,20 @@ def call(client: Any, options: Any) -> Call | None:
     if thinking := body.get("thinking"):
         attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
         attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))
+    output_format = body.get("output_format")  # the deprecated form of `output_config.format`
     if config := body.get("output_config"):
         attributes[semconv.REQUEST_REASONING_LEVEL] = text(field(config, "effort"))
-    if _asks_for_json(body):
+        output_format = field(config, "format") or output_format
+    if output_format and field(output_format, "type") == "json_schema":
         attributes[semconv.OUTPUT_TYPE] = "json"
     return Call(operation, model, attributes, partial(_has_compaction, body))
+
+
+@lru_cache(maxsize=64)
+def _route(url: str) -> str | None:
+    """None: it is not one that is known to generate something."""
+    path = "/" + url.partition("?")[0].strip("/")
+    return next((route for route in OPERATIONS if path.endswith(route)), None)
 
 
 @contained
@@ -110,20 +116,13 @@ def _provider(client: Any) -> str:
     return next((name for path, name in _PLATFORMS.items() if any(m.startswith(path) for m in modules)), "anthropic")
 
 
-def _asks_for_json(body: Mapping[str, Any]) -> bool:
-    """`output_format` is the deprecated form of `output_config.format`."""
-    formats = (field(body.get("output_config"), "format"), body.get("output_format"))
-    return any(field(a_format, "type") == "json_schema" for a_format in formats)
-
-
 def exchange(received: Mapping[str, str], sent: Mapping[str, str]) -> Attributes:
     """Attributes of the headers of a response and of its request."""
-    betas = [beta.strip() for beta in sent.get("anthropic-beta", "").split(",") if beta.strip()]
-    return {
-        semconv.ANTHROPIC_REQUEST_ID: text(received.get("request-id")),
-        semconv.ANTHROPIC_ORGANIZATION_ID: text(received.get("anthropic-organization-id")),
-        semconv.ANTHROPIC_WORKSPACE_ID: text(received.get("anthropic-workspace-id")),
-        semconv.ANTHROPIC_BETA: strings(betas[:_BETAS_AT_MOST]),
-        semconv.RETRY_AFTER: seconds(received.get("retry-after")),
-        **{attribute: whole_number(received.get(name)) for name, attribute in _LIMITS.items()},
-    }
+    attributes: dict[str, AttributeValue | None] = {}
+    for name, value in received.items():
+        if (entry := _RECEIVED.get(name)) is not None:
+            attributes[entry[0]] = entry[1](value)
+    if _BETA in sent:
+        betas = [beta.strip() for beta in sent[_BETA].split(",") if beta.strip()]
+        attributes[semconv.ANTHROPIC_BETA] = strings(betas[:_BETAS_AT_MOST])
+    return attributes

@@ -24,6 +24,12 @@ _SUM_AT_MOST = 2**40  # so that sums of many streams fit into the integers of OT
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
 _IN_THE_USAGE = frozenset({"message", "fallback_message"})
 """Types of iterations whose tokens the usage itself counts."""
+_WORDS = (
+    ("service_tier", semconv.ANTHROPIC_RESPONSE_SERVICE_TIER),
+    ("speed", semconv.ANTHROPIC_RESPONSE_SPEED),
+    ("inference_geo", semconv.ANTHROPIC_RESPONSE_INFERENCE_GEO),
+)
+"""Fields of the usage that are words, each with its attribute."""
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
@@ -52,15 +58,14 @@ def usage_of(counts: Mapping[str, Any]) -> Usage:
 
 def attributes_of(usage: Usage, counts: Mapping[str, Any]) -> dict[str, str]:
     """What the `usage` says in words."""
-    words = {
-        semconv.ANTHROPIC_RESPONSE_SERVICE_TIER: text(counts.get("service_tier")),
-        semconv.ANTHROPIC_RESPONSE_SPEED: text(counts.get("speed")),
-        semconv.ANTHROPIC_RESPONSE_INFERENCE_GEO: text(counts.get("inference_geo")),
-        semconv.ANTHROPIC_ADVISOR_MODEL: next(
-            (entry.model for entry in usage.iterations if entry.type == "advisor_message"), None
-        ),
-    }
-    return {name: word for name, word in words.items() if word is not None}
+    words: dict[str, str] = {}
+    for field_name, attribute in _WORDS:
+        if (word := text(counts.get(field_name))) is not None:
+            words[attribute] = word
+    for entry in usage.iterations:
+        if entry.type == "advisor_message" and entry.model is not None:
+            words.setdefault(semconv.ANTHROPIC_ADVISOR_MODEL, entry.model)
+    return words
 
 
 def fallback_model(counts: Mapping[str, Any]) -> str | None:

@@ -89,13 +89,13 @@ class Metrics:
     @contained
     def rate_limits_seen(self, attributes: Mapping[str, object], labels: Labels) -> None:
         """A response has come. `attributes`: of its span; `labels`: of the call."""
-        for name, resource in _RATE_LIMITS.items():
-            remaining = attributes.get(name)
+        for name in _RATE_LIMITS.keys() & attributes.keys():
+            remaining = attributes[name]
             if isinstance(remaining, int):
                 self._totals.set_for(
                     _KEPT_SECONDS,
                     semconv.RATE_LIMIT_REMAINING,
-                    {**labels, semconv.RATE_LIMIT_RESOURCE: resource},
+                    {**labels, semconv.RATE_LIMIT_RESOURCE: _RATE_LIMITS[name]},
                     remaining,
                 )
 

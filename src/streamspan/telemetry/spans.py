@@ -1,9 +1,9 @@
 """The telemetry of one `instrument()`: where it goes, and how a stream's begins. The rest: `stream_telemetry.py`."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import NamedTuple
 
 from opentelemetry import _logs as api_logs
 from opentelemetry import metrics as api_metrics
@@ -47,8 +47,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A streamed call as it is issued: what its span starts with.
 
     is_compacted  whether its conversation has a compaction; it is asked only where that is written
