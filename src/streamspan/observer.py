@@ -316,7 +316,7 @@ class Observer:
             incoming = self.incoming
             summary = self._named(self._summary or self._final_summary(ending))
             self._add_notes()
-            attributes = {**self._own_attributes, **self._attributes}
+            attributes = {**self.telemetry.from_others, **self._own_attributes, **self._attributes}
             if incoming is not None:
                 attributes.update(incoming.attributes)
             self.telemetry.end(summary, attributes, self._timestamp(self.state.started_at + summary.duration))

@@ -69,9 +69,9 @@ def call(client: Any, options: Any) -> Call | None:
     }
     if (conversation_id := getattr(getattr(client, "_otel", None), "conversation_id", None)) is not None:
         attributes[semconv.CONVERSATION_ID] = text(conversation_id)
-    for name, value in body.items():
-        if (entry := _FIELDS.get(name)) is not None:
-            attributes[entry[0]] = entry[1](value)
+    for name, (attribute, value_of) in _FIELDS.items():  # the body has a value for each argument that was not given
+        if name in body:
+            attributes[attribute] = value_of(body[name])
     if thinking := body.get("thinking"):
         attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
         attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))

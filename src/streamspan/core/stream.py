@@ -65,6 +65,7 @@ _LIVE_PHASES: dict[Phase, LivePhase] = {
 }
 _CHANNELS: dict[BlockKind, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
 """What the content is of that a block begins with."""
+_NO_USAGE = Usage()
 _CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
 """Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
 
@@ -151,7 +152,7 @@ class StreamState:
         self._refusal: Refusal | None = None
         self._fallback: Fallback | None = None
         self._fallback_count = 0
-        self._usage = Usage()
+        self._usage = _NO_USAGE
         self._hidden_thinking = False  # before the first chunk
         self._blocks = Blocks(started_at, loops)
         self._reports_chunks = reports_chunks
@@ -221,7 +222,7 @@ class StreamState:
         facts: tuple[Fact, ...] = ()
         if self._has_started and (_differs(self._response_id, response_id) or _differs(self.model, model)):
             at = self.last_at
-            self._usage = Usage()
+            self._usage = _NO_USAGE
             self._stop_reason = self._refusal = None
             facts = self._blocks.abandoned(at, at if self._last_chunk_at is None else self._last_chunk_at)
             facts += self.fell_back(self.model, model, "second_message")
@@ -229,7 +230,7 @@ class StreamState:
         elif not self._has_started:
             self._response_id, self.model = response_id, model
         self._has_started = True
-        self._usage = self._usage.replaced_by(usage)
+        self._usage = usage if self._usage is _NO_USAGE else self._usage.replaced_by(usage)
         return facts
 
     def fell_back(

@@ -30,7 +30,7 @@ def request_attributes(request: Any, provider: Provider) -> Attributes:
 
 def _exchange(request: Any, response: Any, provider: Provider) -> dict[str, AttributeValue | None]:
     received = {} if response is None else _headers(response, provider)
-    url = getattr(request, "url", None)
+    url: Any = getattr(request, "url", None)
     if not isinstance(getattr(url, "raw_path", None), bytes):  # none, or a test's double
         return {**provider.exchange(received, {})}
     sent = _headers(request, provider)
@@ -49,10 +49,10 @@ def _exchange(request: Any, response: Any, provider: Provider) -> dict[str, Attr
 def _headers(message: Any, provider: Provider) -> dict[str, str]:
     """The headers that are wanted, by lower-case name, in half the time that the HTTP library takes to look them up."""
     headers: dict[str, str] = {}
-    wanted = provider.headers
+    wanted = provider.headers | {_RETRY_COUNT}
     for raw_name, raw_value in message.headers.raw:
         raw_name = raw_name.lower()  # noqa: PLW2901
-        if raw_name in wanted or raw_name == _RETRY_COUNT:
+        if raw_name in wanted:
             value = raw_value.decode("latin-1")
             name = raw_name.decode("ascii")
             headers[name] = (f"{headers[name]}, {value}" if name in headers else value)[:_HEADER_CHARS_AT_MOST]

@@ -188,7 +188,7 @@ class Patch:
             self._provider.capture(content, options)
         if self._config.native_span == "keep":
             return observer, reading, args, kwargs
-        options = self._provider.replace_span(options, observer.telemetry.span) or options
+        options = self._provider.replace_span(options, observer.telemetry) or options
         if len(args) > 1:
             return observer, reading, (args[0], options, *args[2:]), kwargs
         return observer, reading, args, {**kwargs, "options": options}

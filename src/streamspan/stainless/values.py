@@ -76,7 +76,7 @@ def text(value: Any) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if value is None or not isinstance(value, int) or isinstance(value, bool):
         return None
     number = int(value)
     return number if 0 <= number <= _NUMBER_AT_MOST else None

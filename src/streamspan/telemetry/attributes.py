@@ -1,7 +1,6 @@
 """The attributes that a stream's span gets at its end."""
 
 from collections.abc import Mapping
-from typing import cast
 
 from opentelemetry.util.types import AttributeValue
 
@@ -18,7 +17,7 @@ def without_unknown(attributes: dict[str, AttributeValue | None]) -> Written:
     """The same dict. Most values are known, and so deleting the others takes half as long as filtering all."""
     for name in [name for name, value in attributes.items() if value is None]:
         del attributes[name]
-    return cast("Written", attributes)
+    return attributes
 
 
 def end_attributes(summary: Summary, attributes: dict[str, AttributeValue | None], events_dropped: int) -> Written:

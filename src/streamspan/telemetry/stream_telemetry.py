@@ -31,6 +31,7 @@ class StreamTelemetry:
     """The telemetry of one stream, from its call to its end.
 
     content      what is captured of it; None: nothing is
+    from_others  attributes that others have written on the span while it was current
     has_metrics  whether there is a metrics SDK
     labels       what all its metrics have; empty where nothing is recorded
     retry_time   seconds from the call to the start of the SDK's last attempt; None: it has not retried
@@ -43,6 +44,7 @@ class StreamTelemetry:
         "_has_spans",
         "_log",
         "content",
+        "from_others",
         "has_metrics",
         "is_recording",
         "labels",
@@ -66,6 +68,7 @@ class StreamTelemetry:
         self.metrics = metrics
         self.labels: Labels = call_labels.labels
         self.content: Content | None = None
+        self.from_others: dict[str, AttributeValue] = {}
         self.retry_time: float | None = None
         self._call_labels = call_labels
         self._events: StreamEvents | None = None
