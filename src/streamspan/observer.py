@@ -321,7 +321,7 @@ class Observer:
             incoming = self.incoming
             summary = self._named(self._summary or self._final_summary(ending))
             self._add_notes()
-            attributes = {**self._own_attributes, **self._attributes}
+            attributes = {**self.telemetry.from_others, **self._own_attributes, **self._attributes}
             if incoming is not None:
                 attributes.update(incoming.attributes)
             self.telemetry.end(summary, attributes, self._timestamp(self.state.started_at + summary.duration))
@@ -343,8 +343,7 @@ class Observer:
                     waiting_since = incoming.waiting_since
                     incoming.wait_ends(ending.at)
                 facts = incoming.hand_over(self.state)
-            summary = self.state.ended(ending, waiting_since)
-            self._summary = summary._replace(at_the_end=facts + summary.at_the_end)
+            self._summary = self.state.ended(ending, waiting_since, facts)
             return self._summary
 
     def _named(self, summary: Summary) -> Summary:

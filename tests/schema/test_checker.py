@@ -58,13 +58,15 @@ def test_a_metric_of_any_provider() -> None:
     """Its name, its unit and its attributes are those of the schema; it is seen in every provider of the process."""
     provider = MeterProvider([InMemoryMetricReader()])
     meter = provider.get_meter(semconv.SCOPE)
-    meter.create_counter("llm_stream.streams", "{stream}").add(1, {"llm_stream.outcome": "complete", "colour": "green"})
+    meter.create_counter("llm_stream.tool_calls", "{call}").add(
+        1, {"llm_stream.outcome": "complete", "colour": "green"}
+    )
     meter.create_counter("llm_stream.anomalies", "1").add(1)
     meter.create_counter("llm_stream.surprises").add(1)
     provider.shutdown()
 
     assert CHECKER.problems() == [
-        "llm_stream.streams has colour",
+        "llm_stream.tool_calls has colour",
         "metric llm_stream.anomalies is no counter in {anomaly}",
         "metric llm_stream.surprises",
     ]

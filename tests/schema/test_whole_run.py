@@ -8,7 +8,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 A_FEW_TESTS = "tests/schema/test_checker.py"
-EMITTED_BY_THEM = "metric: llm_stream.streams\n"
+EMITTED_BY_THEM = "metric: llm_stream.tool_calls\n"
 NOT_EMITTED_BY_THEM = "span: llm_stream.outcome\n"
 
 

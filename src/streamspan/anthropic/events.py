@@ -60,22 +60,22 @@ class Translator:
     def translate(self, event: Any, gap: float, at: float, state: StreamState) -> tuple[Report, ...]:
         values = fields(event)
         self._delta_type = ""
-        delta = values.get("delta")
-        if delta is not None and (found := _content_of(fields(delta))) is not None:
+        event_type, delta = values.get("type"), values.get("delta")
+        if delta is not None and event_type != "message_delta" and (found := _content_of(fields(delta))) is not None:
             self._delta_type, kind, self._name, text = found
             self._index = values.get("index")
             return state.delta(kind, self._index, text, at, gap)
-        if values.get("type") == "completion":
+        if event_type == "completion":
             return self._completion(values, gap, at, state)
-        return state.event(gap, at) + self._other(values, at, state)
+        return state.event(gap, at) + self._other(event_type, values, at, state)
 
     def is_complete(self, *, marked: bool) -> bool:  # noqa: ARG002  # there is no mark
         """Every message ends by an event."""
         return False
 
-    def _other(self, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Report, ...]:
+    def _other(self, event_type: Any, values: Mapping[str, Any], at: float, state: StreamState) -> tuple[Report, ...]:
         """Any event that is no delta with content: also a signature, a citation, something new or malformed."""
-        match values.get("type"):
+        match event_type:
             case "content_block_start":
                 return self._block_start(values, at, state)
             case "content_block_stop":

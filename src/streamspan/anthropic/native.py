@@ -10,7 +10,7 @@ from copy import copy
 from typing import Any
 
 from streamspan.guard import contained
-from streamspan.telemetry.spans import Span, stand_in
+from streamspan.telemetry.spans import Span, StreamTelemetry, stand_in
 
 
 class SpanName(str):
@@ -25,10 +25,10 @@ class SpanName(str):
 
 
 @contained
-def replace_span(options: Any, span: Span) -> Any:
+def replace_span(options: Any, telemetry: StreamTelemetry) -> Any:
     """`options` for a call whose span is ours; None where the SDK makes no span, or we have none."""
     name = getattr(options, "span_name", None)
-    substitute = stand_in(span)
+    substitute = stand_in(telemetry.span, telemetry.from_others)
     if not isinstance(name, str) or substitute is None:
         return None
     ours = SpanName(name)

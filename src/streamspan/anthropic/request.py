@@ -13,7 +13,7 @@ from streamspan.guard import contained
 from streamspan.stainless.http import seconds, whole_number
 from streamspan.stainless.options import SAMPLING, Fields, body_of, call_attributes, client_modules, path_of
 from streamspan.stainless.values import count, field, items, strings, text
-from streamspan.telemetry.spans import Attributes, Call
+from streamspan.telemetry.spans import Attributes, AttributeValue, Call
 
 OPERATIONS: Mapping[str, str] = {"/v1/messages": "chat", "/v1/complete": "text_completion"}
 """The streamed calls that generate something, by route. Sessions and threads stream events of another kind."""
@@ -26,23 +26,21 @@ _FIELDS: Fields = {
     "service_tier": (semconv.ANTHROPIC_REQUEST_SERVICE_TIER, text),
 }
 """Fields of the request's body, each with its attribute."""
-_LIMITS: Mapping[str, str] = {
-    "anthropic-ratelimit-requests-remaining": semconv.RATE_LIMIT_REQUESTS_REMAINING,
-    "anthropic-ratelimit-input-tokens-remaining": semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING,
-    "anthropic-ratelimit-output-tokens-remaining": semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING,
-    "anthropic-ratelimit-tokens-remaining": semconv.RATE_LIMIT_TOKENS_REMAINING,
+_RECEIVED: Fields = {
+    "request-id": (semconv.ANTHROPIC_REQUEST_ID, text),
+    "anthropic-organization-id": (semconv.ANTHROPIC_ORGANIZATION_ID, text),
+    "anthropic-workspace-id": (semconv.ANTHROPIC_WORKSPACE_ID, text),
+    "retry-after": (semconv.RETRY_AFTER, seconds),
+    "anthropic-ratelimit-requests-remaining": (semconv.RATE_LIMIT_REQUESTS_REMAINING, whole_number),
+    "anthropic-ratelimit-input-tokens-remaining": (semconv.RATE_LIMIT_INPUT_TOKENS_REMAINING, whole_number),
+    "anthropic-ratelimit-output-tokens-remaining": (semconv.RATE_LIMIT_OUTPUT_TOKENS_REMAINING, whole_number),
+    "anthropic-ratelimit-tokens-remaining": (semconv.RATE_LIMIT_TOKENS_REMAINING, whole_number),
 }
-"""What the rate limits still allow, by header. Source: https://platform.claude.com/docs/en/api/rate-limits"""
-HEADERS = frozenset(
-    (
-        b"request-id",
-        b"anthropic-organization-id",
-        b"anthropic-workspace-id",
-        b"anthropic-beta",
-        b"retry-after",
-        *(name.encode() for name in _LIMITS),
-    )
-)
+"""Headers of the response, each with its attribute. Those of what the rate limits still allow:
+https://platform.claude.com/docs/en/api/rate-limits
+"""
+_BETA = "anthropic-beta"
+HEADERS = frozenset(name.encode() for name in (*_RECEIVED, _BETA))
 _BETAS_AT_MOST = 32
 
 
@@ -60,14 +58,16 @@ def call(client: Any, options: Any) -> Call | None:
         semconv.HTTP_ROUTE: route,
         **call_attributes(client, options, body, _FIELDS),
     }
-    if (conversation_id := field(field(client, "_otel"), "conversation_id")) is not None:
+    if (conversation_id := getattr(getattr(client, "_otel", None), "conversation_id", None)) is not None:
         attributes[semconv.CONVERSATION_ID] = text(conversation_id)
     if thinking := body.get("thinking"):
         attributes[semconv.ANTHROPIC_THINKING_TYPE] = text(field(thinking, "type"))
         attributes[semconv.ANTHROPIC_THINKING_BUDGET_TOKENS] = count(field(thinking, "budget_tokens"))
+    output_format = body.get("output_format")  # the deprecated form of `output_config.format`
     if config := body.get("output_config"):
         attributes[semconv.REQUEST_REASONING_LEVEL] = text(field(config, "effort"))
-    if _asks_for_json(body):
+        output_format = field(config, "format") or output_format
+    if output_format and field(output_format, "type") == "json_schema":
         attributes[semconv.OUTPUT_TYPE] = "json"
     return Call(operation, text(body.get("model")), attributes, partial(_has_compaction, body))
 
@@ -91,20 +91,13 @@ def _provider(client: Any) -> str:
     return next((name for path, name in _PLATFORMS.items() if any(m.startswith(path) for m in modules)), "anthropic")
 
 
-def _asks_for_json(body: Mapping[str, Any]) -> bool:
-    """`output_format` is the deprecated form of `output_config.format`."""
-    formats = (field(body.get("output_config"), "format"), body.get("output_format"))
-    return any(field(a_format, "type") == "json_schema" for a_format in formats)
-
-
 def exchange(received: Mapping[str, str], sent: Mapping[str, str]) -> Attributes:
     """Attributes of the headers of a response and of its request."""
-    betas = [beta.strip() for beta in sent.get("anthropic-beta", "").split(",") if beta.strip()]
-    return {
-        semconv.ANTHROPIC_REQUEST_ID: text(received.get("request-id")),
-        semconv.ANTHROPIC_ORGANIZATION_ID: text(received.get("anthropic-organization-id")),
-        semconv.ANTHROPIC_WORKSPACE_ID: text(received.get("anthropic-workspace-id")),
-        semconv.ANTHROPIC_BETA: strings(betas[:_BETAS_AT_MOST]),
-        semconv.RETRY_AFTER: seconds(received.get("retry-after")),
-        **{attribute: whole_number(received.get(name)) for name, attribute in _LIMITS.items()},
-    }
+    attributes: dict[str, AttributeValue | None] = {}
+    for name, value in received.items():
+        if (entry := _RECEIVED.get(name)) is not None:
+            attributes[entry[0]] = entry[1](value)
+    if _BETA in sent:
+        betas = [beta.strip() for beta in sent[_BETA].split(",") if beta.strip()]
+        attributes[semconv.ANTHROPIC_BETA] = strings(betas[:_BETAS_AT_MOST])
+    return attributes

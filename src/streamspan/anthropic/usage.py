@@ -24,43 +24,52 @@ _SUM_AT_MOST = 2**40  # so that sums of many streams fit into the integers of OT
 _NAME = re.compile(r"[A-Za-z0-9_]{1,64}")  # what a server may send there is text of any kind
 _IN_THE_USAGE = frozenset({"message", "fallback_message"})
 """Types of iterations whose tokens the usage itself counts."""
+_NO_COUNTS: Mapping[str, int] = {}
+_WORDS = (
+    ("service_tier", semconv.ANTHROPIC_RESPONSE_SERVICE_TIER),
+    ("speed", semconv.ANTHROPIC_RESPONSE_SPEED),
+    ("inference_geo", semconv.ANTHROPIC_RESPONSE_INFERENCE_GEO),
+)
+"""Fields of the usage that are words, each with its attribute."""
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 
 
 def usage_of(counts: Mapping[str, Any]) -> Usage:
     """Of the `usage` of a message or of an event."""
     more: dict[str, int | None] = {}
-    if written := fields(counts.get("cache_creation")):
+    if written := counts.get("cache_creation"):
+        written = fields(written)
         more[semconv.ANTHROPIC_CACHE_CREATION_5M] = count(written.get("ephemeral_5m_input_tokens"))
         more[semconv.ANTHROPIC_CACHE_CREATION_1H] = count(written.get("ephemeral_1h_input_tokens"))
+    details = counts.get("output_tokens_details")
     iterations: tuple[IterationTokens, ...] = ()
     if reported := counts.get("iterations"):
         iterations = _iterations(reported)
         more |= _by_type(iterations)
-    if server_tools := fields(counts.get("server_tool_use")):
-        more |= _server_tool_requests(server_tools)
+    if server_tools := counts.get("server_tool_use"):
+        more |= _server_tool_requests(fields(server_tools))
     return Usage(
         count(counts.get("input_tokens")),
         count(counts.get("cache_read_input_tokens")),
         count(counts.get("cache_creation_input_tokens")),
         count(counts.get("output_tokens")),
-        count(field(counts.get("output_tokens_details"), "thinking_tokens")),
-        {name: number for name, number in more.items() if number is not None},
+        count(field(details, "thinking_tokens")) if details else None,
+        {name: number for name, number in more.items() if number is not None} if more else _NO_COUNTS,
         iterations,
     )
 
 
 def attributes_of(usage: Usage, counts: Mapping[str, Any]) -> dict[str, str]:
     """What the `usage` says in words."""
-    words = {
-        semconv.ANTHROPIC_RESPONSE_SERVICE_TIER: text(counts.get("service_tier")),
-        semconv.ANTHROPIC_RESPONSE_SPEED: text(counts.get("speed")),
-        semconv.ANTHROPIC_RESPONSE_INFERENCE_GEO: text(counts.get("inference_geo")),
-        semconv.ANTHROPIC_ADVISOR_MODEL: next(
-            (entry.model for entry in usage.iterations if entry.type == "advisor_message"), None
-        ),
-    }
-    return {name: word for name, word in words.items() if word is not None}
+    words: dict[str, str] = {}
+    for field_name, attribute in _WORDS:
+        value = counts.get(field_name)
+        if value is not None and (word := text(value)) is not None:
+            words[attribute] = word
+    for entry in usage.iterations:
+        if entry.type == "advisor_message" and entry.model is not None:
+            words.setdefault(semconv.ANTHROPIC_ADVISOR_MODEL, entry.model)
+    return words
 
 
 def fallback_model(counts: Mapping[str, Any]) -> str | None:

@@ -22,6 +22,7 @@ _MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
 _OPEN_BLOCKS_AT_MOST = 64  # providers send one block after the other; a stream of starts alone must not use memory
 _WATCHED_BLOCKS_AT_MOST = 2
 _RESTING_BYTES = 4 * 1024  # of the text of a channel that waits for its next block
+_UNANNOUNCED = BlockStart(-1, "", "other")
 _PHASES: Mapping[str, Phase] = {
     "text": "text",
     "thinking": "thinking",
@@ -291,9 +292,7 @@ class Blocks:
         self._started_at = started_at
         self._loops: LoopSearch = loops
         self._open: dict[int, OpenBlock] = {}
-        self._unannounced = OpenBlock(
-            BlockStart(-1, "", "other"), started_at
-        )  # takes deltas of blocks that are not open
+        self._unannounced = OpenBlock(_UNANNOUNCED, started_at)  # takes deltas of blocks that are not open
         self._current = self._unannounced
         self._last_call_may_be_cut = False
         self._output_was_cut = False

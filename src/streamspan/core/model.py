@@ -115,7 +115,7 @@ def _newer(older: int | None, newer: int | None) -> int | None:
 
 
 def _greater(older: int | None, newer: int | None) -> int | None:
-    return _newer(older, newer) if older is None or newer is None else max(older, newer)
+    return newer if older is None or (newer is not None and newer > older) else older
 
 
 def _greater_counts(older: Mapping[str, int], newer: Mapping[str, int]) -> Mapping[str, int]:

@@ -235,9 +235,10 @@ class Pacing:
     def pace(self, first_chunk_at: float, ended_at: float, *, chunk_count: int) -> Pace:
         event_count = chunk_count - 1 + self._between_count
         waited = self._provider_time + self._transit_time + self.blocked_time
+        up_to = list(accumulate(self._buckets))
         return Pace(
-            gap_p50=self._percentile(0.5, event_count),
-            gap_p95=self._percentile(0.95, event_count),
+            gap_p50=self._percentile(0.5, event_count, up_to),
+            gap_p95=self._percentile(0.95, event_count, up_to),
             gap_max=self._longest if event_count else None,
             provider_time=self._provider_time,
             transit_time=self._transit_time,
@@ -248,14 +249,16 @@ class Pacing:
             buffered=None if chunk_count < _CLUMP_CHUNKS else 2 * self._clump_chunks > chunk_count,
         )
 
-    def _percentile(self, share: float, event_count: int) -> float | None:
-        """Of the gap whose rank is `share` of them all. None: there is none."""
-        short = max(event_count - sum(self._buckets), 0)
+    def _percentile(self, share: float, event_count: int, up_to: Sequence[int]) -> float | None:
+        """Of the gap whose rank is `share` of them all. None: there is none.
+
+        up_to  how many gaps there are up to each bucket
+        """
         if not event_count:
             return None
-        rank = ceil(share * event_count) - short
+        rank = ceil(share * event_count) - max(event_count - up_to[-1], 0)
         if rank <= 0:
             return 0.0
-        bucket = bisect_left(list(accumulate(self._buckets)), rank)
+        bucket = bisect_left(up_to, rank)
         upper = _BOUNDS[bucket + 1] if bucket + 1 < len(_BOUNDS) else self._longest
         return min(sqrt(_BOUNDS[bucket] * upper), self._longest)

@@ -65,6 +65,7 @@ _LIVE_PHASES: dict[Phase, LivePhase] = {
 }
 CHANNELS: dict[BlockKind, DeltaKind] = {"text": "text", "thinking": "thinking", "tool_call": "tool_input"}
 """What the content is of that a block begins with."""
+_NO_USAGE = Usage()
 _CLOSED_LATER = frozenset({"dropped", "never_read", "cancelled"})
 """Verdicts after which the connection may be closed by a finalizer or a task that runs later."""
 
@@ -157,7 +158,7 @@ class StreamState:
         self._refusal: Refusal | None = None
         self._fallback: Fallback | None = None
         self._fallback_count = 0
-        self._usage = Usage()
+        self._usage = _NO_USAGE
         self._hidden_thinking = False  # before the first chunk
         self._blocks = Blocks(started_at, loops)
         self._reports_chunks = reports_chunks
@@ -227,7 +228,7 @@ class StreamState:
         facts: tuple[Fact, ...] = ()
         if self._has_started and (_differs(self._response_id, response_id) or _differs(self.model, model)):
             at = self.last_at
-            self._usage = Usage()
+            self._usage = _NO_USAGE
             self._stop_reason = self._refusal = None
             facts = self._blocks.abandoned(at, at if self._last_chunk_at is None else self._last_chunk_at)
             facts += self.fell_back(self.model, model, "second_message")
@@ -235,7 +236,7 @@ class StreamState:
         elif not self._has_started:
             self._response_id, self.model = response_id, model
         self._has_started = True
-        self._usage = self._usage.replaced_by(usage)
+        self._usage = usage if self._usage is _NO_USAGE else self._usage.replaced_by(usage)
         return facts
 
     def fell_back(
@@ -361,24 +362,29 @@ class StreamState:
     def so_far(self, at: float, waiting: Sequence[str] = ()) -> Summary:
         """The summary as of now, without an outcome. `waiting`: chunks that have not been handed over yet."""
         chunk_count, chars = self._blocks.counts_so_far(waiting)
-        summary = self._summary(Ending("unobserved"), at, self.phase, partial=self._is_partial)
+        summary = self._summary(Ending("unobserved"), at, self.phase, (), partial=self._is_partial)
         return summary._replace(chunk_count=chunk_count, chars=chars)
 
     # --- the end -------------------------------------------------------------------------------------------------
 
-    def ended(self, ending: Ending, waiting_since: float | None = None) -> Summary:
-        """Call once. `waiting_since`: the reader was inside a read when the stream ended, since then."""
+    def ended(self, ending: Ending, waiting_since: float | None = None, facts: tuple[Fact, ...] = ()) -> Summary:
+        """Call once.
+
+        waiting_since  the reader was inside a read when the stream ended, since then
+        facts          of the chunks that were handed over last
+        """
         phase, partial = self.phase, self._is_partial
         ended_at = self.last_at if ending.at is None else ending.at
         gap = 0.0
         if waiting_since is not None and ending.at is not None:
             gap = max(ended_at - waiting_since, 0.0)
-        facts: tuple[Fact, ...] = self._event(gap, ended_at) if gap or self._waited else ()
+        if gap or self._waited:
+            facts += self._event(gap, ended_at)
         facts += self._pacing.ended()
         if phase == "text":
             self._reading_buffer.waited(ended_at)
         facts += self._blocks.cut_off(ended_at, ended_at if self._last_chunk_at is None else self._last_chunk_at)
-        return self._summary(ending, ended_at, phase, partial=partial)._replace(at_the_end=facts)
+        return self._summary(ending, ended_at, phase, facts, partial=partial)
 
     @property
     def _is_partial(self) -> bool:
@@ -430,7 +436,9 @@ class StreamState:
             return _OUTCOMES[ending.verdict]
         return "aborted" if self._stop_reason is None else "complete"
 
-    def _summary(self, ending: Ending, ended_at: float, phase: Phase, *, partial: bool) -> Summary:
+    def _summary(
+        self, ending: Ending, ended_at: float, phase: Phase, at_the_end: tuple[Fact, ...], *, partial: bool
+    ) -> Summary:
         outcome = self._outcome(ending)
         blocks = self._blocks
         calls = blocks.tool_calls
@@ -464,7 +472,7 @@ class StreamState:
             tool_calls_invalid=calls.invalid,
             looks_for_loops=self._loops != "off",
             loop=blocks.loop,
-            at_the_end=(),
+            at_the_end=at_the_end,
             refusal=self._refusal,
             fallback=self._fallback,
             fallback_count=self._fallback_count,

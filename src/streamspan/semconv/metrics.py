@@ -171,7 +171,7 @@ CACHE_TOKENS: Final = metric(
 )
 STREAMS: Final = metric(
     "llm_stream.streams",
-    "counter",
+    "observable counter",
     "{stream}",
     "Streams that have ended, by how.",
     (stream.OUTCOME, stream.ABORT_REASON, stream.STOP_REASON, call.ERROR_TYPE, stream.PHASE),

@@ -12,7 +12,6 @@ The application gets what the SDK made: the same objects. The rest of a stream's
 import importlib
 import logging
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from wrapt import FunctionWrapper, resolve_path
@@ -34,8 +33,6 @@ _log = logging.getLogger(__name__)
 Wrapped = Callable[..., Any]
 Arguments = tuple[Any, ...]
 Keywords = dict[str, Any]
-
-_NOTHING = nullcontext()
 
 _SEAM = {
     "SyncAPIClient.request": "_base_client",
@@ -97,8 +94,8 @@ class Patch:
         wrappers: dict[str, Callable[..., Any]] = {
             "SyncAPIClient.request": self._request,
             "AsyncAPIClient.request": self._request_async,
-            "Stream.__stream__": _stream,
-            "AsyncStream.__stream__": _stream_async,
+            "Stream.__stream__": self._stream,
+            "AsyncStream.__stream__": self._stream_async,
             "Stream.close": _close,
             "AsyncStream.close": _close_async,
             "SyncAPIClient._sleep_for_retry": back_off,
@@ -140,7 +137,9 @@ class Patch:
     def _request(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=False) if kwargs.get("stream") else None
         if begun is None:
-            with Calling(None) if is_calling() else _NOTHING:
+            if not is_calling():
+                return wrapped(*args, **kwargs)
+            with Calling(None):
                 return wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
@@ -155,7 +154,9 @@ class Patch:
     async def _request_async(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=True) if kwargs.get("stream") else None
         if begun is None:
-            with Calling(None) if is_calling() else _NOTHING:
+            if not is_calling():
+                return await wrapped(*args, **kwargs)
+            with Calling(None):
                 return await wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
@@ -190,10 +191,21 @@ class Patch:
             self._provider.capture(content, options)
         if self._config.native_span == "keep":
             return observer, reading, args, kwargs
-        options = self._provider.replace_span(options, observer.telemetry.span) or options
+        options = self._provider.replace_span(options, observer.telemetry) or options
         if len(args) > 1:
             return observer, reading, (args[0], options, *args[2:]), kwargs
         return observer, reading, args, {**kwargs, "options": options}
+
+    # --- the events ----------------------------------------------------------------------------------------------
+
+    def _stream(self, wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
+        """Without an SDK no stream is observed. With one, older SDKs call this before the response is observed."""
+        events = wrapped(*args, **kwargs)
+        return Reader(events, getattr(stream, "response", None)) if self._source.had_sdk else events
+
+    def _stream_async(self, wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
+        events = wrapped(*args, **kwargs)
+        return AsyncReader(events, getattr(stream, "response", None)) if self._source.had_sdk else events
 
 
 @contained
@@ -268,14 +280,6 @@ def _describe_response(observer: Observer, provider: Provider, response: Any) ->
 
 
 # --- the stream --------------------------------------------------------------------------------------------------
-
-
-def _stream(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
-    return Reader(wrapped(*args, **kwargs), getattr(stream, "response", None))
-
-
-def _stream_async(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
-    return AsyncReader(wrapped(*args, **kwargs), getattr(stream, "response", None))
 
 
 def _close(wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from streamspan.core.model import Report
 from streamspan.core.stream import StreamState
 from streamspan.telemetry.content import Content
-from streamspan.telemetry.spans import Attributes, Call, Expected
+from streamspan.telemetry.spans import Attributes, Call, Expected, StreamTelemetry
 
 
 class Translator(Protocol):
@@ -56,7 +56,8 @@ class Provider:
     headers       the headers that `exchange` needs, in lower case
     exchange      attributes of the headers of the response, and of those of the request
     capture       captures the content of the request whose options these are
-    replace_span  `options` for a call whose span takes the place of the SDK's own; None: the SDK has none
+    replace_span  `options` for a call whose span takes the place of the SDK's own, from options and the stream's
+                  telemetry; None: the SDK has none
     replaced      the SDK's function that starts its own span, with its replacement; None: it has none
     rivals        where other instrumentations of this SDK put their wrappers: module, class, methods
     """
@@ -72,6 +73,6 @@ class Provider:
     capture: Callable[[Content, Any], None]
     rivals: tuple[str, str, tuple[str, ...]]
     expected: Expected
-    replace_span: Callable[[Any, Any], Any] = _no_span
+    replace_span: Callable[[Any, StreamTelemetry], Any] = _no_span
     replaced: tuple[str, Callable[..., Any]] | None = None
     end_mark: re.Pattern[bytes] | None = None

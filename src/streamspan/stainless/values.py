@@ -68,6 +68,8 @@ def typed(value: Any, type_: type[T]) -> T | None:
 
 def text(value: Any) -> str | None:
     """At the most `CHARS_AT_MOST` of it: ids, models, names and words, which a server may send of any length."""
+    if type(value) is str and value.isascii() and len(value) <= CHARS_AT_MOST:
+        return value  # nearly always
     if not isinstance(value, str):
         return None
     word = str.__str__(value)[:CHARS_AT_MOST]
@@ -75,7 +77,7 @@ def text(value: Any) -> str | None:
 
 
 def count(value: Any) -> int | None:
-    if not isinstance(value, int) or isinstance(value, bool):
+    if value is None or not isinstance(value, int) or isinstance(value, bool):
         return None
     number = int(value)
     return number if 0 <= number <= _NUMBER_AT_MOST else None

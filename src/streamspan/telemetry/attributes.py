@@ -13,17 +13,15 @@ Written = dict[str, AttributeValue]
 """Attributes without those whose value is unknown."""
 
 
-def without_unknown(attributes: Attributes) -> Written:
-    """A copy without them. Most values are known, and so deleting the others takes half as long as filtering all."""
-    written = dict(attributes)
+def without_unknown(attributes: dict[str, AttributeValue | None]) -> Written:
+    """The same dict. Most values are known, and so deleting the others takes half as long as filtering all."""
     for name in [name for name, value in attributes.items() if value is None]:
-        del written[name]
-    return written
+        del attributes[name]
+    return attributes
 
 
-def end_attributes(summary: Summary, provider_attributes: Attributes, events_dropped: int) -> Written:
-    """All that the span gets at the end, in one dict."""
-    attributes: dict[str, AttributeValue | None] = dict(provider_attributes)
+def end_attributes(summary: Summary, attributes: dict[str, AttributeValue | None], events_dropped: int) -> Written:
+    """All that the span gets at the end. It is added to `attributes`, which what the summary does not tell is in."""
     if summary.outcome is None:
         attributes[semconv.OBSERVED] = False
         attributes[semconv.TIME_TO_HEADERS] = summary.time_to_headers

@@ -38,18 +38,20 @@ class Current:
 class StandIn(NonRecordingSpan):
     """`span` for somebody who would record on it and end it: to them it is a span that does not record.
 
-    What others write on the current span (a hook of the HTTP client, a middleware) reaches `span`.
+    What others write on the current span (a hook of the HTTP client, a middleware) reaches `span`. Their attributes are
+    kept in `attributes` until it ends: the SDK's own three would take 10 us, and ours replace them.
     """
 
-    def __init__(self, span: Span) -> None:
+    def __init__(self, span: Span, attributes: dict[str, AttributeValue]) -> None:
         super().__init__(span.get_span_context())
         self._span = span
+        self._attributes = attributes
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
-        self._span.set_attributes(attributes)
+        self._attributes.update(attributes)
 
     def set_attribute(self, key: str, value: AttributeValue) -> None:
-        self._span.set_attribute(key, value)
+        self._attributes[key] = value
 
     def add_event(
         self, name: str, attributes: Mapping[str, AttributeValue] | None = None, timestamp: int | None = None
@@ -60,8 +62,8 @@ class StandIn(NonRecordingSpan):
         self._span.update_name(name)
 
 
-def stand_in(span: Span) -> StandIn | None:
+def stand_in(span: Span, attributes: dict[str, AttributeValue]) -> StandIn | None:
     """None: `span` is not a span of its own. A tracer without an SDK hands on the span around it."""
     identity = span.get_span_context()
     around = trace.get_current_span().get_span_context()
-    return StandIn(span) if identity.is_valid and identity.span_id != around.span_id else None
+    return StandIn(span, attributes) if identity.is_valid and identity.span_id != around.span_id else None

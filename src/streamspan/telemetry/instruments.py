@@ -51,7 +51,6 @@ class Instruments:
         self.close_delay = histogram(meter, semconv.CLOSE_DELAY)
         has_tokens = conventions.released  # the latest conventions have others: `token_metrics.py`
         self.tokens = histogram(meter, semconv.TOKEN_USAGE) if has_tokens else NoOpHistogram(semconv.TOKEN_USAGE.name)
-        self.streams = counter(meter, semconv.STREAMS)
         self.retries = counter(meter, semconv.RETRIES)
         self.anomalies = counter(meter, semconv.ANOMALIES)
         self.tool_calls = counter(meter, semconv.TOOL_CALLS)

@@ -26,7 +26,7 @@ from .instruments import Instruments, meter_of, observe
 from .labels import ANOMALIES, BoundedValues, Expected, Labels, expected_of_answers, expected_of_calls
 from .series import CallLabels, LabelSets, Series
 from .token_metrics import TokenMetrics
-from .totals import TOTALS, add_to_totals, totals_of
+from .totals import TOTALS, Total, add_to_totals, totals_of
 
 _SLOWER_THAN_READING = 0.05  # the share of the time for which a person would wait
 _CLOSE_DELAY = 0.01  # seconds; a shorter one is that of the last bytes
@@ -91,13 +91,13 @@ class Metrics:
     @contained
     def rate_limits_seen(self, attributes: Mapping[str, object], labels: Labels) -> None:
         """A response has come. `attributes`: of its span; `labels`: of the call."""
-        for name, resource in _RATE_LIMITS.items():
-            remaining = attributes.get(name)
+        for name in _RATE_LIMITS.keys() & attributes.keys():
+            remaining = attributes[name]
             if isinstance(remaining, int):
                 self._totals.set_for(
                     _KEPT_SECONDS,
                     semconv.RATE_LIMIT_REMAINING,
-                    {**labels, semconv.RATE_LIMIT_RESOURCE: resource},
+                    {**labels, semconv.RATE_LIMIT_RESOURCE: _RATE_LIMITS[name]},
                     remaining,
                 )
 
@@ -142,7 +142,8 @@ class Metrics:
         context = trace.set_span_in_context(span, Context())
         self._gauges.remember(call_labels.labels)
         series = self._label_sets.of_response(call_labels, summary.model)
-        self._record_ending(summary, series, context)
+        self._instruments.duration.record(summary.duration, self._error_labels(summary, series), context)
+        additions: list[tuple[Total, float | None]] = [(self._ending(summary, series), 1)]
         if summary.outcome is not None:
             self._record_times(summary, series, context)
             if summary.time_to_headers is not None:
@@ -152,7 +153,8 @@ class Metrics:
             if self._token_metrics is not None:
                 self._token_metrics.record(summary.usage, series.labels, self._error_labels(summary, series), context)
             self._record_incidents(summary, series, context)
-            _add_up(summary, summary.outcome, series)
+            additions += _additions(summary, summary.outcome, series)
+        add_to_totals(additions)
         if events_dropped:
             self._count_dropped(events_dropped, context)
 
@@ -160,20 +162,20 @@ class Metrics:
     def _count_dropped(self, count: int, context: Context) -> None:
         self._instruments.events_dropped.add(count, None, context)
 
-    def _record_ending(self, summary: Summary, series: Series, context: Context) -> None:
-        bounded = self._values.bounded
-        labels = self._error_labels(summary, series)
-        ending = dict(labels)
+    def _ending(self, summary: Summary, series: Series) -> Total:
+        """The count of the streams that ended like this one. The order of its labels is that of `labels.py`."""
+        bounded, labels = self._values.bounded, dict(series.labels)
         if summary.outcome is not None:
-            ending[semconv.OUTCOME] = summary.outcome
+            labels[semconv.OUTCOME] = summary.outcome
             if summary.outcome != "complete":
-                ending[semconv.PHASE] = summary.phase
+                labels[semconv.PHASE] = summary.phase
             elif summary.stop_reason is not None:
-                ending[semconv.STOP_REASON] = bounded(semconv.STOP_REASON, summary.stop_reason)
+                labels[semconv.STOP_REASON] = bounded(semconv.STOP_REASON, summary.stop_reason)
             if summary.abort_reason is not None:
-                ending[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
-        self._instruments.duration.record(summary.duration, labels, context)
-        self._instruments.streams.add(1, ending, context)
+                labels[semconv.ABORT_REASON] = bounded(semconv.ABORT_REASON, summary.abort_reason)
+        if summary.error_type is not None:
+            labels[semconv.ERROR_TYPE] = bounded(semconv.ERROR_TYPE, summary.error_type)
+        return self._totals.total(semconv.STREAMS, labels)
 
     def _error_labels(self, summary: Summary, series: Series) -> Labels:
         if summary.error_type is None:
@@ -241,7 +243,6 @@ class Metrics:
     def _add_zeros(self, labels: Labels, expected: Iterable[tuple[Metric, Labels]]) -> None:
         instruments = self._instruments
         counters = {
-            semconv.STREAMS: instruments.streams,
             semconv.ANOMALIES: instruments.anomalies,
             semconv.TOOL_CALLS: instruments.tool_calls,
             semconv.RETRIES: instruments.retries,
@@ -253,29 +254,27 @@ class Metrics:
                 self._totals.total(metric, {**labels, **more})
 
 
-def _add_up(summary: Summary, outcome: Outcome, series: Series) -> None:
+def _additions(summary: Summary, outcome: Outcome, series: Series) -> list[tuple[Total, float | None]]:
+    """What the stream adds to the sums of its kind."""
     pace, usage, rebuffer = summary.pace, summary.usage, summary.rebuffer
-    has_repetition = summary.loop is not None if summary.looks_for_loops else None
-    chars = sum(summary.chars.values())
-    input_tokens, output_tokens = usage.all_input_tokens, usage.output_tokens
-    tokens = () if input_tokens is None and output_tokens is None else series.tokens(outcome)
-    add_to_totals(
-        (
-            *zip(tokens, (input_tokens, output_tokens), strict=False),
-            (series.provider_time, pace.provider_time),
-            (series.transit_time, pace.transit_time),
-            (series.blocked_time, summary.blocked_time),
-            (series.consumer_time, pace.consumer_time),
-            *(
-                ((series.reading_time, rebuffer.reading_time), (series.rebuffer_time, rebuffer.waiting_time))
-                if rebuffer
-                else ()
-            ),
-            (series.cache_read_tokens, usage.cache_read_tokens),
-            (series.cache_write_tokens, usage.cache_write_tokens),
-            *(((series.output_chars(outcome, has_repetition=has_repetition), chars),) if chars else ()),
-        )
-    )
+    additions: list[tuple[Total, float | None]] = [
+        (series.provider_time, pace.provider_time),
+        (series.transit_time, pace.transit_time),
+        (series.blocked_time, summary.blocked_time),
+        (series.consumer_time, pace.consumer_time),
+        (series.cache_read_tokens, usage.cache_read_tokens),
+        (series.cache_write_tokens, usage.cache_write_tokens),
+    ]
+    if rebuffer is not None:
+        additions.append((series.reading_time, rebuffer.reading_time))
+        additions.append((series.rebuffer_time, rebuffer.waiting_time))
+    input_tokens = usage.all_input_tokens
+    if input_tokens is not None or usage.output_tokens is not None:
+        additions += zip(series.tokens(outcome), (input_tokens, usage.output_tokens), strict=True)
+    if chars := sum(summary.chars.values()):
+        has_repetition = summary.loop is not None if summary.looks_for_loops else None
+        additions.append((series.output_chars(outcome, has_repetition=has_repetition), chars))
+    return additions
 
 
 def _anomaly_counts(summary: Summary) -> tuple[int, ...]:

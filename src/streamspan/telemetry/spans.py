@@ -1,9 +1,9 @@
 """The telemetry of one `instrument()`: where it goes, and how a stream's begins. The rest: `stream_telemetry.py`."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
+from typing import NamedTuple
 
 from opentelemetry import _logs as api_logs
 from opentelemetry import metrics as api_metrics
@@ -47,8 +47,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A streamed call as it is issued: what its span starts with.
 
     is_compacted  whether its conversation has a compaction; it is asked only where that is written
@@ -64,6 +63,7 @@ class Telemetry:
     """Where the spans, the events, the content and the metrics of one `instrument()` go.
 
     providers  of spans, of metrics and of the logs that something goes to, as `has_sdk` found them last
+    had_sdk    what `has_sdk` said last
     """
 
     def __init__(  # noqa: PLR0913, PLR0917  # three of them are providers
@@ -89,7 +89,7 @@ class Telemetry:
         self.metrics = Metrics(meter_provider, our_version, open_streams, expected, config)
         self.providers: tuple[object, ...] = ()
         self._may_log = config.events in {"log", "both"} or config.capture_content in {"EVENT_ONLY", "SPAN_AND_EVENT"}
-        self._traces = self._counts = self._logs = self._has_sdk = False
+        self._traces = self._counts = self._logs = self.had_sdk = False
         self.has_sdk()
 
     def has_sdk(self) -> bool:
@@ -99,15 +99,15 @@ class Telemetry:
         logger_provider = self._log.provider if self._may_log else None
         providers = tracer_provider, meter_provider, logger_provider
         if providers == self.providers:
-            return self._has_sdk
+            return self.had_sdk
         self.providers = providers
         if self._write_ends is not None:
             write_before_flush(tracer_provider, self._write_ends)
         self._traces = type(tracer_provider).__module__ != trace.__name__
         self._counts = not type(meter_provider).__module__.startswith(api_metrics.__name__)
         self._logs = logger_provider is not None and not type(logger_provider).__module__.startswith(api_logs.__name__)
-        self._has_sdk = self._traces or self._counts or self._logs
-        return self._has_sdk
+        self.had_sdk = self._traces or self._counts or self._logs
+        return self.had_sdk
 
     def stream(self, call: Call) -> StreamTelemetry:
         """The telemetry of a call, whose span `start` starts."""
@@ -137,7 +137,7 @@ class Telemetry:
         )
 
     def _start_attributes(self, call: Call) -> Written:
-        attributes = without_unknown(call.attributes)
+        attributes = without_unknown(dict(call.attributes))
         return latest_form.start_attributes(attributes, call.is_compacted) if self._conventions.latest else attributes
 
     def _events(self, span: Span, *, is_recording: bool) -> StreamEvents | None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from opentelemetry import trace
 from opentelemetry.trace import Span, Status, StatusCode
+from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
 from streamspan.core.model import Summary
@@ -30,6 +31,7 @@ class StreamTelemetry:
     """The telemetry of one stream, from its call to its end.
 
     content      what is captured of it; None: nothing is
+    from_others  attributes that others have written on the span while it was current
     has_metrics  whether there is a metrics SDK
     labels       what all its metrics have; empty where nothing is recorded
     retry_time   seconds from the call to the start of the SDK's last attempt; None: it has not retried
@@ -42,6 +44,7 @@ class StreamTelemetry:
         "_has_spans",
         "_log",
         "content",
+        "from_others",
         "has_metrics",
         "is_recording",
         "labels",
@@ -65,6 +68,7 @@ class StreamTelemetry:
         self.metrics = metrics
         self.labels: Labels = call_labels.labels
         self.content: Content | None = None
+        self.from_others: dict[str, AttributeValue] = {}
         self.retry_time: float | None = None
         self._call_labels = call_labels
         self._events: StreamEvents | None = None
@@ -120,18 +124,20 @@ class StreamTelemetry:
         if self.content is not None:
             self.content.capture_error(message)
 
-    def end(self, summary: Summary, attributes: Attributes, end_ns: int) -> None:
+    def end(self, summary: Summary, attributes: dict[str, AttributeValue | None], end_ns: int) -> None:
         """Write all that the end tells, and end the span, whatever fails before that.
 
         May be called again if it was interrupted.
 
-        attributes  what else the span gets; the provider's own
+        attributes  what else the span gets; the rest is added to it
         """
         if self.is_recording and not self.span.is_recording():
             return
         retry_time = self.retry_time
         try:
-            self._describe(summary, {**attributes, semconv.RETRY_TIME: retry_time}, end_ns)
+            if retry_time is not None:
+                attributes[semconv.RETRY_TIME] = retry_time
+            self._describe(summary, attributes, end_ns)
             if self.has_metrics:
                 dropped = 0 if self._events is None else self._events.dropped
                 self.metrics.record(summary, self._call_labels, self.span, dropped, retry_time or 0.0)
@@ -149,14 +155,14 @@ class StreamTelemetry:
             self.span.end(end_ns)
 
     @contained
-    def _describe(self, summary: Summary, provider_attributes: Attributes, end_ns: int) -> None:
+    def _describe(self, summary: Summary, others: dict[str, AttributeValue | None], end_ns: int) -> None:
         """Write all but the metrics. The application's redaction and its log processors run in here."""
         events, content = self._events, self.content
         last_events = () if events is None else events.close(summary)
         captured = None if content is None else _captured(content, summary)
         attributes: Written = {}
         if self.is_recording or captured is not None:
-            attributes = end_attributes(summary, provider_attributes, 0 if events is None else events.dropped)
+            attributes = end_attributes(summary, others, 0 if events is None else events.dropped)
             if self._has_latest:
                 latest_form.add_to_end(attributes)
         if self.is_recording:

@@ -75,7 +75,7 @@ def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
         _renew_lock()
     try:
         for total, amount in additions:
-            if amount is not None and 0 < amount < _AMOUNTS_BELOW:
+            if amount and 0 < amount < _AMOUNTS_BELOW:
                 total.amount += amount
     finally:
         if is_held:
@@ -83,6 +83,7 @@ def add_to_totals(additions: Iterable[tuple[Total, float | None]]) -> None:
 
 
 TOTALS = (
+    semconv.STREAMS,
     semconv.TOKENS,
     semconv.CACHE_TOKENS,
     semconv.WAITED_FOR_PROVIDER,
