@@ -25,35 +25,30 @@ def event(event_type: str, **values: object) -> Event:
     return Event(event_type, {"type": event_type, "sequence_number": 1, **values})
 
 
-def told(event_type: str, **values: object) -> Event:
-    """An event that has the response."""
+def about(event_type: str, **values: object) -> Event:
+    """An event that has the response, as it is by then."""
     known: dict[str, object] = {"id": RESPONSE_ID, "object": "response", "model": MODEL, "status": "in_progress"}
-    known |= {
-        "service_tier": "auto",
-        "output": [],
-        "tools": [],
-        "incomplete_details": None,
-        "usage": None,
-        "error": None,
-    }
+    known |= {"service_tier": "auto", "output": [], "incomplete_details": None, "usage": None, "error": None}
+    known |= {"created_at": 1.0, "instructions": None, "metadata": {}, "parallel_tool_calls": True}
+    known |= {"tools": [], "tool_choice": "auto", "temperature": 1.0, "top_p": 1.0}
     return event(event_type, response={**known, **values})
 
 
-CREATED = told("response.created")
+CREATED = about("response.created")
 
 
 def completed(**values: object) -> Event:
     known = {"status": "completed", "service_tier": "default", "usage": USAGE}
-    return told("response.completed", **{**known, **values})
+    return about("response.completed", **{**known, **values})
 
 
 def incomplete(reason: str | None) -> Event:
     details = None if reason is None else {"reason": reason}
-    return told("response.incomplete", status="incomplete", incomplete_details=details, usage=USAGE)
+    return about("response.incomplete", status="incomplete", incomplete_details=details, usage=USAGE)
 
 
 def failed(code: object, message: str = "It failed.") -> Event:
-    return told("response.failed", status="failed", error={"code": code, "message": message})
+    return about("response.failed", status="failed", error={"code": code, "message": message})
 
 
 def item_added(index: int, item_type: str, **values: object) -> Event:
@@ -71,7 +66,8 @@ def part(part_type: str, text: str) -> Mapping[str, object]:
 
 def final_message(text: str) -> Sequence[Mapping[str, object]]:
     """The output of a response that is one message."""
-    return [{"id": "msg_0", "type": "message", "role": "assistant", "content": [part("output_text", text)]}]
+    known = {"id": "msg_0", "type": "message", "role": "assistant", "status": "completed"}
+    return [{**known, "content": [part("output_text", text)]}]
 
 
 def message(index: int, *pieces: str, part_type: str = "output_text") -> Sequence[Event]:
@@ -122,7 +118,7 @@ def reasoning(index: int, *pieces: str, content: str = "reasoning_summary_text")
 
 
 def whole(*parts: Iterable[Event], end: Event | None = None) -> Script:
-    return [CREATED, told("response.in_progress"), *(event for part in parts for event in part), end or completed()]
+    return [CREATED, about("response.in_progress"), *(event for part in parts for event in part), end or completed()]
 
 
 # --- reading -----------------------------------------------------------------------------------------------------

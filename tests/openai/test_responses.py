@@ -1,4 +1,4 @@
-"""The events of the Responses API: what is in a stream, told by several servers."""
+"""The events of the Responses API: what is in a stream, and how servers differ."""
 
 import tracemalloc
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any
 
 import openai
 import pytest
-from openai.types.responses import ResponseTextDeltaEvent
+from openai.types.responses import ResponseStreamEvent, ResponseTextDeltaEvent
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
@@ -20,16 +20,16 @@ from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("openai_instrumented", "quick_collection")
 
-Told = Callable[..., ReadableSpan]
+Read = Callable[..., ReadableSpan]
 
 
 @pytest.fixture
-def told(server: MessagesServer, exporter: InMemorySpanExporter) -> Told:
+def read(server: MessagesServer, exporter: InMemorySpanExporter) -> Read:
     """Reads one stream and gives its span."""
 
-    def span_of(script: Script, read: api.Read = api.created, **request: Any) -> ReadableSpan:
+    def span_of(script: Script, way: api.Read = api.created, **request: Any) -> ReadableSpan:
         server.scripts.append(script)
-        read(server.url, {**api.REQUEST, **request})
+        way(server.url, {**api.REQUEST, **request})
         [span] = ended_spans(exporter)
         return span
 
@@ -67,16 +67,16 @@ def calls(span: ReadableSpan) -> Sequence[object]:
 # --- a whole answer ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("read", api.WAYS)
-def test_an_answer(told: Told, read: api.Read) -> None:
-    """Reasoning, text and a call are told alike however the stream is read."""
+@pytest.mark.parametrize("way", api.WAYS)
+def test_an_answer(read: Read, way: api.Read) -> None:
+    """Reasoning, text and a call are the same however the stream is read."""
     script = api.whole(
         api.reasoning(0, "First this. ", "Then that."),
         api.message(1, "I will ", "look."),
         api.function_call(2, '{"q":', '"x"}'),
     )
 
-    span = told(script, read)
+    span = read(script, way)
 
     assert span.name == "chat gpt-5.1"
     assert {name: value for name, value in attributes(span).items() if name in EXPECTED} == EXPECTED
@@ -112,16 +112,15 @@ EXPECTED: Mapping[str, object] = {
 }
 
 
-def test_the_request(told: Told) -> None:
+def test_the_request(read: Read) -> None:
     """What is asked for is on the span under the names of the conventions."""
-    span = told(
+    span = read(
         api.whole(api.message(0, "{}")),
         max_output_tokens=500,
         temperature=0.5,
         top_p=0.9,
         reasoning={"effort": "low"},
-        service_tier="flex",
-        conversation={"id": "conv_1"},
+        extra_body={"service_tier": "flex", "conversation": {"id": "conv_1"}},
         text={"format": {"type": "json_schema", "name": "answer", "schema": {}}},
     )
 
@@ -169,9 +168,9 @@ TEXT, THINKING, INPUT = ({name: 4} for name in ("text", "thinking", "tool_input"
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_channels(told: Told, events: Sequence[Event], block: str, expected: Mapping[str, int]) -> None:
+def test_channels(read: Read, events: Sequence[Event], block: str, expected: Mapping[str, int]) -> None:
     """Each kind of content is in its channel, and in a block of its own."""
-    span = told(api.whole(events))
+    span = read(api.whole(events))
 
     assert chars(span) == expected
     assert blocks(span, "type", "chars", "complete") == [[block, 4, True]]
@@ -189,8 +188,8 @@ def test_channels(told: Told, events: Sequence[Event], block: str, expected: Map
         "some_new_call",
     ],
 )
-def test_calls_without_input(told: Told, item_type: str) -> None:
-    """A tool that the provider runs is a tool call, named by its type, whose input is not told in deltas."""
+def test_calls_without_input(read: Read, item_type: str) -> None:
+    """A tool that the provider runs is a tool call, named by its type, whose input does not come in deltas."""
     item = {"id": "ws_1", "status": "completed", "action": {"type": "search", "query": "x"}}
     events = [
         api.item_added(0, item_type, **item),
@@ -198,7 +197,7 @@ def test_calls_without_input(told: Told, item_type: str) -> None:
         api.event(f"response.{item_type}.completed", output_index=0, item_id="ws_1"),
         api.item_done(0, item_type, **item),
     ]
-    span = told(api.whole(events))
+    span = read(api.whole(events))
 
     [call] = [event.attributes for event in span.events if event.name == "llm_stream.tool_call"]
     assert call is not None
@@ -207,15 +206,15 @@ def test_calls_without_input(told: Told, item_type: str) -> None:
 
 
 @pytest.mark.parametrize("item_type", ["mcp_list_tools", "compaction", "function_call_output", "unknown"])
-def test_other_items(told: Told, item_type: str) -> None:
+def test_other_items(read: Read, item_type: str) -> None:
     """They are blocks, and no tool calls."""
-    span = told(api.whole([api.item_added(0, item_type), api.item_done(0, item_type)]))
+    span = read(api.whole([api.item_added(0, item_type), api.item_done(0, item_type)]))
 
     assert blocks(span, "type", "chars") == [[item_type, 0]]
     assert calls(span)[0] == 0
 
 
-def test_a_message_of_several_parts(told: Told) -> None:
+def test_a_message_of_several_parts(read: Read) -> None:
     """Each part is a block."""
     events = api.message(0, "Some text.")
     where: dict[str, object] = {"item_id": "msg_0", "output_index": 0, "content_index": 1}
@@ -224,20 +223,20 @@ def test_a_message_of_several_parts(told: Told) -> None:
         api.event("response.refusal.delta", **where, delta="No."),
         api.event("response.content_part.done", **where, part=api.part("refusal", "No.")),
     ]
-    span = told(api.whole([*events[:-1], *second, events[-1]]))
+    span = read(api.whole([*events[:-1], *second, events[-1]]))
 
     assert blocks(span, "index", "type", "chars", "complete") == [[0, "text", 10, True], [1, "refusal", 3, True]]
     assert has(span, "llm_stream.refusal.category") == [None]
     assert "llm_stream.refusal" in {event.name for event in span.events}
 
 
-def test_hidden_reasoning(told: Told) -> None:
+def test_hidden_reasoning(read: Read) -> None:
     """Reasoning that is not sent in plain text is a block with a duration and no chars."""
     encrypted = [
         api.item_added(0, "reasoning", id="rs_0", summary=[], encrypted_content="gAAAA"),
         api.item_done(0, "reasoning", id="rs_0", summary=[], encrypted_content="gAAAAB"),
     ]
-    span = told(api.whole(encrypted, api.message(1, "Done.")))
+    span = read(api.whole(encrypted, api.message(1, "Done.")))
 
     assert blocks(span, "type", "chars") == [["reasoning", 0], ["text", 5]]
     assert has(span, "llm_stream.thinking.time") != [None]
@@ -271,9 +270,9 @@ def test_hidden_reasoning(told: Told) -> None:
         "reasoning with its last event",
     ],
 )
-def test_content_without_deltas(told: Told, events: Sequence[Event], expected: Mapping[str, int]) -> None:
+def test_content_without_deltas(read: Read, events: Sequence[Event], expected: Mapping[str, int]) -> None:
     """Content that comes whole counts as one chunk, and its block is complete."""
-    span = told(api.whole(events))
+    span = read(api.whole(events))
 
     assert chars(span) == expected
     assert has(span, "llm_stream.chunk.count", "llm_stream.tool_call.incomplete") == [1, 0]
@@ -290,52 +289,52 @@ def test_content_without_deltas(told: Told, events: Sequence[Event], expected: M
     ],
     ids=["text", "arguments", "the end of arguments", "reasoning"],
 )
-def test_deltas_that_nothing_announces(told: Told, events: Sequence[Event], expected: Mapping[str, int]) -> None:
+def test_deltas_that_nothing_announces(read: Read, events: Sequence[Event], expected: Mapping[str, int]) -> None:
     """A block begins with its first delta. Input whose beginning may be missing is not judged."""
-    span = told(api.whole(events))
+    span = read(api.whole(events))
 
     assert chars(span) == expected
     assert blocks(span, "complete") == [[True]]
     assert has(span, "llm_stream.tool_call.invalid_json", "llm_stream.tool_call.incomplete") == [0, 0]
 
 
-def test_ids_that_change(told: Told) -> None:
+def test_ids_that_change(read: Read) -> None:
     """An item is known by its index: some servers change its id between its events."""
     events = api.function_call(0, "[1", "2]")
     changed = [Event(event.name, {**event.data, "item_id": f"tmp_{n}"}) for n, event in enumerate(events)]
     last = {**changed[-1].data, "item": {"type": "function_call", "id": "fc_9", "arguments": "[12]"}}
-    span = told(api.whole([*changed[:-1], Event(changed[-1].name, last)]))
+    span = read(api.whole([*changed[:-1], Event(changed[-1].name, last)]))
 
     assert blocks(span, "chars", "chunk_count", "complete") == [[4, 2, True]]
     assert calls(span) == [1, 0, 0]
 
 
-def test_items_side_by_side(told: Told) -> None:
+def test_items_side_by_side(read: Read) -> None:
     """Deltas of two items may take turns."""
     first, second = api.function_call(0, "[1", "2]"), api.function_call(1, "[3", "4]")
     mixed = [event for pair in zip(first, second, strict=True) for event in pair]
-    span = told(api.whole(mixed))
+    span = read(api.whole(mixed))
 
     assert blocks(span, "index", "chars", "chunk_count") == [[0, 4, 2], [1, 4, 2]]
     assert calls(span) == [2, 0, 0]
 
 
 @pytest.mark.parametrize("where", [{}, {"output_index": None}, {"output_index": "x"}, {"output_index": [0]}], ids=str)
-def test_no_index(told: Told, where: Mapping[str, object]) -> None:
+def test_no_index(read: Read, where: Mapping[str, object]) -> None:
     """A server that does not number its items is read all the same."""
     events = [event for event in api.message(0, "a b", ".") if event.name != "response.content_part.added"]
     unnumbered = [{name: value for name, value in event.data.items() if name != "output_index"} for event in events]
-    span = told(api.whole([Event(str(values["type"]), {**values, **where}) for values in unnumbered]))
+    span = read(api.whole([Event(str(values["type"]), {**values, **where}) for values in unnumbered]))
 
     assert chars(span) == TEXT
     assert has(span, "llm_stream.outcome") == ["complete"]
 
 
-def test_keep_alives(told: Told) -> None:
+def test_keep_alives(read: Read) -> None:
     """An event that says that the line lives ends no gap, and is counted."""
     alive = [api.event("keepalive")] * 3
     events = api.message(0, "Some ", "text.")
-    span = told(api.whole([*events[:3], *alive, *events[3:]]))
+    span = read(api.whole([*events[:3], *alive, *events[3:]]))
 
     assert has(span, "llm_stream.keepalive.count", "llm_stream.chunk.count") == [3, 2]
 
@@ -357,10 +356,10 @@ def test_keep_alives(told: Told) -> None:
     ],
     ids=range(11),
 )
-def test_odd_events(told: Told, odd: Event) -> None:
+def test_odd_events(read: Read, odd: Event) -> None:
     """Whatever a server sends between them, the deltas before and after are counted, and nothing fails."""
     events = api.message(0, "a b", ".")
-    span = told(api.whole([*events[:3], odd, *events[3:]]))
+    span = read(api.whole([*events[:3], odd, *events[3:]]))
 
     assert has(span, "llm_stream.outcome", "llm_stream.text.chars") == ["complete", 4]
 
@@ -368,8 +367,8 @@ def test_odd_events(told: Told, odd: Event) -> None:
 # --- media -------------------------------------------------------------------------------------------------------
 
 
-def test_media_are_counted(told: Told) -> None:
-    """Audio and images are told by their size in bytes."""
+def test_media_are_counted(read: Read) -> None:
+    """The size of audio and images, in bytes, is on the span."""
     events = [
         api.event("response.audio.delta", delta="AAAA"),
         api.event("response.audio.delta", delta=7),
@@ -377,7 +376,7 @@ def test_media_are_counted(told: Told) -> None:
         api.event("response.image_generation_call.partial_image", output_index=0, partial_image_b64="A" * 400),
         api.item_done(0, "image_generation_call", id="ig_0", result="A" * 4000),
     ]
-    span = told(api.whole(events))
+    span = read(api.whole(events))
 
     assert has(span, "llm_stream.media.size", "llm_stream.chunk.count") == [3 + 300 + 3000, 0]
 
@@ -407,7 +406,7 @@ def delta(text: object = "a", **values: object) -> Any:
     ids=range(10),
 )
 def test_what_goes_on(event: Any, expected: str | None) -> None:
-    """Only a delta of the same part of the same item, which is told by its index, goes on with the last one."""
+    """Only a delta of the same part of the same item, known by its index, goes on with the last one."""
     translator = ResponsesTranslator()
     state = StreamState(0.0)
     state.opened(1.0)
@@ -443,7 +442,15 @@ def test_a_resumed_stream(server: MessagesServer, exporter: InMemorySpanExporter
     server.scripts.append([*api.message(0, "Some ", "text.")[3:], api.completed()])
 
     with api.client(server.url) as client:
-        events = list(client.responses.retrieve("resp_1", stream=True, starting_after=5))
+        events: Sequence[Any] = list(
+            client.get(
+                "/responses/resp_1",
+                options={"params": {"stream": True, "starting_after": 5}},
+                cast_to=ResponseStreamEvent,
+                stream=True,
+                stream_cls=openai.Stream[ResponseStreamEvent],
+            )
+        )
     [span] = ended_spans(exporter)
 
     assert len(events) == 5

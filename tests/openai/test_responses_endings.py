@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import openai
 import pydantic
 import pytest
 from opentelemetry.sdk.trace import ReadableSpan
@@ -30,7 +29,7 @@ def read(server: MessagesServer, exporter: InMemorySpanExporter) -> Read:
 
     def span_of(script: Script, way: api.Read = api.created) -> ReadableSpan:
         server.scripts.append(script)
-        with suppress(openai.APIError, RuntimeError):  # the helper raises for some odd responses
+        with suppress(Exception):  # of the SDK, of its helper, which does not take odd responses, or of the transport
             way(server.url)
         [span] = ended_spans(exporter)
         return span
@@ -86,7 +85,7 @@ def test_stop_reasons(read: Read, script: Script, expected: str) -> None:
     ids=["half its arguments", "no arguments", "plain input", "a text"],
 )
 def test_a_limit_cuts_a_call(read: Read, events: Sequence[Event], expected: int) -> None:
-    """A call that a limit has cut is incomplete; the response is told as the API gave it."""
+    """A call that a limit has cut is incomplete; the response itself is complete."""
     span = read(api.whole(events, end=api.incomplete("max_output_tokens")))
 
     assert attributes(span)["llm_stream.tool_call.incomplete"] == expected

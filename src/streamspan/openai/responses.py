@@ -51,6 +51,7 @@ class ResponsesTranslator:
 
     def translate(self, event: Any, gap: float, at: float, state: StreamState) -> _Reports:
         values = fields(event)
+        values = fields(values.get("data")) or values  # SDKs around 1.66 wrap an event of another name than `response.`
         event_type = text(values.get("type")) or ""
         self._last = _NO_DELTA
         if event_type == "keepalive":
