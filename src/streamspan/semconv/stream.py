@@ -51,7 +51,8 @@ STOP_REASON: Final = span_attribute(
     "llm_stream.stop_reason",
     "string",
     "end_turn",
-    "why the model stopped, in the provider's own word",
+    "why the model stopped, in the provider's own word. A response of OpenAI's Responses API has none unless it is "
+    "incomplete: it is `tool_calls` if the application has calls to make, else `stop`",
     "if the provider has reported it",
 )
 ABORT_REASON: Final = span_attribute(
