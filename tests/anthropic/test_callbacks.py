@@ -21,6 +21,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from streamspan import AnthropicStreamInstrumentor, Config, Loop, Stall, StreamHandle, guard, stream_of
 from streamspan.cli.demo import wire
+from streamspan.cli.demo.answer import scripted
+from streamspan.cli.demo.anthropic.messages import Messages
 from streamspan.cli.demo.script import Ending, Pause, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES
@@ -34,7 +36,7 @@ STREAM: Any = anthropic.Stream
 SDK = tuple(int(number) for number in anthropic.__version__.split(".")[:2])
 CLOSES_AFTER_EXCEPTIONS = "finally" in inspect.getsource(STREAM.__stream__)
 WITHOUT_A_BLOCK = {"create_for", "create_next", "create_mixed", "beta_create", "post", "raw_parse", "raw_parse_twice"}
-SCRIPTS: Mapping[str, Script] = {story.name: story.scripts[0] for story in STORIES}
+SCRIPTS: Mapping[str, Script] = {story.name: scripted(story.answers[0], Messages()) for story in STORIES}
 LOOPS, LOOPS_IN_TOOL_INPUT = SCRIPTS["loops"], SCRIPTS["loops-in-tool-input"]
 AT_ONCE = [b"".join(step.encoded() for step in LOOPS if isinstance(step, wire.Event))]
 TEXT = list(wire.whole_message(wire.text_block(0, "Some text to begin with.")))
