@@ -19,7 +19,7 @@ from typing import Protocol
 from rich.console import Console
 
 from streamspan.cli.drawing.finished import FinishedStream, as_data, findings
-from streamspan.cli.drawing.waterfall import Waterfall, summary
+from streamspan.cli.drawing.waterfall import Summary, Waterfall
 
 from . import otlp as otlp_endpoint
 from .provider import Provider
@@ -80,7 +80,7 @@ class Drawing:
         self._console.print()
 
     def finish(self) -> None:
-        self._console.print(summary(self._shown))
+        self._console.print(Summary(self._shown))
         if self._svg:
             save_svg(self._drawn, self._svg)
 

@@ -83,6 +83,7 @@ POLICY = (
 )
 EMAIL_TO_DANA = '{"to":"dana@example.com","subject":"Your refund","body":"Dear Dana, the refund is on its way."}'
 EMAIL_TO_LEE = '{"to":"lee@example.com","subject":"Your refund","body":"Dear Lee, the refund is on its way."}'
+BROKEN_EMAIL = '{"to":"dana@example.com","subject":"Your "refund""}'
 TENT_ADVICE = "Here is how you pack the tent. "
 LOOPING_ADVICE = (
     "Shake the sand out of the tent and fold it along the seams. Roll it up from the closed end. "
@@ -124,7 +125,7 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         "tool-cut",
-        "max_tokens cuts the JSON of a tool call. The HTTP call is a success.",
+        "A token limit cuts the JSON of a tool call. The HTTP call is a success.",
         (
             answer(
                 text("I will write to Dana."),
@@ -135,6 +136,21 @@ STORIES: tuple[Story, ...] = (
         ),
         reads_every_event,
         "complete",
+        findings=("incomplete tool call",),
+    ),
+    Story(
+        "tool-broken",
+        "The model writes a tool call whose JSON is broken. The HTTP call is a success.",
+        (
+            answer(
+                text("I will write to Dana."),
+                tool("send_email", BROKEN_EMAIL),
+                stop_reason="tool call",
+            ),
+        ),
+        reads_every_event,
+        "complete",
+        findings=("invalid tool call",),
     ),
     Story(
         "cut-off",
@@ -161,6 +177,7 @@ STORIES: tuple[Story, ...] = (
         ),
         survives_a_lost_connection,
         "error",
+        findings=("incomplete tool call",),
     ),
     Story(
         "stop",
@@ -176,6 +193,7 @@ STORIES: tuple[Story, ...] = (
         stops_at_the_second_email,
         "aborted",
         "closed",
+        findings=("tool call before abort", "incomplete tool call"),
     ),
     Story(
         "cancelled",
@@ -211,7 +229,7 @@ STORIES: tuple[Story, ...] = (
     ),
     Story(
         "loops",
-        "Three sentences again and again, until max_tokens. The HTTP call is a success.",
+        "Three sentences again and again, up to the token limit. The HTTP call is a success.",
         (
             answer(
                 text(TENT_ADVICE + LOOPING_ADVICE * 6, size=12, pause=0.02),
@@ -235,7 +253,7 @@ STORIES: tuple[Story, ...] = (
         limits_the_tool_input,
         "aborted",
         "closed",
-        findings=("loop",),
+        findings=("loop", "incomplete tool call"),
     ),
     Story(
         "buffered-by-proxy",
@@ -287,6 +305,7 @@ STORIES: tuple[Story, ...] = (
         ),
         reads_every_event,
         "complete",
+        findings=("retried",),
     ),
     Story(
         "bad-request",

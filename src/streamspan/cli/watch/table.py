@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
+from streamspan.cli.drawing.finished import FINDINGS
 from streamspan.cli.drawing.rows import OUTCOME_STYLES
 from streamspan.cli.drawing.words import seconds
 
@@ -50,6 +51,7 @@ def _names(group: Group, total: Total) -> Text:
 
 
 _PLURALS = {
+    "tool call before abort": "tool calls before abort",
     "stall": "stalls",
     "loop blocked": "loops blocked",
     "slow reader": "slow readers",
@@ -61,7 +63,7 @@ _PLURALS = {
 
 
 def _what_else(total: Total) -> Iterator[tuple[str, int]]:
-    yield from ((anomaly, count) for anomaly, count in total.anomalies.items() if count)
+    yield from ((finding, total.findings[finding]) for finding in FINDINGS if total.findings[finding])
     yield from ((what, total.outcomes[what]) for what in ("not observed", "other") if total.outcomes[what])
 
 

@@ -8,10 +8,9 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import Finding, FinishedStream, findings, number, word
+from streamspan.cli.drawing.finished import COUNTS, Finding, FinishedStream, findings, number, word
 
 from .otlp import Gauge
 
@@ -22,7 +21,6 @@ GAUGE_SECONDS = 180.0
 """Three times the usual interval of an exporter of metrics."""
 OTHERS = ("other services and models", "")
 
-Anomaly = Finding | Literal["incomplete tool call", "invalid tool call"]
 Group = tuple[str, str]
 """Service and model."""
 
@@ -32,15 +30,15 @@ class Total:
     """Of one group. first_chunks: in seconds, of the latest streams."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
-    anomalies: Counter[Anomaly] = field(default_factory=Counter[Anomaly])
+    findings: Counter[Finding] = field(default_factory=Counter[Finding])
     first_chunks: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_CHUNKS_KEPT))
 
     def add(self, stream: FinishedStream) -> None:
         self.outcomes[stream.outcome if stream.outcome in _OUTCOMES else "other"] += 1
         if stream.first_chunk is not None:
             self.first_chunks.append(stream.first_chunk)
-        for anomaly, count in _anomalies(stream):
-            self.anomalies[anomaly] += count
+        for finding in findings(stream):
+            self.findings[finding] += int(number(stream.attributes, COUNTS[finding]) or 0) if finding in COUNTS else 1
 
     def first_chunk(self, share: float) -> float | None:
         """The percentile of this share; None: no stream has had a first chunk."""
@@ -49,14 +47,6 @@ class Total:
 
 
 _OUTCOMES = {"complete", "truncated", "error", "aborted", "not observed"}
-
-
-def _anomalies(stream: FinishedStream) -> Iterator[tuple[Anomaly, int]]:
-    attributes = stream.attributes
-    for finding in findings(stream):
-        yield finding, int(number(attributes, semconv.STALL_COUNT) or 0) if finding == "stall" else 1
-    yield "incomplete tool call", int(number(attributes, semconv.TOOL_CALL_INCOMPLETE) or 0)
-    yield "invalid tool call", int(number(attributes, semconv.TOOL_CALL_INVALID_JSON) or 0)
 
 
 class Totals:
