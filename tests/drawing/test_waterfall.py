@@ -182,8 +182,8 @@ ANY_STREAM = st.builds(
 )
 
 STOPPED_IN_UNICODE = """\
-stop  ABORTED, closed, in phase tool_input, after 1 completed tool call, 1 
-incomplete tool call
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call,
+1 incomplete tool call
 The user presses Stop.
              │0          │0.5        │1          │1.5        │2 s
 waiting      ░░░░░░░░░░░░◆ first chunk                                    0.50 s
@@ -197,8 +197,8 @@ chars 29 text + 40 thinking + 119 tool input
 tool calls 1 completed, 1 incomplete · HTTP 200
 """
 STOPPED_IN_ASCII = """\
-stop  ABORTED, closed, in phase tool_input, after 1 completed tool call, 1 
-incomplete tool call
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call,
+1 incomplete tool call
 The user presses Stop.
              |0          |0.5        |1          |1.5        |2 s
 waiting      ............* first chunk                                    0.50 s

@@ -41,11 +41,19 @@ class Waterfall:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         symbols = ASCII if options.ascii_only else UNICODE
-        yield Text.assemble((self.title, "bold"), "  ", (headline(self.stream), headline_style(self.stream)))
+        yield from self._headline(options.max_width)
         yield Text(self.about, style="dim")
         yield from chart(self.stream, options.max_width, symbols)
         for line in lines(facts(self.stream), symbols.separator, options.max_width):
             yield Text(line, style="dim")
+
+    def _headline(self, width: int) -> Iterator[Text]:
+        """Broken between two words of the headline only."""
+        words = headline(self.stream).replace(", ", ",\n").splitlines()
+        first, *rest = lines([f"{self.title}  {words[0]}", *words[1:]], " ", width)
+        style = headline_style(self.stream)
+        yield Text.assemble((self.title, "bold"), (first[len(self.title) :], style))
+        yield from (Text(line, style) for line in rest)
 
 
 def headline_style(stream: FinishedStream) -> str:

@@ -1,4 +1,4 @@
-"""The running totals of each service and model, for as long as one watches.
+"""The running totals of each service, model and provider, for as long as one watches.
 
 Percentiles are those of the last `FIRST_CHUNKS_KEPT` streams, so that they say how it is now. Gauges are the latest
 that each series has values; one that tells no more is forgotten.
@@ -10,19 +10,16 @@ from dataclasses import dataclass, field
 from math import ceil
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import COUNTS, Finding, FinishedStream, findings, number, word
+from streamspan.cli.drawing.finished import COUNTS, Finding, FinishedStream, findings, number
 
-from .otlp import Gauge
+from .otlp import Gauge, Group, group_of
 
 FIRST_CHUNKS_KEPT = 1000
 GROUPS_AT_MOST = 50
 SERIES_AT_MOST = 1000
 GAUGE_SECONDS = 180.0
 """Three times the usual interval of an exporter of metrics."""
-OTHERS = ("other services and models", "")
-
-Group = tuple[str, str]
-"""Service and model."""
+OTHERS = Group("other services and models", "", "")
 
 
 @dataclass(slots=True)
@@ -57,11 +54,11 @@ class Totals:
         self._gauges: OrderedDict[int, tuple[Gauge, float]] = OrderedDict()
 
     def add(self, service: str, stream: FinishedStream) -> None:
-        self._total((service, word(stream.attributes, semconv.REQUEST_MODEL) or "")).add(stream)
+        self._total(group_of(service, stream.attributes)).add(stream)
 
     def set_gauge(self, gauge: Gauge, now: float) -> None:
         if gauge.value:
-            self._total((gauge.service, gauge.model))
+            self._total(gauge.group)
         self._gauges[gauge.series] = gauge, now
         self._gauges.move_to_end(gauge.series)
         if len(self._gauges) > SERIES_AT_MOST:
@@ -75,6 +72,10 @@ class Totals:
     def __iter__(self) -> Iterator[tuple[Group, Total]]:
         """In the order of their names."""
         return iter(sorted(self._groups.items(), key=lambda item: item[0]))
+
+    @property
+    def providers(self) -> set[str]:
+        return {group.provider for group in self._groups if group.provider}
 
     @property
     def stream_count(self) -> int:
@@ -93,5 +94,5 @@ class Totals:
         return [
             gauge.value
             for gauge, at in self._gauges.values()
-            if (gauge.service, gauge.model) == group and gauge.metric == metric.name and now - at < GAUGE_SECONDS
+            if gauge.group == group and gauge.metric == metric.name and now - at < GAUGE_SECONDS
         ]
