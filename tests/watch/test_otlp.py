@@ -90,7 +90,7 @@ def test_log_events_are_read() -> None:
 
 @pytest.mark.parametrize("value", [3, 2.5])
 def test_gauges_are_read(value: float) -> None:
-    """Open streams and silence are read, by service, model and provider; no other metric is, nor a number that is none."""
+    """Open streams and silence are read, by whose they are; no other metric is, nor a number that is none."""
     labels = pairs({semconv.REQUEST_MODEL: "claude-x", semconv.PROVIDER_NAME: "anthropic", semconv.SERVER_PORT: 443})
     point = pb.NumberDataPoint(attributes=labels)
     if isinstance(value, int):
