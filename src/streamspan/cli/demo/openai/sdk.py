@@ -1,6 +1,6 @@
 """The OpenAI SDK, as the applications of the stories use it, for two APIs."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Generator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ from streamspan.cli.demo.applications import MAX_TOKENS, NO_PROXY, QUESTION
 from .chat import MODEL, Chat
 from .responses import Responses
 
+AnySdk = openai.OpenAI | openai.AsyncOpenAI
 MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
@@ -19,7 +20,7 @@ MESSAGES = [{"role": "user", "content": QUESTION}]
 class ChatClient:
     """Sync or async, as the SDK's client is."""
 
-    sdk: openai.OpenAI | openai.AsyncOpenAI
+    sdk: AnySdk
 
     def create(self, *, max_tokens: int = MAX_TOKENS) -> Any:
         return self.sdk.chat.completions.create(**self._request(max_tokens), stream=True)
@@ -35,21 +36,44 @@ class ChatClient:
         return {"model": MODEL, "max_completion_tokens": max_tokens, "messages": MESSAGES, "stream_options": usage}
 
 
-class ChatApi:
+@dataclass(frozen=True, slots=True)
+class ResponsesClient:
+    """The same for the other API."""
+
+    sdk: AnySdk
+
+    def create(self, *, max_tokens: int = MAX_TOKENS) -> Any:
+        return self.sdk.responses.create(model=MODEL, input=QUESTION, max_output_tokens=max_tokens, stream=True)
+
+    def stream(self) -> Any:
+        return self.sdk.responses.stream(model=MODEL, input=QUESTION, max_output_tokens=MAX_TOKENS)
+
+
+class _Clients:
+    """Makes the clients of one API."""
+
     error = openai.APIError
+
+    def __init__(self, of_sdk: Callable[[AnySdk], Any]) -> None:
+        self._of_sdk = of_sdk
+
+    @contextmanager
+    def client(self, url: str) -> Generator[Any]:
+        with sync_sdk(url) as sdk:
+            yield self._of_sdk(sdk)
+
+    @asynccontextmanager
+    async def async_client(self, url: str) -> AsyncGenerator[Any]:
+        async with async_sdk(url) as sdk:
+            yield self._of_sdk(sdk)
+
+
+class ChatApi(_Clients):
+    def __init__(self) -> None:
+        super().__init__(ChatClient)
 
     def wire(self) -> Chat:
         return Chat()
-
-    @contextmanager
-    def client(self, url: str) -> Generator[ChatClient]:
-        with sync_sdk(url) as sdk:
-            yield ChatClient(sdk)
-
-    @asynccontextmanager
-    async def async_client(self, url: str) -> AsyncGenerator[ChatClient]:
-        async with async_sdk(url) as sdk:
-            yield ChatClient(sdk)
 
     def wait_for_answer(self, stream: Any) -> None:
         stream.get_final_completion()
@@ -68,32 +92,12 @@ class ChatApi:
         return "".join(call.function.arguments for call in calls)
 
 
-@dataclass(frozen=True, slots=True)
-class ResponsesClient:
-    sdk: openai.OpenAI | openai.AsyncOpenAI
-
-    def create(self, *, max_tokens: int = MAX_TOKENS) -> Any:
-        return self.sdk.responses.create(model=MODEL, input=QUESTION, max_output_tokens=max_tokens, stream=True)
-
-    def stream(self) -> Any:
-        return self.sdk.responses.stream(model=MODEL, input=QUESTION, max_output_tokens=MAX_TOKENS)
-
-
-class ResponsesApi:
-    error = openai.APIError
+class ResponsesApi(_Clients):
+    def __init__(self) -> None:
+        super().__init__(ResponsesClient)
 
     def wire(self) -> Responses:
         return Responses()
-
-    @contextmanager
-    def client(self, url: str) -> Generator[ResponsesClient]:
-        with sync_sdk(url) as sdk:
-            yield ResponsesClient(sdk)
-
-    @asynccontextmanager
-    async def async_client(self, url: str) -> AsyncGenerator[ResponsesClient]:
-        async with async_sdk(url) as sdk:
-            yield ResponsesClient(sdk)
 
     def wait_for_answer(self, stream: Any) -> None:
         stream.get_final_response()
