@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import openai
+import openai.types.responses
 
 from streamspan.cli.demo.applications import MAX_TOKENS, NO_PROXY, QUESTION
 
@@ -13,6 +14,8 @@ from .chat import MODEL, Chat
 from .responses import Responses
 
 AnySdk = openai.OpenAI | openai.AsyncOpenAI
+READS_REASONING = hasattr(openai.types.responses, "ResponseReasoningSummaryTextDeltaEvent")
+"""An older helper of the Responses API raises where a response has reasoning in it."""
 MESSAGES = [{"role": "user", "content": QUESTION}]
 
 
