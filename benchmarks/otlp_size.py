@@ -19,16 +19,17 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from streamspan import AnthropicStreamInstrumentor
-from streamspan.cli.demo.stories import STORIES, play
+from streamspan.cli.demo.anthropic.provider import PROVIDER
+from streamspan.cli.demo.stories import play
 
 BATCH = 512
 SPEED = 20
 
 
 def spans_of_stories(exporter: InMemorySpanExporter) -> Iterator[tuple[str, ReadableSpan]]:
-    for story in STORIES:
+    for story in PROVIDER.stories:
         exporter.clear()
-        play(story, speed=SPEED)
+        play(story, PROVIDER.api_of(story), speed=SPEED)
         for span in exporter.get_finished_spans():
             if span.instrumentation_scope and span.instrumentation_scope.name == "streamspan":
                 yield story.name, span

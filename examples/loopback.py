@@ -1,8 +1,9 @@
-"""Runs a command against a Messages API on this machine, or against the real one where ANTHROPIC_API_KEY is set.
+"""Runs a command against the APIs of Anthropic and OpenAI on this machine.
 
     python examples/loopback.py opentelemetry-instrument python examples/script.py
 
-The answers are made up, and slow enough to be stopped. Says of each whether its reader stayed to the end.
+Where ANTHROPIC_API_KEY or OPENAI_API_KEY is set, the command calls the real API of that provider. The answers are made
+up, and slow enough to be stopped. Says of each whether its reader stayed to the end.
 """
 
 import os
@@ -11,9 +12,12 @@ import subprocess
 import sys
 from threading import Thread
 
-from streamspan.cli.demo import wire
-from streamspan.cli.demo.script import Pause, Script, paced
-from streamspan.cli.demo.server import Exchange, MessagesServer
+from streamspan.cli.demo.answer import answer, scripted, text
+from streamspan.cli.demo.anthropic.messages import Messages
+from streamspan.cli.demo.openai.chat import Chat
+from streamspan.cli.demo.openai.responses import Responses
+from streamspan.cli.demo.script import Script
+from streamspan.cli.demo.server import Exchange, LoopbackServer
 
 STORY = (
     "The keeper of the lighthouse had not spoken to anyone since the spring, and when the fog came in that evening he "
@@ -29,13 +33,16 @@ STORY = (
 CARD = "Of course! Your card is valid until next June. Its number is 4111 1111 1111 1111. Would you like to change it?"
 
 
+APIS = {"/messages": Messages, "/chat/completions": Chat, "/responses": Responses}
+"""By the end of their paths."""
+
+
 def answer_to(exchange: Exchange) -> Script:
     Thread(target=tell_how_it_ended, args=[exchange], daemon=True).start()
     _, _, last_question = str(exchange.body).rpartition("'content':")
-    text = CARD if "card" in last_question else STORY
-    words = paced(wire.text_block(0, text, size=5), 0.04)
-    begin = [wire.message_start(), wire.ping(), Pause(0.5)]
-    return [*begin, *words, wire.message_delta("end_turn", len(text) // 4), wire.message_stop()]
+    told = CARD if "card" in last_question else STORY
+    api = next((api for path, api in APIS.items() if exchange.path.endswith(path)), Messages)
+    return scripted(answer(text(told, size=5, pause=0.04), output_tokens=len(told) // 4), api())
 
 
 def tell_how_it_ended(exchange: Exchange) -> None:
@@ -48,11 +55,12 @@ def main(command: list[str]) -> int:
     """Gives the exit status of the command."""
     if not command:
         sys.exit(__doc__)
-    if "ANTHROPIC_API_KEY" in os.environ:
-        return status_of(command, {})
-    with MessagesServer(choose=answer_to) as server:
-        no_proxy = f"127.0.0.1,{os.environ.get('NO_PROXY', '')}"
-        here = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": "none", "NO_PROXY": no_proxy}
+    with LoopbackServer(choose=answer_to) as server:
+        urls = {"ANTHROPIC": server.url, "OPENAI": f"{server.url}/v1"}
+        here = {"NO_PROXY": f"127.0.0.1,{os.environ.get('NO_PROXY', '')}"}
+        for provider, url in urls.items():
+            if f"{provider}_API_KEY" not in os.environ:
+                here |= {f"{provider}_BASE_URL": url, f"{provider}_API_KEY": "none"}
         return status_of(command, here)
 
 

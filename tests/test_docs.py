@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from streamspan.cli.demo import wire
+from streamspan.cli.demo.anthropic.provider import PROVIDER
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.cli.demo.stories import STORIES
 
 DOCS = Path(__file__).parents[1] / "docs"
 SHELL = ("/bin/bash", "-ec")
@@ -95,5 +95,5 @@ def test_the_drawing_page_has_every_story() -> None:
     _, _, stories = (DOCS / "drawing.md").read_text(encoding="utf-8").partition("## The stories of the demo")
 
     assert re.findall(r"^\| `(.+)` \| (.+) \|$", stories, re.MULTILINE) == [
-        (story.name, story.about) for story in STORIES
+        (story.name, story.about) for story in PROVIDER.stories
     ]

@@ -16,11 +16,12 @@ CORE = [module for module in MODULES if module.parts[0] == "core"]
 STAINLESS = [module for module in MODULES if module.parts[0] == "stainless"]
 
 WRITES_TELEMETRY = ["telemetry/*"]
-CLI = ["cli/*", "cli/*/*"]
+DEMO = ["cli/demo/*", "cli/demo/*/*"]
+CLI = ["cli/*", "cli/*/*", *DEMO]
 
 MAY_IMPORT = {
-    "anthropic": ["anthropic/*", "cli/demo/*"],
-    "openai": ["openai/*", "cli/demo/*"],
+    "anthropic": ["anthropic/*", "cli/demo/anthropic/*"],
+    "openai": ["openai/*", "cli/demo/openai/*"],
     "wrapt": ["stainless/*"],
     "pydantic": [],
     "httpx": [],
@@ -44,14 +45,21 @@ MAY_IMPORT = {
     "opentelemetry.proto": ["cli/watch/otlp.py"],
     "rich": ["cli/drawing/*", "cli/demo/*", "cli/watch/table.py", "cli/watch/view.py", "cli/watch/watching.py"],
     "google": ["cli/watch/otlp.py"],
-    "streamspan.anthropic": ["__init__.py", "anthropic/*", "cli/demo/*", "cli/doctor/seam.py"],
-    "streamspan.openai": ["__init__.py", "openai/*", "cli/demo/*", "cli/doctor/seam.py"],
-    "streamspan.stainless": ["stainless/*", "anthropic/*", "openai/*", "handle.py", "cli/doctor/seam.py"],
+    "streamspan.anthropic": ["__init__.py", "anthropic/*", "cli/demo/anthropic/*", "cli/doctor/seam.py"],
+    "streamspan.openai": ["__init__.py", "openai/*", "cli/demo/openai/*", "cli/doctor/seam.py"],
+    "streamspan.stainless": [
+        "stainless/*",
+        "anthropic/*",
+        "openai/*",
+        "handle.py",
+        "cli/demo/provider.py",
+        "cli/doctor/seam.py",
+    ],
     "streamspan.observer": ["stainless/*"],
     "streamspan.cli": ["__main__.py", *CLI],
     "streamspan.cli.drawing": ["cli/drawing/*", "cli/demo/*", "cli/watch/*"],
     "streamspan.cli.watch": ["cli/__init__.py", "cli/watch/*"],
-    "streamspan.cli.demo": ["cli/__init__.py", "cli/demo/*"],
+    "streamspan.cli.demo": ["cli/__init__.py", *DEMO],
     "streamspan.cli.doctor": ["cli/__init__.py", "cli/doctor/*"],
 }
 

@@ -13,6 +13,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import AnthropicStreamInstrumentor, Config, Loop, StreamHandle
 from streamspan.cli.demo import wire
+from streamspan.cli.demo.answer import scripted
+from streamspan.cli.demo.anthropic.messages import Messages
 from streamspan.cli.demo.script import Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.cli.demo.stories import ITEM, STORIES
@@ -21,7 +23,9 @@ from tests.stainless.spans import attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("quick_collection")
 
-LOOPS_IN_TOOL_INPUT = next(story.scripts[0] for story in STORIES if story.name == "loops-in-tool-input")
+LOOPS_IN_TOOL_INPUT = next(
+    scripted(story.answers[0], Messages()) for story in STORIES if story.name == "loops-in-tool-input"
+)
 
 
 class Application:

@@ -19,8 +19,9 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 
 from streamspan import semconv
 from streamspan.cli import main
+from streamspan.cli.demo.anthropic.provider import PROVIDER
+from streamspan.cli.demo.provider import provider_named
 from streamspan.cli.demo.show import JsonLines, run
-from streamspan.cli.demo.stories import STORIES
 
 FAST = ["--speed", "50"]
 
@@ -119,7 +120,23 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 def test_list_names_every_story(capsys: pytest.CaptureFixture[str]) -> None:
     """`--list` has a line for each story, its name first, and plays none."""
     assert main(["demo", "--list"]) == 0
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [story.name for story in STORIES]
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == [
+        story.name for story in PROVIDER.stories
+    ]
+
+
+def test_list_of_the_other_provider(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--list` has the stories of the provider that is chosen."""
+    assert main(["demo", "--provider", "openai", "--list"]) == 0
+    names = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
+    assert names == [story.name for story in provider_named("openai").stories]
+
+
+def test_story_of_the_other_provider(capsys: pytest.CaptureFixture[str]) -> None:
+    """`--provider openai` plays by OpenAI's SDK."""
+    assert main(["demo", *FAST, "--provider", "openai", "--json", "--story", "clean"]) == 0
+    [line] = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["attributes"]["gen_ai.provider.name"] == "openai"
 
 
 def test_list_in_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +147,7 @@ def test_list_in_a_narrow_terminal(capsys: pytest.CaptureFixture[str], monkeypat
     lines = capsys.readouterr().out.splitlines()
 
     assert max(map(len, lines)) <= 80
-    assert [line.split()[0] for line in lines if line[0] != " "] == [story.name for story in STORIES]
+    assert [line.split()[0] for line in lines if line[0] != " "] == [story.name for story in PROVIDER.stories]
     assert all(line.startswith(" " * 21) for line in lines if line[0] == " ")
 
 
@@ -192,6 +209,7 @@ def test_json_is_one_object_for_each_stream(capsys: pytest.CaptureFixture[str]) 
     ("arguments", "message"),
     [
         (["--story", "nothing"], "no story is named nothing; there are clean, thinks"),
+        (["--provider", "nobody"], "invalid choice: 'nobody'"),
         (["--speed", "0"], "must be more than 0"),
         (["--speed", "fast"], "invalid positive value"),
         (["--repeat", "0"], "must be 1 or more"),
@@ -208,17 +226,17 @@ def test_wrong_usage(capsys: pytest.CaptureFixture[str], arguments: list[str], m
 
 def test_unexpected_outcome_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     """A story that ends otherwise than it says makes the exit status 1, and is named."""
-    story = replace(STORIES[0], outcome="aborted", abort_reason="closed")
+    story = replace(PROVIDER.stories[0], outcome="aborted", abort_reason="closed")
 
-    assert run([story], JsonLines(), speed=50, otlp=None) == 1
+    assert run(replace(PROVIDER, stories=[story]), JsonLines(), speed=50, otlp=None) == 1
     assert capsys.readouterr().err == ("streamspan: story clean: expected aborted (closed), got complete\n")
 
 
 def test_missing_finding_is_a_failure(capsys: pytest.CaptureFixture[str]) -> None:
     """A story inside which less is found than it says makes the exit status 1, and is named."""
-    story = replace(STORIES[0], findings=("loop",))
+    story = replace(PROVIDER.stories[0], findings=("loop",))
 
-    assert run([story], JsonLines(), speed=50, otlp=None) == 1
+    assert run(replace(PROVIDER, stories=[story]), JsonLines(), speed=50, otlp=None) == 1
     assert capsys.readouterr().err == "streamspan: story clean: expected loop, not found\n"
 
 
@@ -229,6 +247,16 @@ def test_missing_package_is_named() -> None:
 
     assert left.returncode == 1
     assert left.stderr == 'streamspan: rich.console is missing; run: pip install "streamspan[demo]"\n'
+
+
+def test_missing_sdk_is_named() -> None:
+    """So is the SDK of the provider that is chosen."""
+    arguments = ["demo", "--provider", "openai"]
+    code = f"import sys; sys.modules['openai'] = None; from streamspan.cli import main; sys.exit(main({arguments}))"
+    left = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert left.returncode == 1
+    assert left.stderr == 'streamspan: openai is missing; run: pip install "streamspan[demo]"\n'
 
 
 def test_module_is_the_command() -> None:

@@ -1,14 +1,16 @@
 """Every story ends as it says, through the real SDK, instrumented."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import get_args
 
 import pytest
 
 from streamspan import semconv
+from streamspan.cli.demo.openai.sdk import ResponsesApi
+from streamspan.cli.demo.provider import Provider, provider_named
 from streamspan.cli.demo.record import Recorder
-from streamspan.cli.demo.script import Pause
-from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, STORIES, TENT_ADVICE, Story
+from streamspan.cli.demo.stories import ITEM, LOOPING_ADVICE, TENT_ADVICE, Story
 from streamspan.cli.drawing.finished import Finding, findings, number
 
 SPEED = 50.0
@@ -19,21 +21,27 @@ LOOPS = {
 """Channel, period, start and whether it was left. What the text before has in common with the loop is part of it."""
 
 
-def story_named(name: str) -> Story:
-    (story,) = (story for story in STORIES if story.name == name)
-    return story
+PROVIDERS = {name: provider_named(name) for name in ("anthropic", "openai")}
+BY_RESPONSES = replace(PROVIDERS["openai"], api=ResponsesApi())
+PLAYED = {
+    f"{name}-{story.name}": (provider, story)
+    for name, provider in {**PROVIDERS, "responses": BY_RESPONSES}.items()
+    for story in provider.stories
+}
+STORIES = {story.name: story for story in PROVIDERS["anthropic"].stories}
 
 
-@pytest.fixture
-def recorder() -> Iterator[Recorder]:
-    with Recorder(speed=SPEED) as running:
+@pytest.fixture(params=list(PROVIDERS.values()), ids=list(PROVIDERS))
+def recorder(request: pytest.FixtureRequest) -> Iterator[Recorder]:
+    with Recorder(request.param, speed=SPEED) as running:
         yield running
 
 
-@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.name)
-def test_story_ends_as_it_says(recorder: Recorder, story: Story) -> None:
+@pytest.mark.parametrize(("provider", "story"), PLAYED.values(), ids=PLAYED.keys())
+def test_story_ends_as_it_says(provider: Provider, story: Story) -> None:
     """A story leaves one stream, with the outcome, the abort reason and the findings that it says."""
-    (stream,) = recorder.streams_of(story)
+    with Recorder(provider, speed=SPEED) as recorder:
+        (stream,) = recorder.streams_of(story)
 
     assert (stream.outcome, stream.abort_reason) == (story.outcome, story.abort_reason)
     assert findings(stream) == story.findings
@@ -42,7 +50,7 @@ def test_story_ends_as_it_says(recorder: Recorder, story: Story) -> None:
 @pytest.mark.parametrize("name", ["loops", "loops-in-tool-input"])
 def test_loop_is_what_the_script_repeats(recorder: Recorder, name: str) -> None:
     """The loop has the channel, the period and the start of the repeated text, and lasts to the end of the stream."""
-    (stream,) = recorder.streams_of(story_named(name))
+    (stream,) = recorder.streams_of(STORIES[name])
     told = (
         semconv.REPETITION_CHANNEL,
         semconv.REPETITION_PERIOD,
@@ -55,7 +63,7 @@ def test_loop_is_what_the_script_repeats(recorder: Recorder, name: str) -> None:
 
 def test_slow_reader_is_no_stall(recorder: Recorder) -> None:
     """Where the program is slow, the time is the reader's, and the model has not stalled."""
-    (stream,) = recorder.streams_of(story_named("slow-reader"))
+    (stream,) = recorder.streams_of(STORIES["slow-reader"])
 
     assert (number(stream.attributes, semconv.CONSUMER_TIME) or 0) > 1.0
     assert stream.attributes[semconv.STALL_COUNT] == 0
@@ -72,7 +80,7 @@ def test_slow_reader_is_no_stall(recorder: Recorder) -> None:
 )
 def test_stall_is_ascribed(recorder: Recorder, name: str, waited_for: list[str], keepalives: list[int]) -> None:
     """A story in which the reader waits for long says whom it waited for, and whether the line lived meanwhile."""
-    (stream,) = recorder.streams_of(story_named(name))
+    (stream,) = recorder.streams_of(STORIES[name])
     stalls = [event.attributes for event in stream.events if event.name == semconv.EVENT_STALL]
 
     assert [stall[semconv.STALL_WAITED_FOR] for stall in stalls] == waited_for
@@ -85,18 +93,22 @@ def test_environment_does_not_matter(recorder: Recorder, monkeypatch: pytest.Mon
     for variable in ("HTTP_PROXY", "ALL_PROXY", "http_proxy", "all_proxy"):
         monkeypatch.setenv(variable, "http://127.0.0.1:9")
 
-    assert [stream.outcome for stream in recorder.streams_of(story_named(name))] == ["complete"]
+    assert [stream.outcome for stream in recorder.streams_of(STORIES[name])] == ["complete"]
 
 
-def test_stories_show_every_way_to_end() -> None:
-    """The stories leave out no outcome and no finding, and no two have the same name."""
-    assert {story.outcome for story in STORIES} == {"complete", "truncated", "error", "aborted"}
-    assert {finding for story in STORIES for finding in story.findings} == set(get_args(Finding))
-    assert len({story.name for story in STORIES}) == len(STORIES)
+@pytest.mark.parametrize("provider", PROVIDERS.values(), ids=PROVIDERS.keys())
+def test_stories_show_every_way_to_end(provider: Provider) -> None:
+    """The stories leave out no outcome, and no finding but one that only Anthropic has."""
+    found = {finding for story in provider.stories for finding in story.findings}
+
+    assert {story.outcome for story in provider.stories} == {"complete", "truncated", "error", "aborted"}
+    assert set(get_args(Finding)) - found <= {"falls back"}
 
 
-def test_all_stories_play_in_forty_seconds() -> None:
-    """The pauses of all scripts together are short enough for one sitting."""
-    steps = (step for story in STORIES for script in story.scripts for step in script)
+def test_openai_by_two_apis() -> None:
+    """Reasoning, which OpenAI's Chat Completions do not stream, comes by Responses."""
+    provider = PROVIDERS["openai"]
+    routes = {provider.api_of(story) for story in provider.stories}
 
-    assert sum(step.seconds for step in steps if isinstance(step, Pause)) < 40
+    assert provider.api_of(STORIES["thinks"]) is provider.other_apis["thinks"]
+    assert routes == {provider.api, provider.other_apis["thinks"]}

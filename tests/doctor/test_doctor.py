@@ -10,8 +10,6 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from anthropic import AsyncStream
-from anthropic._base_client import SyncAPIClient
 
 from streamspan.anthropic.provider import TRACES_ITSELF
 from streamspan.cli.doctor import packages, seam
@@ -22,7 +20,7 @@ from tests.launch.receiver import OtlpReceiver
 pytest.importorskip("opentelemetry.distro", reason="what is examined is an environment with opentelemetry-distro")
 
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
-ZERO_CODE = ("streamspan", "anthropic", "opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http")
+ZERO_CODE = ("streamspan", "anthropic", "openai", "opentelemetry-distro", "opentelemetry-exporter-otlp-proto-http")
 REDIS_OFF = {DISABLED: "redis"}
 HTTP = {"OTEL_EXPORTER_OTLP_PROTOCOL": "http/protobuf"}
 FIELDS = frozenset({"check", "status", "text", "command"})
@@ -30,6 +28,12 @@ SEND = {"text": "see whether a test span is accepted", "command": "streamspan do
 OPENLLMETRY = (
     "[opentelemetry_instrumentor]\nanthropic = opentelemetry.instrumentation.anthropic:AnthropicInstrumentor\n"
 )
+OF_OPENAI = {
+    "opentelemetry-instrumentation-openai-v2": "opentelemetry.instrumentation.openai_v2",
+    "opentelemetry-instrumentation-genai-openai": "opentelemetry.instrumentation.genai.openai",
+    "opentelemetry-instrumentation-openai": "opentelemetry.instrumentation.openai",
+    "openinference-instrumentation-openai": "openinference.instrumentation.openai",
+}
 
 
 @pytest.fixture(scope="module")
@@ -67,15 +71,24 @@ def closed_port() -> int:
 
 
 def test_a_bare_install(bare: Environment) -> None:
-    """With nothing but streamspan it runs, and names the two packages that are missing and the command for both."""
+    """With nothing but streamspan it runs, and names what is missing and the command for all of it."""
     examined = bare.examined("--json")
 
     assert (examined.status, examined.errors) == (1, "")
-    assert examined.bad == {"installed.anthropic": "problem", "installed.opentelemetry-sdk": "problem"}
+    assert examined.bad == {"installed.sdk": "problem", "installed.opentelemetry-sdk": "problem"}
     assert examined.report["next_step"] == {
-        "text": "anthropic is missing: there is nothing to instrument",
-        "command": 'pip install "streamspan[zero-code]"',
+        "text": "neither anthropic nor openai is installed: there is nothing to instrument",
+        "command": 'pip install "streamspan[anthropic,zero-code]"  # or openai',
     }
+
+
+def test_one_sdk_is_enough(tmp_path: Path) -> None:
+    """Who has only OpenAI's SDK reads nothing of Anthropic's."""
+    examined = Environment(tmp_path, "streamspan", "openai", "opentelemetry-sdk").examined()
+
+    assert (examined.status, examined.errors) == (0, "")
+    assert "anthropic" not in examined.output
+    assert re.search(r"ok       openai \S+ \(supported: <4,>=1\.66\)\n", examined.output)
 
 
 def test_everything_right(whole: Environment, receiver: OtlpReceiver) -> None:
@@ -226,21 +239,48 @@ def test_another_instrumentation(whole: Environment) -> None:
     whole.add("opentelemetry-instrumentation-anthropic", "0.62.4", entry_points=OPENLLMETRY)
     examined = whole.examined("--json", OTEL_TRACES_EXPORTER="console", OTEL_METRICS_EXPORTER="console", **REDIS_OFF)
 
-    assert (examined.status, examined.bad) == (0, {"spans.other": "warning"})
+    assert (examined.status, examined.bad) == (0, {"spans.other.anthropic": "warning"})
     assert examined.report["next_step"] == {
-        "text": "opentelemetry-instrumentation-anthropic makes a span of each streamed call, too, where "
+        "text": "opentelemetry-instrumentation-anthropic makes a span of each streamed call of anthropic, too, where "
         "opentelemetry-instrument starts it",
         "command": "export OTEL_PYTHON_DISABLED_INSTRUMENTATIONS=redis,anthropic",
     }
 
 
+@pytest.mark.parametrize(("name", "module"), OF_OPENAI.items())
+def test_another_instrumentation_of_openai(bare: Environment, name: str, module: str) -> None:
+    """Those of OpenAI's SDK are known, too, and are none of Anthropic's."""
+    bare.add("anthropic", "2.14.0")
+    bare.add("openai", "3.57.0")
+    bare.add(name, "1.0", entry_points=f"[opentelemetry_instrumentor]\nopenai = {module}:OpenAIInstrumentor\n")
+    examined = bare.examined("--json")
+
+    assert examined.of("spans.other.anthropic")["status"] == "ok"
+    assert examined.of("spans.other.openai") == {
+        "check": "spans.other.openai",
+        "status": "warning",
+        "text": f"{name} makes a span of each streamed call of openai, too, where opentelemetry-instrument starts it",
+        "command": f"export {DISABLED}=openai",
+    }
+
+
+def test_an_instrumentation_of_what_is_built_on_the_sdk(bare: Environment) -> None:
+    """That of a framework is no other one of the SDK, though its name has the SDK's in it."""
+    bare.add("openai", "3.57.0")
+    points = "[opentelemetry_instrumentor]\nopenai_agents = opentelemetry.instrumentation.openai_agents:Instrumentor\n"
+    bare.add("opentelemetry-instrumentation-openai-agents-v2", "1.0", entry_points=points)
+
+    assert bare.examined("--json").of("spans.other.openai")["status"] == "ok"
+
+
 def test_another_instrumentation_that_is_switched_off(bare: Environment) -> None:
     """Once it is switched off it is no warning."""
+    bare.add("anthropic", "2.14.0")
     bare.add("opentelemetry-instrumentation-anthropic", "0.62.4", entry_points=OPENLLMETRY)
     examined = bare.examined("--json", OTEL_PYTHON_DISABLED_INSTRUMENTATIONS="redis, anthropic")
 
-    assert examined.of("spans.other") == {
-        "check": "spans.other",
+    assert examined.of("spans.other.anthropic") == {
+        "check": "spans.other.anthropic",
         "status": "ok",
         "text": f"opentelemetry-instrumentation-anthropic is installed, and {DISABLED} switches it off",
         "command": None,
@@ -249,11 +289,12 @@ def test_another_instrumentation_that_is_switched_off(bare: Environment) -> None
 
 def test_another_instrumentation_that_the_application_starts(bare: Environment) -> None:
     """One that no variable switches off is a note, with what the application has to leave out."""
+    bare.add("anthropic", "2.14.0")
     bare.add("logfire", "5.4.0")
     examined = bare.examined("--json")
 
-    assert examined.of("spans.other")["status"] == "note"
-    assert examined.of("spans.other")["text"].endswith(
+    assert examined.of("spans.other.anthropic")["status"] == "note"
+    assert examined.of("spans.other.anthropic")["text"].endswith(
         "leave out logfire.instrument_anthropic(), beside which a streamed call may have no span of ours"
     )
 
@@ -263,6 +304,7 @@ def test_another_instrumentation_that_the_application_starts(bare: Environment) 
     [
         ("anthropic", "0.40.0", "streamspan needs anthropic<3,>=0.51, and 0.40.0 is installed"),
         ("anthropic", "3.0.0", "streamspan needs anthropic<3,>=0.51, and 3.0.0 is installed"),
+        ("openai", "1.65.5", "streamspan needs openai<4,>=1.66, and 1.65.5 is installed"),
         ("opentelemetry-distro", "0.48b0", "streamspan needs opentelemetry-distro>=0.56b0, and 0.48b0 is installed"),
     ],
 )
@@ -304,26 +346,36 @@ def test_a_package_that_cannot_be_imported(bare: Environment, source: str, text:
     assert "Traceback" not in examined.errors
 
 
-def test_an_sdk_of_another_shape(bare: Environment) -> None:
-    """An SDK beside which streamspan cannot start is a problem."""
-    bare.add("anthropic", "2.99.0")
-    bare.add_module("anthropic", "")
+@pytest.mark.parametrize(
+    ("sdk", "check", "text"),
+    [
+        ("anthropic", "seam.anthropic", "streamspan cannot be imported beside anthropic 2.99.0: Module"),
+        ("openai", "seam.openai.Stream.__stream__", "openai 2.99.0 has no Stream.__stream__: streams are not seen"),
+    ],
+)
+def test_an_sdk_of_another_shape(bare: Environment, sdk: str, check: str, text: str) -> None:
+    """An SDK beside which streamspan cannot start, or sees nothing, is a problem."""
+    bare.add(sdk, "2.99.0")
+    bare.add_module(sdk, "")
     examined = bare.examined("--json")
 
-    assert examined.of("seam.sdk")["status"] == "problem"
-    assert examined.of("seam.sdk")["text"].startswith("streamspan cannot be imported beside anthropic 2.99.0: Module")
+    assert examined.of(check)["status"] == "problem"
+    assert examined.of(check)["text"].startswith(text)
 
 
-def test_an_sdk_without_what_is_patched(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("sdk", "other"), [("anthropic", "openai"), ("openai", "anthropic")])
+def test_an_sdk_without_what_is_patched(monkeypatch: pytest.MonkeyPatch, sdk: str, other: str) -> None:
     """Each function that this SDK does not have is told: a problem where no stream would be seen without."""
-    monkeypatch.delattr(SyncAPIClient, "request")
-    monkeypatch.delattr(AsyncStream, "close")
+    monkeypatch.delattr(f"{sdk}._base_client.SyncAPIClient.request")
+    monkeypatch.delattr(f"{sdk}._streaming.AsyncStream.close")
 
     assert {found.check: found.status for found in seam.patched({})} == {
-        "seam.sdk": "ok",
-        "seam.targets": "ok",
-        "seam.SyncAPIClient.request": "problem",
-        "seam.AsyncStream.close": "warning",
+        f"seam.{sdk}": "ok",
+        f"seam.{sdk}.targets": "ok",
+        f"seam.{sdk}.SyncAPIClient.request": "problem",
+        f"seam.{sdk}.AsyncStream.close": "warning",
+        f"seam.{other}": "ok",
+        f"seam.{other}.targets": "ok",
     }
 
 
@@ -375,8 +427,8 @@ def test_text(bare: Environment) -> None:
     lines = examined.output.splitlines()
     assert max(map(len, lines)) <= 100
     assert "\x1b" not in examined.output
-    assert "  problem  anthropic is missing: there is nothing to instrument" in lines
-    assert lines[-1] == '    pip install "streamspan[zero-code]"'
+    assert "  problem  neither anthropic nor openai is installed: there is nothing to instrument" in lines
+    assert lines[-1] == '    pip install "streamspan[anthropic,zero-code]"  # or openai'
 
 
 @pytest.mark.skipif(not TRACES_ITSELF, reason="the page shows an SDK of 1.14 or later")

@@ -99,7 +99,7 @@ def test_our_section(tmp_path: Path) -> None:
     assert found[1].text.startswith(
         "colour in the configuration file is no setting of streamspan; there are native_span"
     )
-    assert found[2].text == "OTEL_CONFIG_FILE sets max_events=7, stall_seconds=2.5"
+    assert found[2].text == "OTEL_CONFIG_FILE sets max_events=7, stall_seconds=2.5 for anthropic"
 
 
 def test_our_section_counts(tmp_path: Path) -> None:
@@ -110,6 +110,19 @@ def test_our_section_counts(tmp_path: Path) -> None:
     assert [found.status for found in export.logs(named)] == ["warning"]
     assert [found.check for found in settings.content(named)] == ["settings.content"]
     assert (file.ours("events", named), file.ours("max_events", named)) == ("log", 8)
+
+
+def test_a_section_for_each_sdk(tmp_path: Path) -> None:
+    """Each SDK has a section of its own. Where both say something else, that of the first counts."""
+    said = with_ours("{max_events: 7}") + "    openai_stream: {max_events: 9, events: log}\n"
+    named = environment(tmp_path, said)
+    [_, *found] = file.findings(named)
+
+    assert [(one.check, one.text) for one in found] == [
+        (f"{CHECK}.anthropic_stream", "OTEL_CONFIG_FILE sets max_events=7 for anthropic"),
+        (f"{CHECK}.openai_stream", "OTEL_CONFIG_FILE sets max_events=9, events=log for openai"),
+    ]
+    assert (file.ours("events", named), file.ours("max_events", named)) == ("log", 7)
 
 
 @pytest.mark.parametrize(
@@ -194,4 +207,4 @@ def test_as_json(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest
         "text": "traces go to the exporter console (OTEL_CONFIG_FILE)",
         "command": None,
     } in items
-    assert "OTEL_CONFIG_FILE sets max_events=7" in [item["text"] for item in items]
+    assert "OTEL_CONFIG_FILE sets max_events=7 for anthropic" in [item["text"] for item in items]

@@ -22,13 +22,20 @@ def told(check: Check, environment: dict[str, str]) -> list[tuple[str, str, str 
         ({"OTEL_SDK_DISABLED": "false"}, []),
         ({"OTEL_SDK_DISABLED": "TRUE"}, [("OTEL_SDK_DISABLED", "problem", "unset OTEL_SDK_DISABLED")]),
         ({DISABLED: "redis,anthropic"}, []),
-        ({DISABLED: "anthropic_stream"}, [(DISABLED, "problem", f"unset {DISABLED}")]),
-        ({DISABLED: "redis, anthropic_stream,flask"}, [(DISABLED, "problem", f"export {DISABLED}=redis,flask")]),
+        ({DISABLED: "anthropic_stream"}, [(DISABLED, "warning", f"unset {DISABLED}")]),
+        ({DISABLED: "redis, openai_stream,flask"}, [(DISABLED, "warning", f"export {DISABLED}=redis,flask")]),
+        (
+            {DISABLED: "anthropic_stream,openai_stream"},
+            [
+                (DISABLED, "problem", f"export {DISABLED}=openai_stream"),
+                (DISABLED, "problem", f"export {DISABLED}=anthropic_stream"),
+            ],
+        ),
         ({DISABLED: "*"}, [(DISABLED, "problem", f"unset {DISABLED}")]),
     ],
 )
 def test_switched_off(environment: dict[str, str], findings: list[tuple[str, str, str | None]]) -> None:
-    """What switches streamspan off is a problem, and the command takes that out and leaves the rest."""
+    """What switches streamspan off is a problem, for one SDK of two a warning; the command takes out that word."""
     assert told(settings.switched_off, environment) == findings
 
 

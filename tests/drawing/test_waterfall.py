@@ -17,7 +17,7 @@ from streamspan.cli.drawing.finished import (
     finished_stream,
     printable,
 )
-from streamspan.cli.drawing.waterfall import Waterfall, axis, summary
+from streamspan.cli.drawing.waterfall import Summary, Waterfall, axis, headline_style
 from streamspan.cli.drawing.words import facts, headline
 
 
@@ -182,7 +182,8 @@ ANY_STREAM = st.builds(
 )
 
 STOPPED_IN_UNICODE = """\
-stop  ABORTED, closed, in phase tool_input, after 1 completed tool call
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call,
+1 incomplete tool call
 The user presses Stop.
              │0          │0.5        │1          │1.5        │2 s
 waiting      ░░░░░░░░░░░░◆ first chunk                                    0.50 s
@@ -196,7 +197,8 @@ chars 29 text + 40 thinking + 119 tool input
 tool calls 1 completed, 1 incomplete · HTTP 200
 """
 STOPPED_IN_ASCII = """\
-stop  ABORTED, closed, in phase tool_input, after 1 completed tool call
+stop  ABORTED, closed, in phase tool_input, after 1 completed tool call,
+1 incomplete tool call
 The user presses Stop.
              |0          |0.5        |1          |1.5        |2 s
 waiting      ............* first chunk                                    0.50 s
@@ -374,6 +376,14 @@ def test_refusal_and_fallback_are_seen() -> None:
     assert bars(FELL_BACK, "refusal") == ["x cyber".rjust(49)]
 
 
+def test_bar_begins_with_the_first_chunk() -> None:
+    """A block that is announced before anything has come is drawn from the first chunk on."""
+    early = replace(LOOPED, attributes={semconv.OUTCOME: "complete", semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 1.0})
+
+    assert bars(early, "waiting") == ["." * 24 + "* first chunk"]
+    assert bars(early, "text") == [" " * 24 + "#" * 24]
+
+
 def test_burst_is_seen() -> None:
     """What a proxy held back is one column, with a note."""
     burst = replace(
@@ -414,7 +424,7 @@ def test_word_from_a_stranger_cannot_command_the_terminal() -> None:
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
 def test_no_line_is_too_long(width: int, encoding: str) -> None:
     """The drawing and the table keep to the width of the terminal."""
-    drawings = [Waterfall("stop", "The user presses Stop.", STOPPED), summary([("stop", STOPPED), ("bad", REFUSED)])]
+    drawings = [Waterfall("stop", "The user presses Stop.", STOPPED), Summary([("stop", STOPPED), ("bad", REFUSED)])]
     lengths = [len(line) for each in drawings for line in drawn(each, width=width, encoding=encoding).splitlines()]
 
     assert max(lengths) <= width
@@ -442,7 +452,6 @@ def test_unknown_is_left_out() -> None:
     ("attributes", "fact"),
     [
         ({semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5, semconv.TIME_TO_FIRST_TEXT: 2.25}, "first text 2.25 s"),
-        ({semconv.HTTP_REQUEST_RESEND_COUNT: 2}, "retries 2"),
         ({semconv.ABORT_CONNECTION_CLOSED: False}, "connection left open"),
         ({semconv.EVENTS_DROPPED: 3}, "events dropped 3"),
         ({semconv.PROVIDER_TIME: 1.25, semconv.CONSUMER_TIME: 0.05}, "waited for model 1.25 s, reader 50 ms"),
@@ -498,6 +507,12 @@ def test_what_a_wait_ended_with_is_told(stream: FinishedStream, fact: str) -> No
             "same tool call 25x",
         ),
         ({semconv.BUFFERED: True}, "buffered"),
+        ({semconv.ABORT_TOOL_CALLS_COMPLETED: 2}, "after 2 completed tool calls"),
+        ({semconv.ABORT_TOOL_CALLS_COMPLETED: 0, semconv.TOOL_CALL_INCOMPLETE: 0}, ""),
+        ({semconv.TOOL_CALL_INCOMPLETE: 1}, "1 incomplete tool call"),
+        ({semconv.TOOL_CALL_INVALID_JSON: 3}, "3 invalid tool calls"),
+        ({semconv.HTTP_REQUEST_RESEND_COUNT: 2}, "retried 2x"),
+        ({semconv.STOP_REASON: "content_filter"}, "content_filter, refused"),
         ({semconv.TRANSIT_TIME: 1.5}, "held back 1.50 s"),
         ({semconv.TRANSIT_TIME: 0.4, semconv.BLOCKED_TIME: 0.4}, ""),
         ({semconv.BLOCKED_TIME: 3.0}, "loop blocked 3.00 s"),
@@ -522,13 +537,44 @@ def test_headline_says_what_happened_inside(attributes: dict[str, AttributeValue
 
 def test_summary() -> None:
     """The table has a line for each stream; what is not known is blank."""
-    text = drawn(summary([("stop", STOPPED), ("loops", LOOPED), ("bad-request", REFUSED)]))
+    text = drawn(Summary([("stop", STOPPED), ("loops", LOOPED), ("bad-request", REFUSED)]), width=120)
 
-    assert [line.split() for line in text.splitlines()[3:]] == [
-        ["stop", "aborted", "0.50", "s", "2.00", "s"],
-        ["loops", "complete", "0.50", "s", "2.00", "s", "212", "max_tokens", "loop"],
-        ["bad-request", "error", "0.20", "s"],
+    assert [re.split(r"\s{2,}", line.strip()) for line in text.splitlines()[3:]] == [
+        ["stop", "aborted", "0.50 s", "2.00 s", "tool call before abort, incomplete tool call"],
+        ["loops", "complete", "0.50 s", "2.00 s", "212", "max_tokens", "loop"],
+        ["bad-request", "error", "0.20 s"],
     ]
+
+
+@pytest.mark.parametrize(
+    ("width", "header"),
+    [
+        (100, ["first", "tokens", "stop", "stream", "outcome", "chunk", "duration", "out", "reason", "inside"]),
+        (70, ["first", "stop", "stream", "outcome", "chunk", "duration", "reason", "inside"]),
+        (60, ["stop", "stream", "outcome", "duration", "reason", "inside"]),
+        (50, ["stream", "outcome", "duration", "inside"]),
+    ],
+)
+def test_narrow_summary(width: int, header: list[str]) -> None:
+    """Where a terminal is narrow whole columns are left out; no word of the header and no finding is broken."""
+    lines = drawn(Summary([("stop", STOPPED), ("loops", LOOPED)]), width=width).splitlines()
+    words = " ".join(lines).split()
+
+    assert [word for line in lines if "─" not in line for word in line.split()][: len(header)] == header
+    assert {"before", "incomplete", "loop"} <= set(words)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "inside", "style"),
+    [
+        ("complete", {}, "bold green"),
+        ("complete", {semconv.STALL_COUNT: 1}, "bold yellow"),
+        ("error", {semconv.STALL_COUNT: 1}, "bold red"),
+    ],
+)
+def test_headline_is_green_where_all_is_well(outcome: str, inside: dict[str, AttributeValue], style: str) -> None:
+    """A stream that is complete is no good one where something was found inside."""
+    assert headline_style(replace(REFUSED, attributes={semconv.OUTCOME: outcome, **inside})) == style
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,8 @@ from tests.examples.launched import ROOT, command
 
 FOLDER = ROOT / "examples"
 REQUIRED = re.findall(r"^[a-z-]+", (FOLDER / "requirements.txt").read_text(), re.MULTILINE)
-EXAMPLES = [path for path in FOLDER.rglob("*.py") if "from anthropic import" in path.read_text()]
+OF_AN_SDK = re.compile("^from (anthropic|openai) import", re.MULTILINE)
+EXAMPLES = [path for path in FOLDER.rglob("*.py") if OF_AN_SDK.search(path.read_text())]
 
 
 @pytest.mark.parametrize("name", REQUIRED)

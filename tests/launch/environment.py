@@ -5,7 +5,7 @@ import os
 from streamspan.cli.demo.server import MessagesServer
 from tests.launch.receiver import OtlpReceiver
 
-READ_BY_OTHERS = ("OTEL_", "STREAMSPAN_", "ANTHROPIC_", "PYTEST_", "PYTHON")
+READ_BY_OTHERS = ("OTEL_", "STREAMSPAN_", "ANTHROPIC_", "OPENAI_", "PYTEST_", "PYTHON")
 
 
 def environment(receiver: OtlpReceiver) -> dict[str, str]:

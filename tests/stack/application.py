@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import anthropic
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
@@ -19,9 +18,10 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Span
 
 from streamspan import AnthropicStreamInstrumentor, Config
-from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, with_client
-from streamspan.cli.demo.stories import STALL_SECONDS, STORIES, Story, play
-from streamspan.cli.demo.wire import MODEL
+from streamspan.cli.demo.anthropic.provider import PROVIDER
+from streamspan.cli.demo.anthropic.sdk import request, sync_sdk
+from streamspan.cli.demo.applications import Api
+from streamspan.cli.demo.stories import STALL_SECONDS, Story, play
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -30,15 +30,13 @@ SPEED = 20.0  # of the stories that are not about pace
 WORKERS = 12  # most of which sleep
 
 
-@with_client
-def reads_bytes(client: anthropic.Anthropic) -> None:
-    streaming = client.messages.with_streaming_response
-    with streaming.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as response:
-        for _ in response.iter_lines():
+def reads_bytes(_: Api, url: str) -> None:
+    with sync_sdk(url) as client, client.messages.with_streaming_response.create(**request(), stream=True) as response:
+        for _line in response.iter_lines():
             pass
 
 
-CLEAN = next(story for story in STORIES if story.name == "clean")
+CLEAN = next(story for story in PROVIDER.stories if story.name == "clean")
 AS_BYTES = replace(CLEAN, name="as-bytes", application=reads_bytes)
 """Nothing is known of its events: neither good nor bad."""
 
@@ -109,12 +107,12 @@ class Application:
 
     def _play_in_a_request(self, story: Story) -> None:
         with self.request():
-            play(story, speed=1.0 if story.findings else SPEED)
+            play(story, PROVIDER.api_of(story), speed=1.0 if story.findings else SPEED)
 
 
 def chosen_stories(count: int, seed: int) -> list[Story]:
     """That many of all the stories that there are, the same for the same seed."""
-    return random.Random(seed).choices((*STORIES, AS_BYTES), k=count)
+    return random.Random(seed).choices((*PROVIDER.stories, AS_BYTES), k=count)
 
 
 def trace_id_of(span: ReadableSpan) -> str:

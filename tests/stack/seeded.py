@@ -5,6 +5,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +13,14 @@ import anthropic
 from opentelemetry.sdk.trace import ReadableSpan
 
 from streamspan import semconv
-from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, Application, with_async_client, with_client
+from streamspan.cli.demo.answer import Fails, Step, answer, begun, scripted, text, tool
+from streamspan.cli.demo.anthropic.messages import Messages
+from streamspan.cli.demo.anthropic.sdk import async_sdk, request, sync_sdk
 from streamspan.cli.demo.script import Head, Pause, Script, error_response
 from streamspan.cli.demo.server import MessagesServer
-from streamspan.cli.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED, answer, begun, text, tool
-from streamspan.cli.demo.wire import Event, error, message_start
+from streamspan.cli.demo.sse import Event
+from streamspan.cli.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED
+from streamspan.cli.demo.wire import message_start
 from tests.stack.traceql import SearchedSpan
 
 STALL_SECONDS = 0.4
@@ -26,19 +30,23 @@ BLOCKED_AFTER, BLOCKED_SECONDS = 0.6, 0.4
 FIRST_EVENTS = 8
 
 
+Application = Callable[[str], None]
+"""What an application does with the API at this URL."""
+
+
 def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Application:
     """Reads all, or leaves after so many events; takes its time with each."""
 
-    @with_client
-    def application(client: anthropic.Anthropic) -> None:
-        try:
-            with client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as stream:
-                for count, _ in enumerate(stream, 1):
-                    time.sleep(pause)
-                    if count == events:
-                        return
-        except anthropic.APIError:
-            pass
+    def application(url: str) -> None:
+        with (
+            suppress(anthropic.APIError),
+            sync_sdk(url) as client,
+            client.messages.create(**request(model), stream=True) as stream,
+        ):
+            for count, _ in enumerate(stream, 1):
+                time.sleep(pause)
+                if count == events:
+                    return
 
     return application
 
@@ -46,15 +54,15 @@ def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Appli
 def reads_on_blocked_loop(model: str) -> Application:
     """Something else on the event loop does not give way, while the stream is waited for."""
 
-    @with_async_client
-    async def application(client: anthropic.AsyncAnthropic) -> None:
-        create = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-        async with await create as stream:
-            asyncio.get_running_loop().call_later(BLOCKED_AFTER, time.sleep, BLOCKED_SECONDS)
-            async for _ in stream:
-                pass
+    async def read(url: str) -> None:
+        async with async_sdk(url) as client:
+            create = client.messages.create(**request(model), stream=True)
+            async with await create as stream:
+                asyncio.get_running_loop().call_later(BLOCKED_AFTER, time.sleep, BLOCKED_SECONDS)
+                async for _ in stream:
+                    pass
 
-    return application
+    return lambda url: asyncio.run(read(url))
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # two alike are two
@@ -81,12 +89,13 @@ class Seed:
         return MessagesServer([self.script] * (self.count + again))
 
 
-def of(model: str, steps: Sequence[Any], *, cached: int | None = None) -> Script:
+def of(model: str, steps: Sequence[Step], *, cached: int | None = None) -> Script:
     """The steps, as a version of the model answers them, from the cache if there is something in it."""
     written = None if cached is None else 50
     usage = {"input_tokens": 400, "cache_read_input_tokens": cached, "cache_creation_input_tokens": written}
     start = message_start(model=f"{model}-20260101", usage=usage)
-    return [start if getattr(step, "name", "") == "message_start" else step for step in steps]
+    script = scripted(steps, Messages())
+    return [start if getattr(step, "name", "") == "message_start" else step for step in script]
 
 
 def held_back(script: Script, seconds: float) -> Script:
@@ -100,27 +109,27 @@ def in_clumps(script: Script, seconds: float) -> Script:
     return [Head(), b"".join(events[:FIRST_EVENTS]), Pause(seconds), b"".join(events[FIRST_EVENTS:])]
 
 
-QUICK = text(0, SHIPPED, pause=0.004)
+QUICK = text(SHIPPED, pause=0.004)
 SLOW_SECONDS = 10.2
-CALL = [*text(0, "I will write."), *tool(1, "send_email", EMAIL_TO_DANA), *text(2, SHIPPED, pause=0.01)]
+CALL = [*text("I will write."), *tool("send_email", EMAIL_TO_DANA), *text(SHIPPED, pause=0.01)]
 SEEDS = (
     Seed(of(LARGE, answer(QUICK), cached=0), LARGE, 20),
     Seed(of(LARGE, answer(QUICK), cached=300), LARGE, 5),
     Seed(of(LARGE, answer([Pause(SLOW_SECONDS), *QUICK])), LARGE, 4),
-    Seed(of(LARGE, answer(CALL, stop_reason="tool_use", output_tokens=90)), LARGE, 5),
-    Seed(of(LARGE, answer(tool(0, "send_email", EMAIL_TO_DANA[:60]), stop_reason="max_tokens")), LARGE, 2),
-    Seed(of(LARGE, answer(tool(0, "send_email", '{"to": Dana}'), stop_reason="tool_use")), LARGE, 1),
+    Seed(of(LARGE, answer(CALL, stop_reason="tool call", output_tokens=90)), LARGE, 5),
+    Seed(of(LARGE, answer(tool("send_email", EMAIL_TO_DANA[:60]), stop_reason="length")), LARGE, 2),
+    Seed(of(LARGE, answer(tool("send_email", '{"to": Dana}'), stop_reason="tool call")), LARGE, 1),
     Seed(of(LARGE, begun(QUICK[:-8])), LARGE, 8),
-    Seed(of(LARGE, [*begun(QUICK[:-8]), error("overloaded_error", "Overloaded")]), LARGE, 2),
+    Seed(of(LARGE, [*begun(QUICK[:-8]), Fails("overloaded")]), LARGE, 2),
     Seed(error_response(400, "invalid_request_error", "too much"), LARGE, 1),
-    Seed(of(LARGE, answer(text(0, SHIPPED, pause=0.05))), LARGE, 12, events=6),
+    Seed(of(LARGE, answer(text(SHIPPED, pause=0.05))), LARGE, 12, events=6),
     Seed(of(LARGE, answer([Pause(3), *CALL])), LARGE, 1, events=1),
     Seed(of(LARGE, answer(CALL)), LARGE, 2, events=28),
     Seed(of(SMALL, answer(QUICK, output_tokens=40)), SMALL, 9),
     Seed(of(SMALL, answer([*QUICK[:10], Pause(2), *QUICK[10:]])), SMALL, 3),
-    Seed(of(SMALL, answer(text(0, LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="max_tokens")), SMALL, 2),
-    Seed(held_back(of(SMALL, answer(text(0, SHIPPED * 4, size=1))), 1.4), SMALL, 2),
-    Seed(in_clumps(of(SMALL, answer(text(0, SHIPPED * 4, size=1))), 1.4), SMALL, 1),
+    Seed(of(SMALL, answer(text(LOOPING_ADVICE * 6, size=20, pause=0.005), stop_reason="length")), SMALL, 2),
+    Seed(held_back(of(SMALL, answer(text(SHIPPED * 4, size=1))), 1.4), SMALL, 2),
+    Seed(in_clumps(of(SMALL, answer(text(SHIPPED * 4, size=1))), 1.4), SMALL, 1),
     Seed(of(SMALL, answer([*QUICK[:10], Pause(1.5), *QUICK[10:]])), SMALL, 1, blocks_loop=True),
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),

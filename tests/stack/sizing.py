@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from streamspan.cli.demo.stories import STORIES
+from streamspan.cli.demo.anthropic.provider import PROVIDER
 from tests.stack.application import Application
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, wait_until
@@ -31,7 +31,7 @@ PLENTY = {"MEMORY_MIB": "8000", "TRACES_WAITING": "1000000"}
 def main() -> int:
     binary = Path(os.environ["STREAMSPAN_COLLECTOR"])
     with Application(None) as application:
-        application.play([story for story in STORIES if story.name == "tools"])
+        application.play([story for story in PROVIDER.stories if story.name == "tools"])
         flood = flood_of(application.spans)
     spans_per_trace = flood.spans_per_request // TRACES_PER_REQUEST
     print(f"a trace: {spans_per_trace} spans, {len(flood.body) // TRACES_PER_REQUEST} bytes on the wire")

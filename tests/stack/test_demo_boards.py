@@ -12,7 +12,7 @@ import pytest
 from boards import names
 
 from streamspan import semconv
-from streamspan.cli.demo.stories import STORIES
+from streamspan.cli.demo.anthropic.provider import PROVIDER
 from tests.boards.committed import QUERIES
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, wait_until
@@ -57,7 +57,7 @@ def shown(start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFacto
         )
         command = [sys.executable, "-m", "streamspan", "demo", "--speed", "4", "--json", "--otlp", gateway.http]
         printed = subprocess.run(command, capture_output=True, text=True, check=True).stderr
-        total = TIMES * len(STORIES)
+        total = TIMES * len(PROVIDER.stories)
         wait_until(lambda: sum(value for _, value in prometheus.query(STREAMS, time.time())) == total)
         wait_until(lambda: len(backend.traces) == total)
         yield Shown(prometheus, printed, time.time())
@@ -65,12 +65,12 @@ def shown(start: Start, backend: Backend, tmp_path_factory: pytest.TempPathFacto
 
 def test_the_demo_says_what_it_sent(shown: Shown) -> None:
     """Each story twice, and the metrics."""
-    assert f"Sent {TIMES * len(STORIES)} spans and the metrics to " in shown.printed
+    assert f"Sent {TIMES * len(PROVIDER.stories)} spans and the metrics to " in shown.printed
 
 
 def test_prometheus_has_every_stream(shown: Shown) -> None:
     """By outcome, as the stories say it."""
-    outcomes = Counter(str(story.outcome) for story in STORIES)
+    outcomes = Counter(str(story.outcome) for story in PROVIDER.stories)
 
     found = {labels[names.OUTCOME]: value for labels, value in shown.prometheus.query(STREAMS, shown.at)}
 

@@ -21,10 +21,12 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.trace import NoOpTracerProvider
 
 from streamspan import AnthropicStreamInstrumentor, Config, semconv
-from streamspan.cli.demo.applications import MAX_TOKENS, QUESTION, with_async_client
+from streamspan.cli.demo.answer import begun, scripted, text
+from streamspan.cli.demo.anthropic.messages import Messages
+from streamspan.cli.demo.anthropic.sdk import async_sdk, request
 from streamspan.cli.demo.script import Pause, Script
 from streamspan.cli.demo.server import Exchange, MessagesServer
-from streamspan.cli.demo.stories import SHIPPED, begun, text
+from streamspan.cli.demo.stories import SHIPPED
 from streamspan.cli.demo.wire import ping
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, wait_until
@@ -36,12 +38,12 @@ THRESHOLDS = (3.0, 6.0)
 WITHIN = 15.0
 """Seconds from a threshold until Prometheus knows."""
 FOREVER = 600
-WORDS = begun(text(0, SHIPPED)[:6])
+WORDS = scripted(begun(text(SHIPPED)[:6]), Messages())
 SCRIPTS: Mapping[str, Script] = {
     "with-pings": [*WORDS, *([Pause(1), ping()] * FOREVER)],
     "dead-line": [*WORDS, Pause(FOREVER)],
     "never-opened": [Pause(FOREVER)],
-    "speaking": begun(text(0, SHIPPED * 100, pause=0.5)),
+    "speaking": scripted(begun(text(SHIPPED * 100, pause=0.5)), Messages()),
 }
 """By model: the label by which they are told apart."""
 STREAMS_OF_EACH = 3
@@ -56,18 +58,22 @@ def read(url: str, model: str) -> None:
         reads(model)(url)
 
 
-@with_async_client
-async def reads_in_tasks(client: anthropic.AsyncAnthropic) -> None:
+def reads_in_tasks(url: str) -> None:
     """All but one of each model."""
 
-    async def read_in_task(model: str) -> None:
+    async def read_in_task(client: anthropic.AsyncAnthropic, model: str) -> None:
         with suppress(Exception):  # the server leaves in the end
-            create = client.messages.create(model=model, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-            async with await create as stream:
+            async with await client.messages.create(**request(model), stream=True) as stream:
                 async for _ in stream:
                     pass
 
-    await asyncio.gather(*(read_in_task(model) for model in SCRIPTS for _ in range(STREAMS_OF_EACH - 1)))
+    async def read_all() -> None:
+        async with async_sdk(url) as client:
+            await asyncio.gather(
+                *(read_in_task(client, model) for model in SCRIPTS for _ in range(STREAMS_OF_EACH - 1))
+            )
+
+    asyncio.run(read_all())
 
 
 def script_of(exchange: Exchange) -> Script:

@@ -6,7 +6,7 @@ import pytest
 from opentelemetry.exporter.otlp.proto.common.metrics_encoder import encode_metrics
 
 from streamspan import semconv
-from streamspan.cli.demo.stories import STORIES
+from streamspan.cli.demo.anthropic.provider import PROVIDER
 from tests.stack.application import Application, chosen_stories
 from tests.stack.backend import Backend, Point, points_of
 from tests.stack.collector import Collector, Start, wait_until
@@ -15,7 +15,7 @@ from tests.stack.snappy import decompressed
 
 pytestmark = pytest.mark.timeout(180)
 
-STREAMS = 6 * len(STORIES)
+STREAMS = 6 * len(PROVIDER.stories)
 ROUNDING = 0.001  # of a sum of durations: the library's clock is finer than the times of a span
 METRICS_PATH = "/v1/metrics"
 REMOTE_WRITE_PATH = "/api/v1/write"

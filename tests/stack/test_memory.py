@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from streamspan.cli.demo.stories import STORIES
+from streamspan.cli.demo.anthropic.provider import PROVIDER
 from tests.stack.application import Application, span_ids
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, Start, wait_until
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.timeout(240)
 def flood() -> Flood:
     """Of a good trace with two tool calls, as the library writes it: nothing of it is kept, so all of it waits."""
     with Application(None) as application:
-        application.play([story for story in STORIES if story.name == "tools"])
+        application.play([story for story in PROVIDER.stories if story.name == "tools"])
         return flood_of(application.spans)
 
 

@@ -90,8 +90,8 @@ def test_log_events_are_read() -> None:
 
 @pytest.mark.parametrize("value", [3, 2.5])
 def test_gauges_are_read(value: float) -> None:
-    """Open streams and silence are read, by service and model; no other metric is, nor a number that is none."""
-    labels = pairs({semconv.REQUEST_MODEL: "claude-x", semconv.SERVER_PORT: 443})
+    """Open streams and silence are read, by whose they are; no other metric is, nor a number that is none."""
+    labels = pairs({semconv.REQUEST_MODEL: "claude-x", semconv.PROVIDER_NAME: "anthropic", semconv.SERVER_PORT: 443})
     point = pb.NumberDataPoint(attributes=labels)
     if isinstance(value, int):
         point.as_int = value
@@ -108,7 +108,7 @@ def test_gauges_are_read(value: float) -> None:
 
     gauges = received(METRICS, PROTOBUF, body.SerializeToString()).gauges
 
-    assert [(gauge.service, gauge.model, gauge.metric, gauge.value) for gauge in gauges] == [
-        ("unknown_service", "claude-x", "llm_stream.active", value),
-        ("unknown_service", "claude-x", "llm_stream.silence", value),
+    assert [(*gauge.group, gauge.metric, gauge.value) for gauge in gauges] == [
+        ("unknown_service", "claude-x", "anthropic", "llm_stream.active", value),
+        ("unknown_service", "claude-x", "anthropic", "llm_stream.silence", value),
     ]

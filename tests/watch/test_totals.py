@@ -10,7 +10,7 @@ from rich.console import Console
 from streamspan import semconv
 from streamspan.cli.drawing.finished import FinishedStream
 from streamspan.cli.watch.joined import HELD_AT_MOST, HELD_SECONDS, SEEN_AT_MOST, Joined
-from streamspan.cli.watch.otlp import Event, Gauge, LogEvent, Span
+from streamspan.cli.watch.otlp import Event, Gauge, Group, LogEvent, Span
 from streamspan.cli.watch.table import table
 from streamspan.cli.watch.totals import GAUGE_SECONDS, GROUPS_AT_MOST, OTHERS, Totals
 
@@ -116,6 +116,7 @@ STREAM = FinishedStream(
     attributes={
         semconv.OUTCOME: "complete",
         semconv.REQUEST_MODEL: "claude-x",
+        semconv.PROVIDER_NAME: "anthropic",
         semconv.RESPONSE_TIME_TO_FIRST_CHUNK: 0.5,
         semconv.STALL_COUNT: 2,
         semconv.REPETITION_DETECTED: True,
@@ -127,7 +128,8 @@ STREAM = FinishedStream(
     },
     events=[],
 )
-GAUGE = Gauge(1, "shop", "claude-x", semconv.ACTIVE.name, 2.0)
+GROUP = Group("shop", "claude-x", "anthropic")
+GAUGE = Gauge(1, GROUP, semconv.ACTIVE.name, 2.0)
 TABLE = """\
   active  silence  complete  truncated  error  aborted  first chunk p50      p95
 chat claude-x
@@ -150,7 +152,7 @@ def test_table() -> None:
     """Each service and model has its outcomes, its anomalies, its times, and what is open in all of its processes."""
     totals = Totals()
     aborted: dict[str, AttributeValue] = {**STREAM.attributes, semconv.OUTCOME: "aborted"}
-    plain: dict[str, AttributeValue] = {name: STREAM.attributes[name] for name in list(STREAM.attributes)[:3]}
+    plain: dict[str, AttributeValue] = {name: STREAM.attributes[name] for name in list(STREAM.attributes)[:4]}
     totals.add("shop", STREAM)
     totals.add("shop", replace(STREAM, attributes=aborted))
     totals.add("chat", replace(STREAM, attributes=plain))
@@ -164,16 +166,34 @@ def test_table() -> None:
     assert written(totals) == TABLE
 
 
+def test_table_of_two_providers() -> None:
+    """Where streams of two providers are seen each group has its provider; the same model of two is two groups."""
+    totals = Totals()
+    for provider, count in {"anthropic": 1, "openai": 2, "groq": 3}.items():
+        for _ in range(count):
+            attributes = {semconv.OUTCOME: "complete", semconv.REQUEST_MODEL: "m", semconv.PROVIDER_NAME: provider}
+            totals.add("shop", replace(STREAM, attributes=attributes))
+    totals.set_gauge(Gauge(1, Group("shop", "m", "openai"), semconv.ACTIVE.name, 4.0), 0)
+
+    assert [line.split() for line in written(totals).splitlines()[1:]] == [
+        ["shop", "m", "(anthropic)"],
+        ["1", "0", "0", "0"],
+        ["shop", "m", "(groq)"],
+        ["3", "0", "0", "0"],
+        ["shop", "m", "(openai)"],
+        ["4", "2", "0", "0", "0"],
+    ]
+
+
 def test_gauge_is_the_latest() -> None:
     """A series' newer value takes the place of the older; one that is told no more is unknown, not 0."""
     totals = Totals()
-    group = ("shop", "claude-x")
     totals.set_gauge(GAUGE, 0)
     totals.set_gauge(replace(GAUGE, value=7.0), 1)
 
-    assert totals.active(group, 2) == 7.0
-    assert totals.active(group, 1 + GAUGE_SECONDS) is None
-    assert totals.silence(group, 2) is None
+    assert totals.active(GROUP, 2) == 7.0
+    assert totals.active(GROUP, 1 + GAUGE_SECONDS) is None
+    assert totals.silence(GROUP, 2) is None
 
 
 def test_percentiles() -> None:
@@ -200,7 +220,7 @@ def test_memory_is_bounded() -> None:
             joined.take_span(ended(str(number), events=[BLOCK]), number)
             for span in joined.ready(number):
                 totals.add(span.id.decode(), replace(STREAM, attributes=span.attributes))
-            totals.set_gauge(replace(GAUGE, series=number, service=str(number)), number)
+            totals.set_gauge(replace(GAUGE, series=number, group=GROUP._replace(service=str(number))), number)
         return tracemalloc.get_traced_memory()[0]
 
     tracemalloc.start()

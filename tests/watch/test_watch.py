@@ -131,9 +131,8 @@ def test_demo_is_watched() -> None:
     assert [(len(stream.pop("trace_id")), len(stream.pop("span_id"))) for stream in printed] == [(32, 16)] * 2
     assert printed == told
     assert (status, rest) == (0, "")
-    assert re.search(
-        r"streamspan-demo claude-sonnet-5-5  1 incomplete tool call\n +0 +1 +0 +0 +1 .*\nstreams: 2\n$", errors
-    )
+    inside = "1 tool call before abort, 1 incomplete tool call"
+    assert re.search(rf"streamspan-demo claude-sonnet-5-5  {inside}\n +0 +1 +0 +0 +1 .*\nstreams: 2\n$", errors)
 
 
 @pytest.mark.parametrize("events", ["log", "both"])

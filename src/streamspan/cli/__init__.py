@@ -18,7 +18,7 @@ from .demo import command as demo
 from .doctor import command as doctor
 from .watch import command as watch
 
-PACKAGES_OF_EXTRAS = {"anthropic", "google", "opentelemetry", "rich"}
+PACKAGES_OF_EXTRAS = {"anthropic", "google", "openai", "opentelemetry", "rich"}
 """By their top package."""
 
 

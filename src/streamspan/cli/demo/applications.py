@@ -1,164 +1,188 @@
-"""What the applications of the stories do with the client: read, stop, cancel, forget.
+"""What the applications of the stories do with a client: read, stop, cancel, forget.
 
-An application gets the URL of the API. What it expects to fail stays inside it.
+An application gets an API of a provider, and its URL. What it expects to fail stays inside it.
 """
 
 import asyncio
 import gc
 import time
-from collections.abc import Callable, Coroutine
-from contextlib import suppress
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, suppress
+from typing import Protocol
 
-import anthropic
-from anthropic.types import MessageParam
-from anthropic.types.beta import BetaMessageParam
-
-from .wire import MODEL
+from .answer import WireFormat
 
 MAX_TOKENS = 1024
+TOO_MANY_TOKENS = 900_000
 LONGEST_TOOL_INPUT = 600
 SECONDS_TO_STORE = 0.03
 SECONDS_FOR_A_REPORT = 1.2
-QUESTION_TEXT = "Where is my order 4711, and can I still send the tent back?"
-QUESTION: list[MessageParam] = [{"role": "user", "content": QUESTION_TEXT}]
+QUESTION = "Where is my order 4711, and can I still send the tent back?"
 NO_PROXY = {"all://127.0.0.1": None}
 
-Application = Callable[[str], None]
+
+class Client(Protocol):
+    """A client of the SDK, which asks the same question each time."""
+
+    def create(self, *, max_tokens: int = MAX_TOKENS) -> "Stream":
+        """By `create(stream=True)`."""
+        ...
+
+    def stream(self) -> AbstractContextManager[Iterable[object]]:
+        """By the SDK's helper `stream()`."""
+        ...
+
+
+class Stream(Iterable[object], AbstractContextManager["Stream"], Protocol):
+    """The SDK's own, which leaving the `with` block closes."""
+
+
+class AsyncClient(Protocol):
+    async def create(self) -> AsyncIterable[object]: ...
+
+    def stream(self) -> AbstractAsyncContextManager[AsyncIterable[object]]: ...
+
+
+class Api(Protocol):
+    """An API of a provider, as its server speaks it and as its SDK reads it. An event is one of the SDK's.
+
+    error  what the SDK raises for an error of the API
+    """
+
+    @property
+    def error(self) -> type[Exception]: ...
+
+    def wire(self) -> WireFormat:
+        """For one answer."""
+        ...
+
+    def client(self, url: str) -> AbstractContextManager[Client]:
+        """That uses neither the key nor the proxy of the environment."""
+        ...
+
+    def async_client(self, url: str) -> AbstractAsyncContextManager[AsyncClient]: ...
+
+    def wait_for_answer(self, stream: Iterable[object]) -> None:
+        """By the method of the helper's stream that gives the whole answer."""
+        ...
+
+    def texts(self, stream: AsyncIterable[object]) -> AsyncIterator[str]:
+        """The text of the helper's stream, as an application shows it."""
+        ...
+
+    def tool_input(self, event: object) -> str:
+        """What the event brings of the JSON of a tool call; empty: nothing."""
+        ...
+
+
+Application = Callable[[Api, str], None]
 """What an application does with the API at this URL."""
 
 
-def with_client(use: Callable[[anthropic.Anthropic], None]) -> Application:
-    """An application with a client that uses neither the key nor the proxy of the environment."""
-
-    def application(url: str) -> None:
-        http_client = anthropic.DefaultHttpxClient(mounts=NO_PROXY)
-        with anthropic.Anthropic(base_url=url, api_key="demo", http_client=http_client) as client:
-            use(client)
-
-    return application
-
-
-def with_async_client(use: Callable[[anthropic.AsyncAnthropic], Coroutine[None, None, None]]) -> Application:
-    async def main(url: str) -> None:
-        http_client = anthropic.DefaultAsyncHttpxClient(mounts=NO_PROXY)
-        async with anthropic.AsyncAnthropic(base_url=url, api_key="demo", http_client=http_client) as client:
-            await use(client)
-
-    return lambda url: asyncio.run(main(url))
-
-
-@with_client
-def reads_every_event(client: anthropic.Anthropic) -> None:
-    for _ in client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
-        pass
-
-
-@with_client
-def waits_for_the_message(client: anthropic.Anthropic) -> None:
-    with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-        stream.get_final_message()
-
-
-@with_async_client
-async def shows_the_text(client: anthropic.AsyncAnthropic) -> None:
-    async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-        async for _ in stream.text_stream:
+def reads_every_event(api: Api, url: str) -> None:
+    with api.client(url) as client:
+        for _ in client.create():
             pass
 
 
-@with_async_client
-async def apologises_for_an_api_error(client: anthropic.AsyncAnthropic) -> None:
-    with suppress(anthropic.APIStatusError):
-        stream = await client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-        async for _ in stream:
-            pass
+def waits_for_the_answer(api: Api, url: str) -> None:
+    with api.client(url) as client, client.stream() as stream:
+        api.wait_for_answer(stream)
 
 
-def survives_a_lost_connection(url: str) -> None:
-    with suppress(Exception):  # an error of the HTTP library, which the SDK does not wrap here
-        reads_every_event(url)
+def shows_the_text(api: Api, url: str) -> None:
+    async def show() -> None:
+        async with api.async_client(url) as client, client.stream() as stream:
+            async for _ in api.texts(stream):
+                pass
+
+    asyncio.run(show())
 
 
-@with_client
-def stops_at_the_second_email(client: anthropic.Anthropic) -> None:
-    with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
+def apologises_for_an_api_error(api: Api, url: str) -> None:
+    async def ask() -> None:
+        async with api.async_client(url) as client:
+            with suppress(api.error):
+                async for _ in await client.create():
+                    pass
+
+    asyncio.run(ask())
+
+
+def survives_a_lost_connection(api: Api, url: str) -> None:
+    with suppress(Exception):  # with some SDKs an error of the HTTP library
+        reads_every_event(api, url)
+
+
+def stops_at_the_second_email(api: Api, url: str) -> None:
+    written = ""
+    with api.client(url) as client, client.stream() as stream:
         for event in stream:
-            if event.type == "input_json" and "lee@" in str(event.snapshot):
+            written += api.tool_input(event)
+            if "lee@" in written:
                 break
 
 
-@with_client
-def limits_the_tool_input(client: anthropic.Anthropic) -> None:
+def limits_the_tool_input(api: Api, url: str) -> None:
     written = 0
-    with client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True) as stream:
+    with api.client(url) as client, client.create() as stream:
         for event in stream:
-            if event.type == "content_block_delta" and event.delta.type == "input_json_delta":
-                written += len(event.delta.partial_json)
+            written += len(api.tool_input(event))
             if written > LONGEST_TOOL_INPUT:
                 break
 
 
-@with_client
-def stores_each_delta(client: anthropic.Anthropic) -> None:
-    for event in client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True):
-        if event.type == "content_block_delta":
+def stores_each_event(api: Api, url: str) -> None:
+    with api.client(url) as client:
+        for _ in client.create():
             time.sleep(SECONDS_TO_STORE)
 
 
-@with_async_client
-async def gives_up_after_some_text(client: anthropic.AsyncAnthropic) -> None:
-    enough = asyncio.Event()
+def gives_up_after_some_text(api: Api, url: str) -> None:
+    async def main() -> None:
+        enough = asyncio.Event()
+        async with api.async_client(url) as client:
+            task = asyncio.create_task(_shows_until(api, client, "tent", enough))
+            await enough.wait()
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
 
-    async def show() -> None:
-        shown = ""
-        async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-            async for text in stream.text_stream:
-                shown += text
-                if "tent" in shown:
-                    enough.set()
-
-    task = asyncio.create_task(show())
-    await enough.wait()
-    task.cancel()
-    with suppress(asyncio.CancelledError):
-        await task
+    asyncio.run(main())
 
 
-@with_async_client
-async def writes_a_report_meanwhile(client: anthropic.AsyncAnthropic) -> None:
+def writes_a_report_meanwhile(api: Api, url: str) -> None:
     """Another task of the same event loop computes for a while, and does not give way."""
-    has_begun = asyncio.Event()
 
-    async def show() -> None:
-        shown = ""
-        async with client.messages.stream(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION) as stream:
-            async for text in stream.text_stream:
-                shown += text
-                if "warehouse" in shown:
-                    has_begun.set()
+    async def main() -> None:
+        has_begun = asyncio.Event()
 
-    async def write_a_report() -> None:
-        await has_begun.wait()
-        time.sleep(SECONDS_FOR_A_REPORT)  # noqa: ASYNC251  # what the story is about
+        async def write_a_report() -> None:
+            await has_begun.wait()
+            time.sleep(SECONDS_FOR_A_REPORT)  # noqa: ASYNC251  # what the story is about
 
-    await asyncio.gather(show(), write_a_report())
+        async with api.async_client(url) as client:
+            await asyncio.gather(_shows_until(api, client, "warehouse", has_begun), write_a_report())
+
+    asyncio.run(main())
 
 
-@with_client
-def lets_another_model_go_on(client: anthropic.Anthropic) -> None:
-    """By the beta API, which has fallbacks."""
-    question: BetaMessageParam = {"role": "user", "content": QUESTION_TEXT}
-    for _ in client.beta.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=[question], stream=True):
-        pass
+async def _shows_until(api: Api, client: AsyncClient, word: str, is_shown: asyncio.Event) -> None:
+    """Shows all of the text, and says when the word has been shown."""
+    shown = ""
+    async with client.stream() as stream:
+        async for text in api.texts(stream):
+            shown += text
+            if word in shown:
+                is_shown.set()
 
 
-@with_client
-def never_reads(client: anthropic.Anthropic) -> None:
-    client.messages.create(model=MODEL, max_tokens=MAX_TOKENS, messages=QUESTION, stream=True)
-    gc.collect()  # up to 1.13 the stream is part of a reference cycle
+def never_reads(api: Api, url: str) -> None:
+    with api.client(url) as client:
+        client.create()
+        gc.collect()  # with some SDKs the stream is part of a reference cycle
 
 
-@with_client
-def asks_for_too_much(client: anthropic.Anthropic) -> None:
-    with suppress(anthropic.BadRequestError):
-        client.messages.create(model=MODEL, max_tokens=900_000, messages=QUESTION, stream=True)
+def asks_for_too_much(api: Api, url: str) -> None:
+    with suppress(api.error), api.client(url) as client:
+        client.create(max_tokens=TOO_MANY_TOKENS)

@@ -14,11 +14,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
-from streamspan import AnthropicStreamInstrumentor, Config, semconv
+from streamspan import Config, semconv
 from streamspan.cli.drawing.finished import FinishedStream, finished_stream
 from streamspan.runtime import finish_ends
 
-from .server import MessagesServer
+from .provider import Provider
+from .server import LoopbackServer
 from .stories import STALL_SECONDS, Story, play_at
 
 if TYPE_CHECKING:
@@ -28,39 +29,40 @@ SERVICE_NAME = "streamspan-demo"
 
 
 class Recorder:
-    """Instruments the SDK for a `with` block, for stories at this speed. `reader` gets the metrics.
+    """Instruments the provider's SDK for a `with` block, for stories at this speed. `reader` gets the metrics.
 
     `spans` has the span of each stream that the last story left.
     """
 
-    def __init__(self, *, speed: float = 1.0, reader: MetricReader | None = None) -> None:
+    def __init__(self, provider: Provider, *, speed: float = 1.0, reader: MetricReader | None = None) -> None:
         self._speed = speed
-        self._server = MessagesServer(speed=speed)
+        self._api_of = provider.api_of
+        self._server = LoopbackServer(speed=speed, headers=provider.headers)
         self.spans: list[ReadableSpan] = []
         self._memory = InMemorySpanExporter()
         resource = Resource.create({"service.name": SERVICE_NAME, "service.instance.id": str(uuid.uuid4())})
-        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
-        self._provider.add_span_processor(SimpleSpanProcessor(self._memory))
+        self._tracers = TracerProvider(sampler=ALWAYS_ON, resource=resource, shutdown_on_exit=False)
+        self._tracers.add_span_processor(SimpleSpanProcessor(self._memory))
         readers = [] if reader is None else [reader]
         self._meters = MeterProvider(readers, resource, shutdown_on_exit=False)
-        self._instrumentor = AnthropicStreamInstrumentor()
+        self._instrumentor = provider.instrumentor()
 
     def __enter__(self) -> "Self":
         config = Config(stall_seconds=STALL_SECONDS / min(self._speed, 1.0), repetition="exact")
-        self._instrumentor.instrument(tracer_provider=self._provider, meter_provider=self._meters, config=config)
+        self._instrumentor.instrument(tracer_provider=self._tracers, meter_provider=self._meters, config=config)
         self._server.__enter__()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._server.__exit__(None, None, None)
         self._instrumentor.uninstrument()
-        self._provider.shutdown()
+        self._tracers.shutdown()
         self._meters.shutdown()
 
     def streams_of(self, story: Story) -> list[FinishedStream]:
         """Plays the story. The streams that it left: one, unless the instrumentation is broken."""
         self._memory.clear()
-        play_at(self._server, story)
+        play_at(self._server, story, self._api_of(story))
         finish_ends()
         self._meters.force_flush()
         self.spans = [span for span in self._memory.get_finished_spans() if _is_of_a_stream(span)]

@@ -14,8 +14,10 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 from . import wire
+from .sse import Event
 
 EVENT_STREAM = "text/event-stream; charset=utf-8"
 REQUEST_ID = "req_011CSHoEeqs5C35K2UUqR7Fy"
@@ -59,15 +61,21 @@ class Ending(Enum):
     CLOSE = "closed after the final chunk"
 
 
-Step = bytes | wire.Event | Head | Pause | Wait | Ending
+Step = bytes | Event | Head | Pause | Wait | Ending
 Script = Sequence[Step]
+AnyStep = TypeVar("AnyStep")
 
 
 def error_response(status: int, error_type: str, message: str, *, headers: Mapping[str, str] | None = None) -> Script:
     """An HTTP error with the API's JSON body."""
     body = wire.error_body(error_type, message, REQUEST_ID)
-    head = {"content-type": "application/json", "content-length": str(len(body)), "request-id": REQUEST_ID}
-    return [Head(status, {**head, **(headers or {})}), body]
+    return http_error(status, body, {"request-id": REQUEST_ID, **(headers or {})})
+
+
+def http_error(status: int, body: bytes, headers: Mapping[str, str]) -> Script:
+    """An HTTP error with a body of JSON."""
+    head = {"content-type": "application/json", "content-length": str(len(body))}
+    return [Head(status, {**head, **headers}), body]
 
 
 def overloaded(*, retry_after_ms: int = 10) -> Script:
@@ -76,7 +84,7 @@ def overloaded(*, retry_after_ms: int = 10) -> Script:
     return error_response(529, "overloaded_error", "Overloaded", headers=headers)
 
 
-def paced(steps: Iterable[Step], seconds: float) -> Iterator[Step]:
+def paced(steps: Iterable[AnyStep], seconds: float) -> Iterator[AnyStep | Pause]:
     """The steps, each after a pause."""
     for step in steps:
         yield Pause(seconds)

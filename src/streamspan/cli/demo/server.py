@@ -1,4 +1,4 @@
-"""A loopback Messages API: plays scripts over HTTP/1.1 and records what the client did.
+"""A loopback API: plays scripts over HTTP/1.1 and records what the client did.
 
 Runs in a thread and an event loop of its own, so that sync and async clients see the same server. Every
 request is answered by the next script of the queue, or by the one that `choose` gives for it. With no script
@@ -42,10 +42,12 @@ from .wire import Event
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+NO_HEADERS: Mapping[str, str] = {}
+OF_MESSAGES_API = {"request-id": REQUEST_ID, "anthropic-organization-id": ORGANIZATION_ID}
 EXCHANGES_KEPT = 1000
 WAIT_INTERVAL = 0.005
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
-REASONS = {200: "OK", 400: "Bad Request", 429: "Too Many Requests", 529: "Overloaded"}
+REASONS = {200: "OK", 400: "Bad Request", 429: "Too Many Requests", 503: "Service Unavailable", 529: "Overloaded"}
 
 
 @dataclass(slots=True)
@@ -65,10 +67,10 @@ class Exchange:
     """Set when the script is done, or the client has left."""
 
 
-class MessagesServer:
+class LoopbackServer:
     """The server, on a free port of 127.0.0.1; listens from the start to the end of its `with` block.
 
-    `speed` divides the pauses. Scripts may be added to `scripts` while it runs.
+    `speed` divides the pauses, `headers` are those of every stream. Scripts may be added to `scripts` while it runs.
     """
 
     def __init__(
@@ -77,11 +79,13 @@ class MessagesServer:
         *,
         choose: Callable[[Exchange], Script] | None = None,
         speed: float = 1.0,
+        headers: Mapping[str, str] = NO_HEADERS,
     ) -> None:
         self.scripts = deque(scripts)
         self.exchanges: deque[Exchange] = deque(maxlen=EXCHANGES_KEPT)
         """The requests received, oldest first; the last 1000."""
         self.speed = speed
+        self._headers = headers
         self._choose = choose or self._next_script
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
@@ -126,7 +130,7 @@ class MessagesServer:
         task.add_done_callback(self._connections.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = _Connection(reader, writer, self.speed)
+        connection = _Connection(reader, writer, self.speed, self._headers)
         try:
             stays_open = True
             while stays_open and (exchange := await connection.request()) is not None:
@@ -136,14 +140,30 @@ class MessagesServer:
             await connection.close()
 
 
+class MessagesServer(LoopbackServer):
+    """A loopback Messages API, with the headers of Anthropic's."""
+
+    def __init__(
+        self,
+        scripts: Iterable[Script] = (),
+        *,
+        choose: Callable[[Exchange], Script] | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        super().__init__(scripts, choose=choose, speed=speed, headers=OF_MESSAGES_API)
+
+
 class _Connection:
     """One TCP connection: reads requests, plays scripts."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, speed: float) -> None:
+    def __init__(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, speed: float, headers: Mapping[str, str]
+    ) -> None:
         self._reader = reader
         self._writer = writer
         self._socket: socket.socket = writer.get_extra_info("socket")
         self._speed = speed
+        self._headers = headers
         self._chunked: bool | None = None  # None until the head is sent
         self._upcoming = asyncio.ensure_future(self._first_byte())
         writer.transport.set_write_buffer_limits(high=0)  # a step is done when the kernel has its bytes
@@ -207,8 +227,7 @@ class _Connection:
             "date": formatdate(usegmt=True),
             "content-type": EVENT_STREAM,
             "cache-control": "no-cache",
-            "request-id": REQUEST_ID,
-            "anthropic-organization-id": ORGANIZATION_ID,
+            **self._headers,
         }
         headers = {**defaults, **head.headers}
         self._chunked = "content-length" not in headers

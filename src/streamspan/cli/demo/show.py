@@ -11,6 +11,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Protocol
@@ -18,11 +19,12 @@ from typing import Protocol
 from rich.console import Console
 
 from streamspan.cli.drawing.finished import FinishedStream, as_data, findings
-from streamspan.cli.drawing.waterfall import Waterfall, summary
+from streamspan.cli.drawing.waterfall import Summary, Waterfall
 
 from . import otlp as otlp_endpoint
+from .provider import Provider
 from .record import Recorder
-from .stories import STORIES, Story
+from .stories import Story
 
 SVG_WIDTH = 92
 FONT_DOWNLOAD = re.compile(r"@font-face {.*?}\s*", re.DOTALL)
@@ -78,7 +80,7 @@ class Drawing:
         self._console.print()
 
     def finish(self) -> None:
-        self._console.print(summary(self._shown))
+        self._console.print(Summary(self._shown))
         if self._svg:
             save_svg(self._drawn, self._svg)
 
@@ -93,31 +95,35 @@ def save_svg(drawings: Sequence[Waterfall], path: str) -> None:
     Path(path).write_text(FONT_DOWNLOAD.sub("", drawn), encoding="utf-8")
 
 
-def print_list() -> None:
+def print_list(stories: Sequence[Story]) -> None:
     """One line each, but in a terminal that is too narrow for that."""
-    width = max(len(story.name) for story in STORIES) + 2
+    width = max(len(story.name) for story in stories) + 2
     columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else sys.maxsize
-    for story in STORIES:
+    for story in stories:
         print(textwrap.fill(f"{story.name:<{width}}{story.about}", columns, subsequent_indent=" " * width))
 
 
-def chosen(names: Sequence[str]) -> Sequence[Story]:
-    """The stories of these names, in this order; all if there are none. Raises ValueError for a name of none."""
-    stories = {story.name: story for story in STORIES}
+def chosen(names: Sequence[str], provider: Provider) -> Provider:
+    """With the stories of these names only, in this order; all if there are none.
+
+    Raises ValueError for a name of none.
+    """
+    stories = {story.name: story for story in provider.stories}
     unknown = [name for name in names if name not in stories]
     if unknown:
         raise ValueError(f"no story is named {', '.join(unknown)}; there are {', '.join(stories)}")
-    return [stories[name] for name in names] or STORIES
+    return replace(provider, stories=[stories[name] for name in names] or provider.stories)
 
 
-def run(stories: Sequence[Story], view: View, *, speed: float, otlp: str | None, times: int = 1) -> int:
-    """Plays the stories so many times, and shows them the first time. Gives the exit status of the command."""
+def run(provider: Provider, view: View, *, speed: float, otlp: str | None, times: int = 1) -> int:
+    """Plays the provider's stories so many times, and shows them the first time. Gives the exit status."""
+    stories = provider.stories
     if otlp and (failure := otlp_endpoint.failure_to_reach(otlp)):
         print(f"streamspan: no OTLP endpoint can be reached at {otlp}: {failure}", file=sys.stderr)
         return 1
     destination = otlp_endpoint.Destination(otlp) if otlp else None
     failures: list[str] = []
-    with Recorder(speed=speed, reader=destination and destination.reader) as recorder:
+    with Recorder(provider, speed=speed, reader=destination and destination.reader) as recorder:
         for time, story in product(range(times), stories):
             if destination and time == 1 and story is stories[0]:
                 print(_WHY_AGAIN, file=sys.stderr, flush=True)

@@ -1,35 +1,18 @@
-"""The events of a streamed message, as data.
+"""The wire format of Anthropic's Messages API: the events of a streamed message, as data.
 
-Every function gives events in the shape in which the Messages API sends them. Nothing here knows about
-pauses, connections or faults: see `script.py`.
+Nothing here knows about pauses, connections or faults: see `script.py`.
 
 Source: https://platform.claude.com/docs/en/build-with-claude/streaming
 """
 
-import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from .sse import Event, compact_json, pieces
 
 MODEL = "claude-sonnet-5-5"
 OTHER_MODEL = "claude-opus-5-5"
 MESSAGE_ID = "msg_01XFDUDYJgAACzvnptvVoYEL"
 SIGNATURE = "EqQBCgIYAhIM1gbcDa9GJwZA2b3hGgxBdjrkzLoky3dl1pkiMOYds"
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One server-sent event: its name and its JSON."""
-
-    name: str
-    data: Mapping[str, object]
-
-    def encoded(self) -> bytes:
-        return f"event: {self.name}\ndata: {compact_json(self.data)}\n\n".encode()
-
-
-def compact_json(value: object) -> str:
-    """JSON as the API writes it: no spaces, characters beyond ASCII as they are."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
 
 def message_start(
@@ -74,21 +57,50 @@ def block_stop(index: int) -> Event:
     return Event("content_block_stop", {"type": "content_block_stop", "index": index})
 
 
+def text_start(index: int) -> Event:
+    return block_start(index, {"type": "text", "text": ""})
+
+
+def text_delta(index: int, text: str) -> Event:
+    return block_delta(index, {"type": "text_delta", "text": text})
+
+
 def text_block(index: int, text: str, *, size: int = 12) -> Iterator[Event]:
     """A whole text block, `size` characters to a delta."""
-    yield block_start(index, {"type": "text", "text": ""})
+    yield text_start(index)
     for piece in pieces(text, size):
-        yield block_delta(index, {"type": "text_delta", "text": piece})
+        yield text_delta(index, piece)
     yield block_stop(index)
+
+
+def thinking_start(index: int) -> Event:
+    return block_start(index, {"type": "thinking", "thinking": "", "signature": ""})
+
+
+def thinking_delta(index: int, text: str) -> Event:
+    return block_delta(index, {"type": "thinking_delta", "thinking": text})
+
+
+def signature_delta(index: int, signature: str = SIGNATURE) -> Event:
+    return block_delta(index, {"type": "signature_delta", "signature": signature})
 
 
 def thinking_block(index: int, text: str, *, size: int = 12, signature: str = SIGNATURE) -> Iterator[Event]:
     """A whole thinking block; its signature is the last delta."""
-    yield block_start(index, {"type": "thinking", "thinking": "", "signature": ""})
+    yield thinking_start(index)
     for piece in pieces(text, size):
-        yield block_delta(index, {"type": "thinking_delta", "thinking": piece})
-    yield block_delta(index, {"type": "signature_delta", "signature": signature})
+        yield thinking_delta(index, piece)
+    yield signature_delta(index, signature)
     yield block_stop(index)
+
+
+def tool_start(index: int, name: str, block_type: str = "tool_use") -> Event:
+    call_id = f"toolu_01A09q90qw90lq917835lq{index:02d}"
+    return block_start(index, {"type": block_type, "id": call_id, "name": name, "input": {}})
+
+
+def tool_delta(index: int, json_text: str) -> Event:
+    return block_delta(index, {"type": "input_json_delta", "partial_json": json_text})
 
 
 def tool_block(
@@ -103,11 +115,10 @@ def tool_block(
 
     The first delta is empty, as in the real API.
     """
-    call_id = f"toolu_01A09q90qw90lq917835lq{index:02d}"
     sent_input = tool_input if isinstance(tool_input, str) else compact_json(tool_input)
-    yield block_start(index, {"type": block_type, "id": call_id, "name": name, "input": {}})
+    yield tool_start(index, name, block_type)
     for piece in ("", *pieces(sent_input, size)):
-        yield block_delta(index, {"type": "input_json_delta", "partial_json": piece})
+        yield tool_delta(index, piece)
     yield block_stop(index)
 
 
@@ -171,9 +182,3 @@ def whole_message(*blocks: Iterable[Event], stop_reason: str = "end_turn", outpu
         yield from block
     yield message_delta(stop_reason, output_tokens)
     yield message_stop()
-
-
-def pieces(text: str, size: int) -> Iterator[str]:
-    """The text in pieces of `size` characters."""
-    for start in range(0, len(text), size):
-        yield text[start : start + size]

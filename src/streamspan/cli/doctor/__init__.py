@@ -2,7 +2,8 @@
 
     finding.py    what one check has found
     packages.py   what is installed, and whether it fits
-    seam.py       what of the provider's SDK is patched, and who else makes spans of its calls
+    sdks.py       which SDKs there are
+    seam.py       what of each SDK is patched, and who else makes spans of its calls
     settings.py   what the environment switches off or changes
     export.py     which exporters the environment sets up
     endpoint.py   where an exporter sends to, and whether somebody listens there

@@ -14,7 +14,8 @@ from typing import cast
 from streamspan.config import SETTINGS, judged
 
 from .endpoint import Signal
-from .finding import DISABLED, OUR_NAME, Environment, Finding, import_failure, logged, one_line, with_
+from .finding import DISABLED, Environment, Finding, import_failure, logged, one_line, with_
+from .sdks import SDKS, Sdk, installed_sdks
 
 VARIABLE = "OTEL_CONFIG_FILE"
 CHECK = f"settings.{VARIABLE}"
@@ -66,17 +67,23 @@ def _given(node: object) -> dict[str, object]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
-def section(environment: Environment) -> dict[str, object]:
-    """What the file says of streamspan."""
+def section(sdk: Sdk, environment: Environment) -> dict[str, object]:
+    """What the file says of streamspan for this SDK."""
     instrumentation = getattr(model(environment), "instrumentation_development", None)
     of_python = cast("Mapping[str, Mapping[str, object]]", getattr(instrumentation, "python", None) or {})
-    return {**of_python.get(OUR_NAME, {})}
+    return {**of_python.get(sdk.instrumentor, {})}
 
 
 def ours(name: str, environment: Environment) -> object:
-    """The setting of streamspan that the file or else this environment makes; a wrong one is left out."""
+    """The setting of streamspan that the file or else this environment makes; a wrong one is left out.
+
+    The file may say it for one SDK only, or for each another; then that of the first counts.
+    """
     setting = SETTINGS[name]
-    in_file, _ = judged(section(environment))
+    in_file: dict[str, object] = {}
+    for sdk in reversed(SDKS):
+        right, _ = judged(section(sdk, environment))
+        in_file |= right
     try:
         in_environment = setting.kind.parsed(environment.get(setting.environment or "", "").strip() or setting.default)
     except ValueError:
@@ -101,7 +108,8 @@ def findings(environment: Environment) -> Iterator[Finding]:
     yield Finding(CHECK, "note", f"{VARIABLE} sets up the SDK in the place of its other variables")
     if getattr(model(environment), "disabled", None):
         yield Finding(f"{CHECK}.disabled", "problem", f"{VARIABLE} says disabled: true: no spans and no metrics at all")
-    yield from _of_our_section(environment)
+    for sdk in installed_sdks():
+        yield from _of_our_section(sdk, environment)
 
 
 def _failure(path: str) -> Finding | None:
@@ -134,14 +142,15 @@ def _why(error: Exception) -> str:
     return one_line(error)
 
 
-def _of_our_section(environment: Environment) -> Iterator[Finding]:
-    check, said = f"{CHECK}.{OUR_NAME}", section(environment)
+def _of_our_section(sdk: Sdk, environment: Environment) -> Iterator[Finding]:
+    name, said = sdk.instrumentor, section(sdk, environment)
+    check = f"{CHECK}.{name}"
     if not said.pop("enabled", True):
-        text = f"enabled: false of {OUR_NAME} in {VARIABLE} does not keep opentelemetry-instrument from starting it"
-        yield Finding(check, "warning", text, with_(DISABLED, OUR_NAME, environment))
+        text = f"enabled: false of {name} in {VARIABLE} does not keep opentelemetry-instrument from starting it"
+        yield Finding(check, "warning", text, with_(DISABLED, name, environment))
     right, wrong = judged(said)
     for line in wrong:
         yield Finding(check, "warning", line)
     if right:
         settings = ", ".join(f"{name}={value}" for name, value in right.items())
-        yield Finding(check, "note", f"{VARIABLE} sets {settings}")
+        yield Finding(check, "note", f"{VARIABLE} sets {settings} for {sdk.package}")

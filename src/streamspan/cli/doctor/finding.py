@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Literal
 
-OUR_NAME = "anthropic_stream"
 DISABLED = "OTEL_PYTHON_DISABLED_INSTRUMENTATIONS"
 
 Environment = Mapping[str, str]

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
 SHOWN = (
     "streamspan",
-    "anthropic",
     "opentelemetry-api",
     "opentelemetry-sdk",
     "opentelemetry-instrumentation",
@@ -25,12 +24,12 @@ SHOWN = (
     "opentelemetry-exporter-otlp-proto-http",
     "opentelemetry-exporter-otlp-proto-grpc",
 )
+SDK_PACKAGES = ("anthropic", "openai")
 NEEDED = {
     "streamspan": "has no metadata here, so opentelemetry-instrument does not find it",
-    "anthropic": "is missing: there is nothing to instrument",
     "opentelemetry-sdk": "is missing: nothing records and nothing sends",
 }
-IMPORTED = {"anthropic": "anthropic", "opentelemetry-sdk": "opentelemetry.sdk.trace"}
+IMPORTED = {**{name: name for name in SDK_PACKAGES}, "opentelemetry-sdk": "opentelemetry.sdk.trace"}
 
 
 def installed() -> dict[str, Distribution]:
@@ -52,13 +51,32 @@ def present(_: Environment) -> Iterator[Finding]:
     found = installed()
     yield Finding("installed.python", "ok", f"Python {platform.python_version()}: {sys.executable}")
     for name in SHOWN:
+        if name == SHOWN[1]:
+            yield from sdks(found)
         if name in found:
             yield Finding(f"installed.{name}", "ok", f"{name} {found[name].version}")
         elif name in NEEDED:
-            extra = "anthropic" if "opentelemetry-sdk" in found else "zero-code"
-            yield Finding(
-                f"installed.{name}", "problem", f"{name} {NEEDED[name]}", f'pip install "streamspan[{extra}]"'
-            )
+            yield Finding(f"installed.{name}", "problem", f"{name} {NEEDED[name]}", install(found))
+
+
+def sdks(found: Mapping[str, Distribution]) -> Iterator[Finding]:
+    """One is enough."""
+    ranges = (found["streamspan"].requires if "streamspan" in found else None) or ()
+    for name in filter(found.__contains__, SDK_PACKAGES):
+        supported = next((line.partition(";")[0][len(name) :] for line in ranges if re.match(rf"{name}\b", line)), "")
+        text = f"{name} {found[name].version}{f' (supported: {supported})' if supported else ''}"
+        yield Finding(f"installed.{name}", "ok", text)
+    if not any(name in found for name in SDK_PACKAGES):
+        text = f"neither {' nor '.join(SDK_PACKAGES)} is installed: there is nothing to instrument"
+        yield Finding("installed.sdk", "problem", text, install(found))
+
+
+def install(found: Mapping[str, Distribution]) -> str:
+    """The command that brings all that is needed."""
+    sdk = [] if any(name in found for name in SDK_PACKAGES) else [SDK_PACKAGES[0]]
+    extras = [*sdk, *([] if "opentelemetry-sdk" in found else ["zero-code"])]
+    other = f"  # or {SDK_PACKAGES[1]}" if sdk else ""
+    return f'pip install "streamspan[{",".join(extras)}]"{other}' if extras else "pip install streamspan"
 
 
 def fitting(_: Environment) -> Iterator[Finding]:
@@ -83,7 +101,7 @@ def needs(found: Mapping[str, Distribution]) -> set[tuple[str, "Requirement", bo
 
     all_of_them: set[tuple[str, Requirement, bool]] = set()
     for name, distribution in found.items():
-        if name in {"streamspan", "anthropic"} or name.startswith("opentelemetry-"):
+        if name in {"streamspan", *SDK_PACKAGES} or name.startswith("opentelemetry-"):
             extras = distribution.metadata.get_all("Provides-Extra", []) if name == "streamspan" else []
             for needed in map(Requirement, distribution.requires or ()):
                 applies = [not needed.marker or needed.marker.evaluate({"extra": extra}) for extra in ["", *extras]]

@@ -29,7 +29,7 @@ CHECKS: dict[str, tuple[Check, ...]] = {
 """By section, which is the beginning of the name of each of its findings."""
 TITLES = {
     "installed": "What is installed",
-    "seam": "What is patched in the SDK",
+    "seam": "What is patched in the SDKs",
     "spans": "Who makes spans of a streamed call",
     "settings": "What variables switch off or change",
     "export": "Where telemetry goes",

@@ -8,7 +8,8 @@ from streamspan.config import SETTINGS
 from streamspan.semconv import latest
 
 from .file import is_named, ours
-from .finding import DISABLED, OUR_NAME, Environment, Finding, without
+from .finding import DISABLED, Environment, Finding, without
+from .sdks import installed_sdks
 
 OURS = {setting.environment: setting for setting in SETTINGS.values() if setting.environment}
 SAMPLER = "OTEL_TRACES_SAMPLER"
@@ -35,9 +36,13 @@ def switched_off(environment: Environment) -> Iterator[Finding]:
         text = "OTEL_SDK_DISABLED=true: no spans and no metrics at all"
         yield Finding("settings.OTEL_SDK_DISABLED", "problem", text, "unset OTEL_SDK_DISABLED")
     words = {word.strip() for word in environment.get(DISABLED, "").split(",")}
-    for word in sorted(words & {OUR_NAME, "*"}):
-        text = f"{DISABLED} has {word}: opentelemetry-instrument does not start streamspan"
-        yield Finding(f"settings.{DISABLED}", "problem", text, without(DISABLED, word, environment))
+    names = {sdk.instrumentor: sdk.package for sdk in installed_sdks()}
+    nothing_is_left = "*" in words or words >= names.keys()
+    for word in sorted(words & {*names, "*"}):
+        of = f" for {names[word]}" if word in names else ""
+        text = f"{DISABLED} has {word}: opentelemetry-instrument does not start streamspan{of}"
+        status = "problem" if nothing_is_left else "warning"
+        yield Finding(f"settings.{DISABLED}", status, text, without(DISABLED, word, environment))
 
 
 def is_true(environment: Environment, variable: str) -> bool:

@@ -7,7 +7,7 @@ words are printable and not long, numbers are finite.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import isfinite
-from typing import Literal
+from typing import Literal, get_args
 
 from opentelemetry.util.types import AttributeValue
 
@@ -23,6 +23,7 @@ NANOSECONDS = 1e9
 Attributes = Mapping[str, AttributeValue]
 Who = Literal["model", "way", "event loop", "reader"]
 Finding = Literal[
+    "tool call before abort",
     "stall",
     "buffered",
     "held back",
@@ -32,7 +33,21 @@ Finding = Literal[
     "loop",
     "refused",
     "falls back",
+    "incomplete tool call",
+    "invalid tool call",
+    "retried",
 ]
+FINDINGS: tuple[Finding, ...] = get_args(Finding)
+COUNTS: Mapping[Finding, str] = {
+    "tool call before abort": semconv.ABORT_TOOL_CALLS_COMPLETED,
+    "stall": semconv.STALL_COUNT,
+    "incomplete tool call": semconv.TOOL_CALL_INCOMPLETE,
+    "invalid tool call": semconv.TOOL_CALL_INVALID_JSON,
+    "retried": semconv.HTTP_REQUEST_RESEND_COUNT,
+}
+"""What a stream can have several times."""
+_REFUSALS = {"refusal", "content_filter"}
+"""Stop reasons."""
 SHARES: Mapping[Who, str] = {
     "model": semconv.PROVIDER_TIME,
     "way": semconv.TRANSIT_TIME,
@@ -120,17 +135,17 @@ def findings(stream: FinishedStream) -> tuple[Finding, ...]:
     waited = shares(stream)
     longest = max(sum(waited.values()) - waited["reader"], LEAST_WAIT)
     is_found: dict[Finding, bool] = {
-        "stall": bool(number(attributes, semconv.STALL_COUNT)),
+        **{finding: bool(number(attributes, name)) for finding, name in COUNTS.items()},
         "buffered": attributes.get(semconv.BUFFERED) is True,
         "held back": waited["way"] >= LEAST_WAIT,
         "loop blocked": waited["event loop"] >= LEAST_WAIT,
         "slow reader": waited["reader"] > longest,
         "slower than reading": (number(attributes, semconv.REBUFFER_RATIO) or 0) > SLOWER_THAN_READING_FROM,
         "loop": attributes.get(semconv.REPETITION_DETECTED) is True,
-        "refused": stream.stop_reason == "refusal" or semconv.REFUSAL_CATEGORY in attributes,
+        "refused": stream.stop_reason in _REFUSALS or semconv.REFUSAL_CATEGORY in attributes,
         "falls back": semconv.FALLBACK_TRIGGER in attributes,
     }
-    return tuple(finding for finding, found in is_found.items() if found)
+    return tuple(finding for finding in FINDINGS if is_found[finding])
 
 
 def shares(stream: FinishedStream) -> Mapping[Who, float]:

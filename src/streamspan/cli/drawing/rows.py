@@ -103,7 +103,7 @@ def rows(stream: FinishedStream, symbols: Symbols) -> Iterator[Row]:
             yield mark_row("fallback", event, symbols.other_model, word(event.attributes, semconv.FALLBACK_TO) or "")
         elif event.name == semconv.EVENT_CONTENT_BLOCK and not (has_fallback_events and is_fallback_block(event)):
             has_tool_call = following is not None and following.name == semconv.EVENT_TOOL_CALL
-            row = block_row(event, following if has_tool_call else None, symbols)
+            row = from_first_chunk(block_row(event, following if has_tool_call else None, symbols), stream)
             inside = [part for part in parts if row.start - CLOCKS_DIFFER_BY <= part.start < row.end]
             before = [part for part in parts if part not in inside and part.start < row.start]
             parts = [part for part in parts if part not in inside and part not in before]
@@ -205,7 +205,7 @@ def block_row(block: StreamEvent, tool_call: StreamEvent | None, symbols: Symbol
     else:
         label = word(tool_call.attributes, semconv.TOOL_NAME) or block_type
         whole = tool_call.attributes.get(semconv.TOOL_CALL_COMPLETE) is True
-    bar, style = block_bar(block_type, symbols)
+    bar, style = block_bar(block_type, symbols, is_tool_call=tool_call is not None)
     return Row(
         label,
         start,
@@ -219,10 +219,15 @@ def block_row(block: StreamEvent, tool_call: StreamEvent | None, symbols: Symbol
     )
 
 
-def block_bar(block_type: str, symbols: Symbols) -> tuple[str, str]:
+def from_first_chunk(row: Row, stream: FinishedStream) -> Row:
+    """Without what is before the stream's first chunk: a block may be announced well before."""
+    return replace(row, start=min(max(row.start, stream.first_chunk or 0.0), row.end))
+
+
+def block_bar(block_type: str, symbols: Symbols, *, is_tool_call: bool) -> tuple[str, str]:
     """The character and the style of a block's bar."""
-    if block_type.endswith("tool_use"):
+    if is_tool_call or block_type.endswith("tool_use"):
         return symbols.tool, "yellow"
-    if "thinking" in block_type:
+    if "thinking" in block_type or "reasoning" in block_type:
         return symbols.thinking, "blue"
     return symbols.text, "cyan"

@@ -4,7 +4,7 @@ Draws what the span says: what is not known is left out. Works without colour, a
 other characters.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from rich.box import SIMPLE_HEAD
@@ -21,7 +21,14 @@ MEASURE_WIDTH = 18
 TICKS_AT_MOST = 5
 APART_FROM = 3
 """Columns: one before a silence, one after it."""
+INSIDE = "inside"
+COLUMNS = ("stream", "outcome", "first\nchunk", "duration", "tokens\nout", "stop\nreason", INSIDE)
 NUMBERS = {"first\nchunk", "duration", "tokens\nout"}
+SPARED = ("tokens\nout", "first\nchunk", "stop\nreason", "duration")
+"""In this order, where there is no room for what happened inside."""
+LEAST_INSIDE = 19
+APART = 2
+"""Between two columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +41,26 @@ class Waterfall:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         symbols = ASCII if options.ascii_only else UNICODE
-        outcome_style = OUTCOME_STYLES.get(self.stream.outcome, "bold")
-        yield Text.assemble((self.title, "bold"), "  ", (headline(self.stream), outcome_style))
+        yield from self._headline(options.max_width)
         yield Text(self.about, style="dim")
         yield from chart(self.stream, options.max_width, symbols)
         for line in lines(facts(self.stream), symbols.separator, options.max_width):
             yield Text(line, style="dim")
+
+    def _headline(self, width: int) -> Iterator[Text]:
+        """Broken between two words of the headline only."""
+        words = headline(self.stream).replace(", ", ",\n").splitlines()
+        first, *rest = lines([f"{self.title}  {words[0]}", *words[1:]], " ", width)
+        style = headline_style(self.stream)
+        yield Text.assemble((self.title, "bold"), (first[len(self.title) :], style))
+        yield from (Text(line, style) for line in rest)
+
+
+def headline_style(stream: FinishedStream) -> str:
+    """Green only where nothing was found inside."""
+    if stream.outcome == "complete" and findings(stream):
+        return "bold yellow"
+    return OUTCOME_STYLES.get(stream.outcome, "bold")
 
 
 def chart(stream: FinishedStream, width: int, symbols: Symbols) -> Iterator[Text]:
@@ -134,21 +155,44 @@ def lines(parts: Iterable[str], separator: str, width: int) -> Iterator[str]:
         yield joined
 
 
-def summary(streams: Iterable[tuple[str, FinishedStream]]) -> Table:
-    """A line for each stream, under its title."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
-    for name in ("stream", "outcome", "first\nchunk", "duration", "tokens\nout", "stop\nreason", "inside"):
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A line for each stream, under its title. In a narrow terminal some columns are left out."""
+
+    streams: Sequence[tuple[str, FinishedStream]]
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        del console
+        columns = {name: [cell(name, title, stream) for title, stream in self.streams] for name in COLUMNS}
+        widths = {name: max(map(len, [*name.split("\n"), *map(str, cells)])) for name, cells in columns.items()}
+        while spared := [name for name in SPARED if name in columns]:
+            room = options.max_width - sum(widths[name] + APART for name in columns if name != INSIDE)
+            if room >= min(widths[INSIDE], LEAST_INSIDE):
+                break
+            del columns[spared[0]]
+        yield table(columns)
+
+
+def table(columns: Mapping[str, Sequence[Text]]) -> Table:
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, collapse_padding=True)
+    for name in columns:
         justify = "right" if name in NUMBERS else "left"
         # By default an overflow is an ellipsis, which is not ASCII.
-        table.add_column(name, justify=justify, overflow="fold", no_wrap=name != "inside")
-    for title, stream in streams:
-        table.add_row(
-            Text(title),
-            Text(stream.outcome, OUTCOME_STYLES.get(stream.outcome, "bold")),
-            "" if stream.first_chunk is None else seconds(stream.first_chunk),
-            seconds(stream.duration),
-            "" if stream.output_tokens is None else str(stream.output_tokens),
-            Text(stream.stop_reason or ""),
-            ", ".join(findings(stream)),
-        )
-    return table
+        drawn.add_column(name, justify=justify, overflow="fold", no_wrap=name != INSIDE)
+    for row in zip(*columns.values(), strict=True):
+        drawn.add_row(*row)
+    return drawn
+
+
+def cell(column: str, title: str, stream: FinishedStream) -> Text:
+    if column == "outcome":
+        return Text(stream.outcome, headline_style(stream))
+    words = {
+        "stream": title,
+        "first\nchunk": None if stream.first_chunk is None else seconds(stream.first_chunk),
+        "duration": seconds(stream.duration),
+        "tokens\nout": None if stream.output_tokens is None else str(stream.output_tokens),
+        "stop\nreason": stream.stop_reason,
+        INSIDE: ", ".join(findings(stream)),
+    }
+    return Text(words[column] or "")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from streamspan import semconv
 
 from .finished import (
+    COUNTS,
     SHARES,
     Attributes,
     Finding,
@@ -39,17 +40,14 @@ def headline(stream: FinishedStream) -> str:
         word(attributes, semconv.ERROR_TYPE),
         f"in phase {phase}" if phase else None,
     ]
-    if completed := number(attributes, semconv.ABORT_TOOL_CALLS_COMPLETED):
-        words.append(f"after {completed} completed tool call{'s' if completed > 1 else ''}")
     words += [_told(finding, attributes) for finding in findings(stream)]
     return ", ".join(filter(None, words))
 
 
 def _told(finding: Finding, attributes: Attributes) -> str:
     """With its number or its name, where that is known."""
-    if finding == "stall":
-        count, time = number(attributes, semconv.STALL_COUNT), number(attributes, semconv.STALL_TIME)
-        return f"stalled {count}x" if time is None else f"stalled {count}x {seconds(time)}"
+    if finding in COUNTS:
+        return _counted(finding, attributes)
     if finding == "loop" and attributes.get(semconv.REPETITION_KIND) == "tool_call":
         return f"same tool call {number(attributes, semconv.REPETITION_COUNT)}x"
     if finding == "loop":
@@ -63,6 +61,21 @@ def _told(finding: Finding, attributes: Attributes) -> str:
         return f"fell back to {word(attributes, semconv.FALLBACK_TO) or 'another model'}"
     share = _SHARES_TOLD.get(finding)
     return f"{finding} {seconds(number(attributes, share) or 0.0)}" if share else finding
+
+
+def _counted(finding: Finding, attributes: Attributes) -> str:
+    count = number(attributes, COUNTS[finding]) or 0
+    if finding == "stall":
+        time = number(attributes, semconv.STALL_TIME)
+        return f"stalled {count}x" if time is None else f"stalled {count}x {seconds(time)}"
+    if finding == "retried":
+        return f"retried {count}x"
+    plural = "" if count == 1 else "s"
+    return (
+        f"after {count} completed tool call{plural}"
+        if finding == "tool call before abort"
+        else f"{count} {finding}{plural}"
+    )
 
 
 def facts(stream: FinishedStream) -> Iterator[str]:
@@ -84,8 +97,6 @@ def facts(stream: FinishedStream) -> Iterator[str]:
     yield from _waits(stream)
     yield from _pace(attributes)
     yield from _tool_calls(stream)
-    if retries := number(attributes, semconv.HTTP_REQUEST_RESEND_COUNT):
-        yield f"retries {retries}"
     if status := number(attributes, semconv.HTTP_RESPONSE_STATUS_CODE):
         yield f"HTTP {status}"
     if attributes.get(semconv.ABORT_CONNECTION_CLOSED) is False:

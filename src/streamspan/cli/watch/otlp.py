@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count, islice
 from math import isfinite
-from typing import TypeVar, cast
+from typing import NamedTuple, TypeVar, cast
 
 from google.protobuf.json_format import MessageToJson, ParseDict, ParseError
 from google.protobuf.message import DecodeError, Message
@@ -82,13 +82,26 @@ class LogEvent:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Gauge:
-    """series: tells apart what has the same service and model, such as two processes."""
+class Group(NamedTuple):
+    """Whose streams are counted together. What is not known is empty."""
 
-    series: int
     service: str
     model: str
+    provider: str
+
+
+def group_of(service: str, attributes: Attributes) -> Group:
+    """Of a stream, or of a point of a metric."""
+    model, provider = (word(attributes, name) or "" for name in (semconv.REQUEST_MODEL, semconv.PROVIDER_NAME))
+    return Group(service, model, provider)
+
+
+@dataclass(frozen=True, slots=True)
+class Gauge:
+    """series: tells apart what is of the same group, such as two processes."""
+
+    series: int
+    group: Group
     metric: str
     value: float
 
@@ -248,8 +261,7 @@ def _gauge(metric: str, point: NumberDataPoint, resource: Resource) -> Gauge:
     attributes = _attributes(point.attributes)
     return Gauge(
         series=hash((resource.SerializeToString(deterministic=True), metric, repr(sorted(attributes.items())))),
-        service=_service(resource),
-        model=word(attributes, semconv.REQUEST_MODEL) or "",
+        group=group_of(_service(resource), attributes),
         metric=metric,
         value=point.as_double if point.WhichOneof("value") == "as_double" else point.as_int,
     )

@@ -1,13 +1,17 @@
-"""The running table: for each service and model a line of names, with what went wrong, and a line of numbers."""
+"""The running table: for each service and model a line of names, with what went wrong, and a line of numbers.
+
+Where there are several providers, the names have the provider, too.
+"""
 
 from collections.abc import Iterator
 
 from rich.text import Text
 
+from streamspan.cli.drawing.finished import FINDINGS
 from streamspan.cli.drawing.rows import OUTCOME_STYLES
 from streamspan.cli.drawing.words import seconds
 
-from .totals import Group, Total, Totals
+from .totals import Total, Totals
 
 _COLUMNS = {
     "active": 8,
@@ -29,8 +33,10 @@ def table(totals: Totals, now: float, *, groups_at_most: int) -> Iterator[Text]:
     """Where there are more groups, the last line says so."""
     yield _line(Text("".join(f"{name:>{width}}" for name, width in _COLUMNS.items()), "dim"))
     groups = list(totals)
+    has_providers = len(totals.providers) > 1
     for group, total in groups[:groups_at_most]:
-        yield _names(group, total)
+        provider = f"({group.provider})" if has_providers and group.provider else ""
+        yield _names(" ".join(filter(None, [group.service, group.model, provider])), total)
         yield _line(_numbers(total, totals.active(group, now), totals.silence(group, now)))
     if len(groups) > groups_at_most:
         yield _line(Text(f"and {len(groups) - groups_at_most} more services and models", "dim"))
@@ -42,14 +48,13 @@ def _line(text: Text) -> Text:
     return text
 
 
-def _names(group: Group, total: Total) -> Text:
+def _names(names: str, total: Total) -> Text:
     counts = [f"{count} {what if count == 1 else _PLURALS.get(what, what)}" for what, count in _what_else(total)]
-    return Text.assemble(
-        (" ".join(filter(None, group)), "bold"), (f"  {', '.join(counts)}" if counts else "", "yellow")
-    )
+    return Text.assemble((names, "bold"), (f"  {', '.join(counts)}" if counts else "", "yellow"))
 
 
 _PLURALS = {
+    "tool call before abort": "tool calls before abort",
     "stall": "stalls",
     "loop blocked": "loops blocked",
     "slow reader": "slow readers",
@@ -61,7 +66,7 @@ _PLURALS = {
 
 
 def _what_else(total: Total) -> Iterator[tuple[str, int]]:
-    yield from ((anomaly, count) for anomaly, count in total.anomalies.items() if count)
+    yield from ((finding, total.findings[finding]) for finding in FINDINGS if total.findings[finding])
     yield from ((what, total.outcomes[what]) for what in ("not observed", "other") if total.outcomes[what])
 
 

@@ -1,4 +1,4 @@
-"""The running totals of each service and model, for as long as one watches.
+"""The running totals of each service, model and provider, for as long as one watches.
 
 Percentiles are those of the last `FIRST_CHUNKS_KEPT` streams, so that they say how it is now. Gauges are the latest
 that each series has values; one that tells no more is forgotten.
@@ -8,23 +8,18 @@ from collections import Counter, OrderedDict, deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from math import ceil
-from typing import Literal
 
 from streamspan import semconv
-from streamspan.cli.drawing.finished import Finding, FinishedStream, findings, number, word
+from streamspan.cli.drawing.finished import COUNTS, Finding, FinishedStream, findings, number
 
-from .otlp import Gauge
+from .otlp import Gauge, Group, group_of
 
 FIRST_CHUNKS_KEPT = 1000
 GROUPS_AT_MOST = 50
 SERIES_AT_MOST = 1000
 GAUGE_SECONDS = 180.0
 """Three times the usual interval of an exporter of metrics."""
-OTHERS = ("other services and models", "")
-
-Anomaly = Finding | Literal["incomplete tool call", "invalid tool call"]
-Group = tuple[str, str]
-"""Service and model."""
+OTHERS = Group("other services and models", "", "")
 
 
 @dataclass(slots=True)
@@ -32,15 +27,15 @@ class Total:
     """Of one group. first_chunks: in seconds, of the latest streams."""
 
     outcomes: Counter[str] = field(default_factory=Counter[str])
-    anomalies: Counter[Anomaly] = field(default_factory=Counter[Anomaly])
+    findings: Counter[Finding] = field(default_factory=Counter[Finding])
     first_chunks: deque[float] = field(default_factory=lambda: deque(maxlen=FIRST_CHUNKS_KEPT))
 
     def add(self, stream: FinishedStream) -> None:
         self.outcomes[stream.outcome if stream.outcome in _OUTCOMES else "other"] += 1
         if stream.first_chunk is not None:
             self.first_chunks.append(stream.first_chunk)
-        for anomaly, count in _anomalies(stream):
-            self.anomalies[anomaly] += count
+        for finding in findings(stream):
+            self.findings[finding] += int(number(stream.attributes, COUNTS[finding]) or 0) if finding in COUNTS else 1
 
     def first_chunk(self, share: float) -> float | None:
         """The percentile of this share; None: no stream has had a first chunk."""
@@ -51,14 +46,6 @@ class Total:
 _OUTCOMES = {"complete", "truncated", "error", "aborted", "not observed"}
 
 
-def _anomalies(stream: FinishedStream) -> Iterator[tuple[Anomaly, int]]:
-    attributes = stream.attributes
-    for finding in findings(stream):
-        yield finding, int(number(attributes, semconv.STALL_COUNT) or 0) if finding == "stall" else 1
-    yield "incomplete tool call", int(number(attributes, semconv.TOOL_CALL_INCOMPLETE) or 0)
-    yield "invalid tool call", int(number(attributes, semconv.TOOL_CALL_INVALID_JSON) or 0)
-
-
 class Totals:
     """Of all groups. What comes when there are `GROUPS_AT_MOST` is one more, `OTHERS`. Times of one clock."""
 
@@ -67,11 +54,11 @@ class Totals:
         self._gauges: OrderedDict[int, tuple[Gauge, float]] = OrderedDict()
 
     def add(self, service: str, stream: FinishedStream) -> None:
-        self._total((service, word(stream.attributes, semconv.REQUEST_MODEL) or "")).add(stream)
+        self._total(group_of(service, stream.attributes)).add(stream)
 
     def set_gauge(self, gauge: Gauge, now: float) -> None:
         if gauge.value:
-            self._total((gauge.service, gauge.model))
+            self._total(gauge.group)
         self._gauges[gauge.series] = gauge, now
         self._gauges.move_to_end(gauge.series)
         if len(self._gauges) > SERIES_AT_MOST:
@@ -85,6 +72,10 @@ class Totals:
     def __iter__(self) -> Iterator[tuple[Group, Total]]:
         """In the order of their names."""
         return iter(sorted(self._groups.items(), key=lambda item: item[0]))
+
+    @property
+    def providers(self) -> set[str]:
+        return {group.provider for group in self._groups if group.provider}
 
     @property
     def stream_count(self) -> int:
@@ -103,5 +94,5 @@ class Totals:
         return [
             gauge.value
             for gauge, at in self._gauges.values()
-            if (gauge.service, gauge.model) == group and gauge.metric == metric.name and now - at < GAUGE_SECONDS
+            if gauge.group == group and gauge.metric == metric.name and now - at < GAUGE_SECONDS
         ]
