@@ -5,15 +5,15 @@ from grafana_foundation_sdk.builders import dashboard
 from streamspan import semconv
 
 from . import names, promql, slo
-from .names import MODEL, VERSION
+from .names import EACH_MODEL, MODEL, MODEL_LEGEND, PROVIDER, VERSION
 from .overview import COMPLETION_STEPS, FIRST_CHUNK_STEPS, GAP_STEPS, IS_ABORTED, IS_SLOW, LOOPED, STALLED, up_to
 from .panels import Column, Look, Panel, Query, board, comparison, graph
 from .promql import ABORTED, share, streams
 from .traceql import is_
 
 UID = "streams-by-model"
-BY = (MODEL, VERSION)
-LEGEND = f"{{{{{MODEL}}}}}, {{{{{VERSION}}}}}"
+BY = (*EACH_MODEL, VERSION)
+LEGEND = f"{MODEL_LEGEND}, {{{{{VERSION}}}}}"
 BEHIND_THE_CALL = (f'{VERSION}!=""',)
 """A stream that never opened has no version: it says nothing about one."""
 
@@ -52,7 +52,7 @@ def side_by_side() -> Panel:
             " shows since when.",
             24,
         ),
-        ((MODEL, "Model"), (VERSION, "Version")),
+        ((PROVIDER, "Provider"), (MODEL, "Model"), (VERSION, "Version")),
         (
             Column("Streams", promql.some(everything), "short"),
             Column("Completion", share(complete, judged), "percentunit", COMPLETION_STEPS),
@@ -184,8 +184,8 @@ def ends() -> list[Panel]:
                 "Apart since the upgrade and together before it: the upgrade. Apart at all times: the load.",
                 traces=(IS_SLOW,),
             ),
-            Query(promql.quantile(0.95, first, by=[MODEL]), f"{{{{{MODEL}}}}} now"),
-            Query(day_before(promql.quantile(0.95, first, by=[MODEL])), f"{{{{{MODEL}}}}} the day before"),
+            Query(promql.quantile(0.95, first, by=EACH_MODEL), f"{MODEL_LEGEND} now"),
+            Query(day_before(promql.quantile(0.95, first, by=EACH_MODEL)), f"{MODEL_LEGEND} the day before"),
         ),
     ]
 

@@ -15,7 +15,7 @@ from streamspan.semconv import Metric, latest
 from . import names, slo
 from .names import OUTCOME, PHASE, series
 
-CHOSEN: Final = (f'job=~"$job", {names.MODEL}=~"$model"',)
+CHOSEN: Final = (f'job=~"$job", {names.PROVIDER}=~"$provider", {names.MODEL}=~"$model"',)
 CHOSEN_JOB: Final = ('job=~"$job"',)
 EACH_STEP: Final = "$__rate_interval"
 WHOLE_RANGE: Final = "$__range"

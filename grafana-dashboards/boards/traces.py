@@ -119,4 +119,8 @@ def lost_tool_calls() -> Panel:
 
 def _table(title: str, when_red: str, conditions: Sequence[str], *more: Attribute) -> Panel:
     look = Look(title, "string", when_red, 24, no_value="none in this range")
-    return trace_table(look, *conditions, shown=(Attribute(semconv.REQUEST_MODEL, "Model"), *more))
+    return trace_table(
+        look,
+        *conditions,
+        shown=(Attribute(semconv.PROVIDER_NAME, "Provider"), Attribute(semconv.REQUEST_MODEL, "Model"), *more),
+    )

@@ -16,7 +16,7 @@ from streamspan.semconv import Metric, latest
 from tests.boards.committed import GRAFANA
 
 FILES = [str(path) for path in sorted(GRAFANA.glob("alerts/*.yaml"))]
-MODEL = {"job": "chat", names.MODEL: "m"}
+MODEL = {"job": "chat", names.PROVIDER: "p", names.MODEL: "m"}
 DAY = 24 * 60
 
 

@@ -24,7 +24,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from streamspan import AnthropicStreamInstrumentor, Config, guard, semconv
 from streamspan.semconv import latest
-from tests.boards.committed import QUERIES, SEARCHES
+from tests.boards.committed import QUERIES, SEARCHES, all_chosen
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, free_ports, wait_until
 from tests.stack.prometheus import Prometheus
@@ -79,12 +79,12 @@ class Seen:
     def windowed(self, expression: str) -> str:
         """With all chosen at the top of the board, over the time in which all the streams ended."""
         windowed = re.sub(r"\[(\$__rate_interval|\$__range|\d+[mhd])\]", f"[{self.window}]", expression)
-        return windowed.replace("$job", ".*").replace("$model", ".*")
+        return all_chosen(windowed)
 
 
 def the_day_before(now: float) -> str:
     """Counters of yesterday at this time, for some minutes, as OpenMetrics text."""
-    labels = f'job="chat",instance="chat-1",{names.MODEL}="{LARGE}"'
+    labels = f'job="chat",instance="chat-1",{names.PROVIDER}="anthropic",{names.MODEL}="{LARGE}"'
     first = names.series(semconv.TIME_TO_FIRST_CHUNK)
     bounds = [*semconv.TIME_TO_FIRST_CHUNK.buckets, float("inf")]
     per_second = {f'{STREAMS}{{{labels},{names.OUTCOME}="{outcome}"}}': rate for outcome, rate in YESTERDAY.items()}
@@ -191,11 +191,11 @@ Given = Callable[[Seen], Values]
 
 
 def model_of(stream: Stream) -> str:
-    return str(stream[semconv.REQUEST_MODEL])
+    return f"{stream[semconv.PROVIDER_NAME]}, {stream[semconv.REQUEST_MODEL]}"
 
 
 def version_of(stream: Stream) -> str:
-    return f"{stream[semconv.REQUEST_MODEL]}, {stream[semconv.RESPONSE_MODEL]}"
+    return f"{model_of(stream)}, {stream[semconv.RESPONSE_MODEL]}"
 
 
 def named(legend: str) -> Callable[[Stream], str]:
@@ -289,7 +289,7 @@ def lost_calls(stream: Stream) -> float:
     return stream.tool_calls_lost
 
 
-def phase_and(name: str, between: str, *, first: str) -> Legend:
+def one_and(name: str, between: str, *, first: str) -> Legend:
     return lambda stream: f"{stream[first]}{between}{stream[name]}"
 
 
@@ -343,9 +343,9 @@ OVERVIEW: dict[tuple[str, str], Given] = {
     ("First text beside first chunk, p95", "B"): at(0.95, semconv.FIRST_TEXT, TEXT, named("first text")),
     ("Outcomes", "A"): rate(lambda stream: stream[semconv.OUTCOME]),
     ("Stop reasons", "A"): rate(lambda stream: stream[semconv.STOP_REASON], COMPLETE),
-    ("Error types", "A"): rate(lambda stream: stream[semconv.ERROR_TYPE], FAILED),
-    ("Where streams fail", "A"): rate(phase_and(semconv.PHASE, " in ", first=semconv.OUTCOME), FAILED),
-    ("Where readers leave", "A"): rate(phase_and(semconv.ABORT_REASON, ", ", first=semconv.PHASE), ABORTED),
+    ("Error types", "A"): rate(one_and(semconv.ERROR_TYPE, ", ", first=semconv.PROVIDER_NAME), FAILED),
+    ("Where streams fail", "A"): rate(one_and(semconv.PHASE, " in ", first=semconv.OUTCOME), FAILED),
+    ("Where readers leave", "A"): rate(one_and(semconv.ABORT_REASON, ", ", first=semconv.PHASE), ABORTED),
     ("How far aborted streams had come", "A"): at(0.5, semconv.INCOMPLETE_DURATION, duration, named("p50"), ABORTED),
     ("How far aborted streams had come", "B"): at(0.9, semconv.INCOMPLETE_DURATION, duration, named("p90"), ABORTED),
     ("Where streams are cut, by duration", "A"): buckets(semconv.INCOMPLETE_DURATION, duration, FAILED),
@@ -402,7 +402,9 @@ BY_MODEL: dict[tuple[str, str], Given] = {
         0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, lambda stream: f"{model_of(stream)} now"
     ),
     ("First chunk p95, now against the day before", "B"): lambda _: {
-        f"{LARGE} the day before": quantile_of(0.95, FIRST_CHUNK_YESTERDAY, semconv.TIME_TO_FIRST_CHUNK.buckets)
+        f"anthropic, {LARGE} the day before": quantile_of(
+            0.95, FIRST_CHUNK_YESTERDAY, semconv.TIME_TO_FIRST_CHUNK.buckets
+        )
     },
 }
 PIPELINE: dict[tuple[str, str], Given] = {
@@ -471,7 +473,7 @@ def test_a_query_gives_what_the_spans_say(query: tuple[str, str, dict[str, str]]
 def test_what_is_gone_is_not_shown_as_now(title: str, seen: Seen) -> None:
     """Behind the last word of the last process nothing is open: a stat shows the last value of the whole range."""
     [expression] = [target["expr"] for _, name, target in OURS if name == title]
-    within_the_range = expression.replace("$__range", "1h").replace("$job", ".*").replace("$model", ".*")
+    within_the_range = all_chosen(expression.replace("$__range", "1h"))
 
     assert seen.prometheus.query(within_the_range, seen.end + 900) == [({}, 0)]
 
@@ -509,10 +511,16 @@ ALERTING: dict[str, Given] = {
     "LLMStreamCompletionBudgetBurn 1d": part(IN_CHAT, FAILED, JUDGED),
     "LLMStreamCompletionBudgetBurn 3d": part(IN_CHAT, FAILED, JUDGED),
     "LLMStreamFirstChunkSlow": at(
-        0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, lambda stream: f"{LARGE}, chat", has(semconv.REQUEST_MODEL, LARGE)
+        0.95,
+        semconv.TIME_TO_FIRST_CHUNK,
+        FIRST,
+        lambda stream: f"anthropic, {LARGE}, chat",
+        has(semconv.REQUEST_MODEL, LARGE),
     ),
     "LLMStreamMidStreamErrors": part(
-        lambda stream: f"{LARGE}, chat", MID_STREAM, lambda stream: stream.is_judged and model_of(stream) == LARGE
+        lambda stream: f"anthropic, {LARGE}, chat",
+        MID_STREAM,
+        lambda stream: stream.is_judged and stream[semconv.REQUEST_MODEL] == LARGE,
     ),
     "LLMStreamToolCallsIncomplete": NOT_YET,  # three of too few tool calls
     "LLMStreamStalls": NOT_YET,  # of the small model, with too few streams
@@ -526,14 +534,18 @@ ALERTING: dict[str, Given] = {
 """What is empty here is asked for otherwise below."""
 AT_ANY_TRAFFIC: dict[str, Given] = {
     "LLMStreamStalls": part(
-        lambda stream: f"{SMALL}, chat", every, has(semconv.REQUEST_MODEL, SMALL), number(semconv.STALL_COUNT), one
+        lambda stream: f"anthropic, {SMALL}, chat",
+        every,
+        has(semconv.REQUEST_MODEL, SMALL),
+        number(semconv.STALL_COUNT),
+        one,
     ),
-    "LLMStreamRepetition": part(lambda stream: f"{SMALL}, chat", LOOPED, has(semconv.REQUEST_MODEL, SMALL)),
-    "LLMStreamBuffered": part(lambda stream: f"{SMALL}, chat", BUFFERED, has(semconv.REQUEST_MODEL, SMALL)),
+    "LLMStreamRepetition": part(lambda stream: f"anthropic, {SMALL}, chat", LOOPED, has(semconv.REQUEST_MODEL, SMALL)),
+    "LLMStreamBuffered": part(lambda stream: f"anthropic, {SMALL}, chat", BUFFERED, has(semconv.REQUEST_MODEL, SMALL)),
     "LLMStreamToolCallsIncomplete": part(
-        lambda stream: f"{LARGE}, chat",
+        lambda stream: f"anthropic, {LARGE}, chat",
         JUDGED,
-        lambda stream: stream.is_judged and model_of(stream) == LARGE,
+        lambda stream: stream.is_judged and stream[semconv.REQUEST_MODEL] == LARGE,
         lost_calls,
         number(semconv.TOOL_CALL_COUNT),
     ),
@@ -585,7 +597,7 @@ def test_the_alert_on_silence(seen: Seen) -> None:
 
     found = seen.asked(at_once.replace(f">= {slo.SILENT_AT_LEAST}", ">= 1"))
 
-    assert found == [({"job": "chat", names.MODEL: LARGE}, 1)]
+    assert found == [({"job": "chat", names.PROVIDER: "anthropic", names.MODEL: LARGE}, 1)]
 
 
 def test_the_alert_on_absence(seen: Seen) -> None:
