@@ -3,7 +3,7 @@
 #
 #   PYTHON   the interpreter to build on                   make test PYTHON=python3.13
 #   ARGS     handed to the command of the target           make demo ARGS="--speed 4"
-#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-newest"
+#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-*-newest"
 #   WORKERS  how many tests run at once; 0: no workers     make test WORKERS=0 ARGS="-k NAME --pdb"
 
 PYTHON ?= python3
@@ -68,7 +68,7 @@ soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then
 picture: .venv/demo.stamp ## draw the waterfalls of the README again
 	$(BIN)/streamspan demo $(PICTURED:%=--story %) --svg docs/images/waterfall.svg
 
-matrix: dist/wheel.stamp ## run the tests of the SDK on every generation of it, oldest and newest Python
+matrix: dist/wheel.stamp ## run the tests of the SDKs on every generation of them, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
 
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
