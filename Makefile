@@ -59,7 +59,7 @@ fix: .venv/dev.stamp ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream; ARGS="--peer all" for others beside it
+bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream; ARGS="--provider openai", "--peer all" for others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then look for leaks; ARGS=--short for 1,000
