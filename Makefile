@@ -28,7 +28,7 @@ PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
 .PHONY: help demo test coverage lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
-	screenshots wheel environments pins clean
+	peer-test 	screenshots wheel environments pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -71,6 +71,9 @@ picture: .venv/demo.stamp ## draw the waterfalls of the README again
 matrix: dist/wheel.stamp ## run the tests of the SDKs on every generation of them, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
 
+peer-test: .venv-peers/wheel.stamp ## run the tests beside other instrumentations of the OpenAI SDK
+	STREAMSPAN_TEST_WHEEL=1 .venv-peers/bin/pytest tests/peers $(ARGS)
+
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
 	@$(PYTHON) tools/collector.py
 
@@ -97,7 +100,7 @@ screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## dr
 	STREAMSPAN_CHROMIUM="$$($(PYTHON) tools/chromium.py)" && export STREAMSPAN_CHROMIUM && \
 	set -x && .venv-test/bin/python -m tests.stack.chat_picture && .venv-test/bin/python -m tests.stack.pictures
 
-environments: .venv/dev.stamp .venv/demo.stamp .venv/dashboards.stamp .venv-test/wheel.stamp ## make them all, so that other targets can run side by side
+environments: .venv/dev.stamp .venv/demo.stamp .venv/dashboards.stamp .venv-test/wheel.stamp .venv-peers/wheel.stamp ## make them all, so that other targets can run side by side
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 
@@ -106,11 +109,12 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group dev --output-file requirements/dev.txt
 	$(COMPILE_WITH_DEMO) --group test --constraints requirements/dev.txt --output-file requirements/test.txt
 	$(COMPILE_WITH_DEMO) --group matrix --constraints requirements/dev.txt --output-file requirements/matrix.txt
+	$(COMPILE_WITH_DEMO) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 	$(COMPILE_WITH_DEMO) --group dashboards --constraints requirements/dev.txt --output-file requirements/dashboards.txt
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .venv-peers .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # Grafana's own types, to check the boards' JSON against.
 .schema/node_modules: tests/stack/schema/package.json
@@ -136,13 +140,13 @@ grafana-dashboards/render/node_modules: grafana-dashboards/render/package.json
 	$(INSTALL_PROJECT) .venv --editable .
 	@touch $@
 
-.venv-test/test.stamp: requirements/test.txt .venv/uv.stamp
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-test
-	$(INSTALL) .venv-test -r $<
+.venv-test/pins.stamp .venv-peers/pins.stamp: .venv-%/pins.stamp: requirements/%.txt .venv/uv.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(INSTALL) .venv-$* -r $<
 	@touch $@
 
-.venv-test/wheel.stamp: dist/wheel.stamp .venv-test/test.stamp
-	$(INSTALL_PROJECT) .venv-test --reinstall dist/*.whl
+.venv-test/wheel.stamp .venv-peers/wheel.stamp: .venv-%/wheel.stamp: dist/wheel.stamp .venv-%/pins.stamp
+	$(INSTALL_PROJECT) .venv-$* --reinstall dist/*.whl
 	@touch $@
 
 dist/wheel.stamp: $(SOURCES) .venv/demo.stamp
