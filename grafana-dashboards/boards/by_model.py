@@ -161,21 +161,23 @@ def ends() -> list[Panel]:
         ),
         graph(
             Look(
-                "Cut by max_tokens",
+                "Cut by a token limit",
                 "percentunit",
                 "Complete for HTTP, cut for the reader. More than before: the new version writes longer answers.",
-                traces=(is_(semconv.STOP_REASON, "max_tokens"),),
+                traces=(is_(semconv.STOP_REASON, promql.CUT_REASONS, operator="=~"),),
             ),
-            Query(share(streams(f'{names.STOP_REASON}="max_tokens"', *BEHIND_THE_CALL, by=BY), ended), LEGEND),
+            Query(
+                share(streams(f'{names.STOP_REASON}=~"{promql.CUT_REASONS}"', *BEHIND_THE_CALL, by=BY), ended), LEGEND
+            ),
         ),
         graph(
             Look(
                 "Refusals",
                 "percentunit",
                 "More than before: the new version takes the prompt or the questions for something else.",
-                traces=(is_(semconv.STOP_REASON, "refusal"),),
+                traces=(is_(semconv.STOP_REASON, "refusal|content_filter", operator="=~"),),
             ),
-            Query(share(streams(f'{names.STOP_REASON}="refusal"', *BEHIND_THE_CALL, by=BY), ended), LEGEND),
+            Query(share(promql.anomalies("refusal", BY), ended), LEGEND),
         ),
         graph(
             Look(

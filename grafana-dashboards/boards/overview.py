@@ -248,8 +248,8 @@ def endings() -> list[Panel]:
             Look(
                 "Stop reasons",
                 PER_SECOND,
-                "Of complete streams. More max_tokens: answers are cut that the HTTP status calls a success; see"
-                " repetition. More refusal: a prompt or a model has changed.",
+                "Of complete streams. More max_tokens or length: answers are cut that the HTTP status calls a success;"
+                " see repetition. More refusal or content_filter: a prompt or a model has changed.",
             ),
             Query(promql.some(streams(promql.COMPLETE, by=[names.STOP_REASON])), f"{{{{{names.STOP_REASON}}}}}"),
             stacked=True,
@@ -395,7 +395,7 @@ def inside() -> list[Panel]:
                 "Repetition",
                 "percentunit",
                 "Streams in which the model repeated itself. Red: a prompt or a model version loops; every loop is"
-                " billed up to max_tokens.",
+                " billed up to the limit of tokens.",
                 6,
                 up_to(slo.REPETITION_SHARE),
                 (LOOPED,),
@@ -413,8 +413,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls",
                 PER_SECOND,
-                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens, by the end of the stream"
-                " or by a reader who left.",
+                "Completed ones came whole and with valid JSON. Incomplete: cut by a token limit, by the end of the"
+                " stream or by a reader who left.",
                 traces=(TOOL_CALL_LOST,),
             ),
             Query(promql.rate(calls, whole), "completed"),
@@ -425,8 +425,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls that cannot be used",
                 "percentunit",
-                "Incomplete or invalid, of the tool calls of streams that nobody aborted. Red: raise max_tokens, or"
-                " look for a model that loops in tool input.",
+                "Incomplete or invalid, of the tool calls of streams that nobody aborted. Red: raise the limit of"
+                " tokens, or look for a model that loops in tool input.",
                 steps=up_to(slo.INCOMPLETE_TOOL_CALL_SHARE),
                 traces=(TOOL_CALL_LOST, is_(semconv.OUTCOME, "aborted", operator="!=")),
             ),

@@ -27,6 +27,8 @@ COMPLETE: Final = f'{OUTCOME}="complete"'
 ABORTED: Final = f'{OUTCOME}="aborted"'
 TOKEN_COUNTERS: Final = {"input": latest.INPUT_TOKENS, "output": latest.OUTPUT_TOKENS}
 """What the latest GenAI conventions have in the place of the sums of a histogram, by the histogram's label."""
+CUT_REASONS: Final = "max_tokens|model_context_window_exceeded|length|max_output_tokens|model_length"
+"""The stop reasons of answers that a limit of tokens has cut, in the words of all providers."""
 MID_STREAM: Final = (FAILED, f'{PHASE}!="opening"')
 """After the headers of the response: the HTTP call was a success."""
 

@@ -64,7 +64,8 @@ def failed() -> Panel:
         OUTCOME,
         Attribute(semconv.ERROR_TYPE, "Error type"),
         PHASE,
-        Attribute(semconv.ANTHROPIC_REQUEST_ID, "Request id"),
+        Attribute(semconv.ANTHROPIC_REQUEST_ID, "Request id, Anthropic"),
+        Attribute(f"{semconv.RESPONSE_HEADER_PREFIX}x-request-id", "Request id, others"),
     )
 
 
@@ -107,7 +108,7 @@ def slow() -> Panel:
 def lost_tool_calls() -> Panel:
     return _table(
         "Tool calls that cannot be used",
-        "Cut by max_tokens, by the end or by the reader (stop reason and outcome tell which), or no valid JSON.",
+        "Cut by a token limit, by the end or by the reader (stop reason and outcome tell which), or no valid JSON.",
         [TOOL_CALL_LOST],
         OUTCOME,
         Attribute(semconv.TOOL_CALL_INCOMPLETE, "Calls cut", "short"),

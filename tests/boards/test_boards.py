@@ -32,7 +32,10 @@ LABELS = {
     *map(names.label, semconv.STREAM_METRIC_ATTRIBUTES),
     *(names.label(attribute) for metric in METRICS for attribute in metric.attributes),
 }
-ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
+ATTRIBUTES = {
+    f"{semconv.RESPONSE_HEADER_PREFIX}x-request-id",
+    *(value for value in vars(semconv).values() if isinstance(value, str)),
+}
 STREAMS = names.series(semconv.STREAMS)
 OF_SERIES = "var-provider=${__field.labels.gen_ai_provider_name}&var-model=${__field.labels.gen_ai_request_model}"
 VARIABLE_SOURCES = {("prometheus", "${metrics}"), ("tempo", "${traces}")}
@@ -158,7 +161,7 @@ def test_a_line_has_a_name(target: Any) -> None:
 @pytest.mark.parametrize("query", [target["query"] for *_, target in SEARCHES])
 def test_a_search_asks_for_attributes_that_there_are(query: str) -> None:
     """Every attribute of a search is one that spans have, and the choice of service and model is applied."""
-    assert set(re.findall(r"span\.([\w.]+)", query)) <= ATTRIBUTES
+    assert set(re.findall(r"span\.([\w.-]+)", query)) <= ATTRIBUTES
     assert query.startswith(
         '{resource.service.name=~"${service:pipe}" && span.gen_ai.provider.name=~"${provider:pipe}"'
         ' && span.gen_ai.request.model=~"${model:pipe}"'
@@ -189,7 +192,7 @@ def test_a_link_to_explore_can_be_read(url: str) -> None:
     assert query["datasource"] == {"type": "tempo", "uid": "${traces}"}
     assert query["queryType"] == "traceql"
     assert query["query"].startswith("{") or query["query"] == "${__data.fields.traceIdHidden}"
-    assert set(re.findall(r"span\.([\w.]+)", query["query"])) <= ATTRIBUTES
+    assert set(re.findall(r"span\.([\w.-]+)", query["query"])) <= ATTRIBUTES
 
 
 def test_the_page_for_the_person_on_call_names_what_there_is() -> None:

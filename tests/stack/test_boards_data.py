@@ -396,7 +396,7 @@ BY_MODEL: dict[tuple[str, str], Given] = {
     ("Aborted by readers", "A"): part(version_of, ABORTED, ANSWERED),
     ("Repetition", "A"): part(version_of, LOOPED, ANSWERED),
     ("Output tokens per stream", "A"): mean_output,
-    ("Cut by max_tokens", "A"): part(version_of, has(semconv.STOP_REASON, "max_tokens"), ANSWERED),
+    ("Cut by a token limit", "A"): part(version_of, has(semconv.STOP_REASON, "max_tokens", "length"), ANSWERED),
     ("Refusals", "A"): part(version_of, has(semconv.STOP_REASON, "refusal"), ANSWERED),
     ("First chunk p95, now against the day before", "A"): at(
         0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, lambda stream: f"{model_of(stream)} now"
