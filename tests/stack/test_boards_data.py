@@ -22,7 +22,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, Config, guard, semconv
+from streamspan import AnthropicStreamInstrumentor, Config, OpenAIStreamInstrumentor, guard, semconv
 from streamspan.semconv import latest
 from tests.boards.committed import QUERIES, SEARCHES, all_chosen
 from tests.stack.backend import Backend
@@ -129,9 +129,10 @@ def seen(
         exporter = OTLPMetricExporter(f"{gateway.http}/v1/metrics")
         reader = PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_MILLIS)
         meters = MeterProvider([reader], resource, shutdown_on_exit=False)
-        instrumentor = AnthropicStreamInstrumentor()
+        instrumentors = (AnthropicStreamInstrumentor(), OpenAIStreamInstrumentor())
         config = Config(stall_seconds=STALL_SECONDS, max_events=MOST_EVENTS, semconv_stability_opt_in=request.param)
-        instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
+        for instrumentor in instrumentors:
+            instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
         servers = ExitStack()
         hanging = servers.enter_context(OPEN.server())
         Thread(target=hang, args=[hanging.url], daemon=True).start()
@@ -160,7 +161,8 @@ def seen(
         finally:
             del guard.failures[fails_on_purpose.__qualname__]
             servers.close()
-            instrumentor.uninstrument()
+            for instrumentor in instrumentors:
+                instrumentor.uninstrument()
             meters.shutdown()
             tracers.shutdown()
 
@@ -444,7 +446,7 @@ def test_the_seeds_came_up(seen: Seen) -> None:
     outcomes = Counter(str(stream[semconv.OUTCOME]) for stream in seen.streams)
     seconds = [stream[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] or 0 for stream in seen.streams]
 
-    assert outcomes == {"complete": 58, "truncated": 8, "error": 3, "aborted": 15}
+    assert outcomes == {"complete": 68, "truncated": 9, "error": 4, "aborted": 18}
     assert sum(second > slo.FIRST_CHUNK_SECONDS for second in seconds) == 4
     assert sum(stream.number(semconv.STALL_COUNT) > 0 for stream in seen.streams) >= 3
     assert sum(BUFFERED(stream) for stream in seen.streams) == 3
