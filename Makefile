@@ -28,7 +28,7 @@ PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
 .PHONY: help demo test coverage lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
-	peer-test 	screenshots wheel environments pins clean
+	peer-test screenshots wheel environments pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
