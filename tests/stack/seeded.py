@@ -161,7 +161,7 @@ SEEDS = (
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
     Seed(of_the_other(answer(QUICK, output_tokens=40)), OTHER, 6),
     Seed(of_the_other(answer(CALL, stop_reason="tool call", output_tokens=90)), OTHER, 2),
-    Seed(of_the_other(answer(CALL)), OTHER, 1, events=40),
+    Seed(of_the_other(answer(CALL)), OTHER, 1, events=22),
     Seed(of_the_other(answer([*QUICK[:10], Pause(2), *QUICK[10:]])), OTHER, 1),
     Seed(of_the_other(answer(tool("send_email", EMAIL_TO_DANA[:60]), stop_reason="length")), OTHER, 1),
     Seed(of_the_other(begun(QUICK[:-8])), OTHER, 1),
