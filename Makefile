@@ -3,7 +3,7 @@
 #
 #   PYTHON   the interpreter to build on                   make test PYTHON=python3.13
 #   ARGS     handed to the command of the target           make demo ARGS="--speed 4"
-#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-newest"
+#   ONLY     entries of the matrix, with wildcards         make matrix ONLY="0.51.0-* 2.14.0-*-newest"
 #   WORKERS  how many tests run at once; 0: no workers     make test WORKERS=0 ARGS="-k NAME --pdb"
 
 PYTHON ?= python3
@@ -28,7 +28,7 @@ PICTURED := freezes loops stop
 SOURCES := $(shell find src -name __pycache__ -prune -o -print) $(wildcard *.md) LICENSE pyproject.toml
 
 .PHONY: help demo test coverage lint types fix bench soak picture matrix collector dashboards docs stack stack-test \
-	screenshots wheel environments pins clean
+	peer-test screenshots wheel environments pins clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -59,7 +59,7 @@ fix: .venv/dev.stamp ## let ruff repair and format what it can
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream; ARGS="--peer all" for others beside it
+bench: .venv/demo.stamp ## what streamspan adds to each delta and each stream; ARGS="--provider openai", "--peer all" for others
 	$(BIN)/python benchmarks/overhead.py $(ARGS)
 
 soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then look for leaks; ARGS=--short for 1,000
@@ -68,8 +68,11 @@ soak: .venv/demo.stamp ## 20,000 streams at once with faults of every kind, then
 picture: .venv/demo.stamp ## draw the waterfalls of the README again
 	$(BIN)/streamspan demo $(PICTURED:%=--story %) --svg docs/images/waterfall.svg
 
-matrix: dist/wheel.stamp ## run the tests of the SDK on every generation of it, oldest and newest Python
+matrix: dist/wheel.stamp ## run the tests of the SDKs on every generation of them, oldest and newest Python
 	$(BIN)/python tools/matrix.py $(ONLY)
+
+peer-test: .venv-peers/wheel.stamp ## run the tests beside other instrumentations of the OpenAI SDK
+	STREAMSPAN_TEST_WHEEL=1 .venv-peers/bin/pytest tests/peers $(ARGS)
 
 collector: ## build the collector of collector-config/ with Go, once; prints where it is
 	@$(PYTHON) tools/collector.py
@@ -97,7 +100,7 @@ screenshots: .venv-test/wheel.stamp grafana-dashboards/render/node_modules ## dr
 	STREAMSPAN_CHROMIUM="$$($(PYTHON) tools/chromium.py)" && export STREAMSPAN_CHROMIUM && \
 	set -x && .venv-test/bin/python -m tests.stack.chat_picture && .venv-test/bin/python -m tests.stack.pictures
 
-environments: .venv/dev.stamp .venv/demo.stamp .venv/dashboards.stamp .venv-test/wheel.stamp ## make them all, so that other targets can run side by side
+environments: .venv/dev.stamp .venv/demo.stamp .venv/dashboards.stamp .venv-test/wheel.stamp .venv-peers/wheel.stamp ## make them all, so that other targets can run side by side
 
 wheel: dist/wheel.stamp ## build the wheel and the source archive into dist/
 
@@ -106,11 +109,12 @@ pins: .venv/uv.stamp ## compile requirements/ again; ARGS=--upgrade for newer ve
 	$(COMPILE_WITH_DEMO) --group dev --output-file requirements/dev.txt
 	$(COMPILE_WITH_DEMO) --group test --constraints requirements/dev.txt --output-file requirements/test.txt
 	$(COMPILE_WITH_DEMO) --group matrix --constraints requirements/dev.txt --output-file requirements/matrix.txt
+	$(COMPILE_WITH_DEMO) --group peers --constraints requirements/dev.txt --output-file requirements/peers.txt
 	$(COMPILE_WITH_DEMO) --group dashboards --constraints requirements/dev.txt --output-file requirements/dashboards.txt
 	$(COMPILE_WITH_DEMO) --group build --constraints requirements/dev.txt --output-file requirements/demo.txt
 
 clean: ## remove all that the targets above have made
-	rm -rf .venv .venv-test .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-test .venv-peers .coverage .schema grafana-dashboards/render/node_modules .matrix .peers dist .pytest_cache .ruff_cache .hypothesis
 
 # Grafana's own types, to check the boards' JSON against.
 .schema/node_modules: tests/stack/schema/package.json
@@ -136,13 +140,13 @@ grafana-dashboards/render/node_modules: grafana-dashboards/render/package.json
 	$(INSTALL_PROJECT) .venv --editable .
 	@touch $@
 
-.venv-test/test.stamp: requirements/test.txt .venv/uv.stamp
-	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-test
-	$(INSTALL) .venv-test -r $<
+.venv-test/pins.stamp .venv-peers/pins.stamp: .venv-%/pins.stamp: requirements/%.txt .venv/uv.stamp
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python .venv-$*
+	$(INSTALL) .venv-$* -r $<
 	@touch $@
 
-.venv-test/wheel.stamp: dist/wheel.stamp .venv-test/test.stamp
-	$(INSTALL_PROJECT) .venv-test --reinstall dist/*.whl
+.venv-test/wheel.stamp .venv-peers/wheel.stamp: .venv-%/wheel.stamp: dist/wheel.stamp .venv-%/pins.stamp
+	$(INSTALL_PROJECT) .venv-$* --reinstall dist/*.whl
 	@touch $@
 
 dist/wheel.stamp: $(SOURCES) .venv/demo.stamp

@@ -60,14 +60,20 @@ class Row:
         return 2 if self.per == "delta" else 0
 
 
-ROWS = (
-    Row("a delta by itself, create()", "create", "text, single"),
-    Row("a tool-input delta by itself, create()", "create", "tool, single"),
-    Row("a delta by itself, text_stream", "text_stream", "text, single"),
-    Row("a delta by itself, async create()", "async create", "text, single"),
-    Row(f"a stream of {SHORT} deltas, create()", "create", "text, single", "stream"),
-    Row("a delta in a burst, create()", "create", "text, burst"),
-)
+def rows(helper: str) -> tuple[Row, ...]:
+    """`helper`: what the SDK's helper above the stream is called, of which the texts are read."""
+    return (
+        Row("a delta by itself, create()", "create", "text, single"),
+        Row("a tool-input delta by itself, create()", "create", "tool, single"),
+        Row(f"a delta by itself, {helper}", "helper", "text, single"),
+        Row("a delta by itself, async create()", "async create", "text, single"),
+        Row(f"a stream of {SHORT} deltas, create()", "create", "text, single", "stream"),
+        Row("a delta in a burst, create()", "create", "text, burst"),
+    )
+
+
+ROWS = {"anthropic": rows("text_stream"), "openai": rows("stream()")}
+"""By provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,17 +21,36 @@ ROOT = Path(__file__).resolve().parent.parent
 UV = ROOT / ".venv" / "bin" / "uv"
 READER = Path(__file__).with_name("reader.py")
 BARE = "bare SDK"
-SAME = ("anthropic", "opentelemetry-sdk", "pydantic")
-
-PEERS: Mapping[str, str] = {
-    "genai-anthropic": "opentelemetry-instrumentation-genai-anthropic",
-    "openllmetry": "opentelemetry-instrumentation-anthropic",
-    "openinference": "openinference-instrumentation-anthropic",
-    "logfire": "logfire",
+PEERS: Mapping[str, Mapping[str, str]] = {
+    "anthropic": {
+        "genai-anthropic": "opentelemetry-instrumentation-genai-anthropic",
+        "openllmetry": "opentelemetry-instrumentation-anthropic",
+        "openinference": "openinference-instrumentation-anthropic",
+        "logfire": "logfire",
+    },
+    "openai": {
+        "openai-v2": "opentelemetry-instrumentation-openai-v2",
+        "genai-openai": "opentelemetry-instrumentation-genai-openai",
+        "openllmetry": "opentelemetry-instrumentation-openai",
+        "openinference": "openinference-instrumentation-openai",
+        "logfire": "logfire",
+    },
 }
-"""By the name on the command line, the package."""
+"""By provider, and by the name on the command line, the package. All of OpenTelemetry's own are pre-releases."""
 
-PRE_RELEASES_ONLY = frozenset({"opentelemetry-instrumentation-genai-anthropic"})
+PRE_RELEASES_ONLY = frozenset(
+    {
+        "opentelemetry-instrumentation-genai-anthropic",
+        "opentelemetry-instrumentation-genai-openai",
+        "opentelemetry-instrumentation-openai-v2",
+    }
+)
+
+
+BESIDE: Mapping[str, tuple[str, ...]] = {
+    "opentelemetry-instrumentation-openai-v2": ("httpx", "opentelemetry-util-genai>=1.0b0,<1.2b0"),
+}
+"""What a package needs besides, and does not say."""
 
 
 class Ask(Protocol):
@@ -44,6 +63,7 @@ class Ask(Protocol):
 class Environment:
     """`variants`: of the reader, BARE among them; `peer`: whose it is, None for this environment."""
 
+    provider: str
     python: Path
     variants: tuple[str, ...]
     peer: str | None = None
@@ -51,7 +71,8 @@ class Environment:
     @property
     def packages(self) -> tuple[str, ...]:
         """Whose versions matter."""
-        return ("streamspan" if self.peer is None else PEERS[self.peer], "anthropic", "opentelemetry-sdk")
+        watching = "streamspan" if self.peer is None else PEERS[self.provider][self.peer]
+        return (watching, self.provider, "opentelemetry-sdk")
 
     def title(self, variant: str) -> str:
         if self.peer is None:
@@ -64,7 +85,7 @@ class Environment:
         variables = os.environ | {"PYTHONHASHSEED": "0"}
         if self.peer is not None:
             variables.pop("PYTHONPATH", None)
-        command = [self.python, READER, *([url] if url else [])]
+        command = [self.python, READER, self.provider, *([url] if url else [])]
         with subprocess.Popen(  # noqa: S603  # arguments of our own
             command, env=variables, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         ) as process:
@@ -85,28 +106,29 @@ def versions_of(*packages: str) -> dict[str, str]:
     return {"python": sys.version.split()[0], **{name: version(name) for name in packages}}
 
 
-def peer_environment(peer: str) -> Environment:
+def peer_environment(provider: str, peer: str) -> Environment:
     """Made if it is not there. Raises RuntimeError, with the reason, where it cannot be made."""
-    folder = ROOT / ".peers" / peer
+    folder = ROOT / ".peers" / provider / peer
     stamp = folder / "wish"
-    package = PEERS[peer]
+    package = PEERS[provider][peer]
     wanted = f"{package}>=0b0" if package in PRE_RELEASES_ONLY else package
-    same = [f"{name}=={version(name)}" for name in SAME]
-    wish = "\n".join([sys.version, wanted, *same])
+    same = [f"{name}=={version(name)}" for name in (provider, "opentelemetry-sdk", "pydantic")]
+    wanted_too = [wanted, *BESIDE.get(package, ())]
+    wish = "\n".join([sys.version, *wanted_too, *same])
     if not stamp.exists() or stamp.read_text() != wish:
-        _make(folder, wanted, same)
+        _make(folder, wanted_too, same, provider)
         stamp.write_text(wish)
-    return Environment(folder / "bin" / "python", (BARE, "logfire" if peer == "logfire" else "peer"), peer)
+    return Environment(provider, folder / "bin" / "python", (BARE, "logfire" if peer == "logfire" else "peer"), peer)
 
 
-def _make(folder: Path, wanted: str, same: list[str]) -> None:
+def _make(folder: Path, wanted: list[str], same: list[str], sdk: str) -> None:
     _run("venv", "--clear", "--python", sys.executable, folder)
     failure = None
-    for others in (same, same[:1], ["anthropic"]):
-        failure = _run("pip", "install", "--python", folder, wanted, "opentelemetry-sdk", *others)
+    for others in (same, same[:1], [sdk]):
+        failure = _run("pip", "install", "--python", folder, *wanted, "opentelemetry-sdk", *others)
         if failure is None:
             return
-    raise RuntimeError(f"{wanted} cannot be installed: {failure}")
+    raise RuntimeError(f"{wanted[0]} cannot be installed: {failure}")
 
 
 def _run(*arguments: str | Path) -> str | None:

@@ -2,6 +2,7 @@
 
     python benchmarks/overhead.py [--only ROW ...] [--variant NAME ...] [--peer NAME ...] [--json FILE]
     python benchmarks/overhead.py --sockets | --profile | --memory | --import
+    python benchmarks/overhead.py --provider openai ...
 
 The real SDK reads responses that are prepared in its own process (`transport.py`), so nothing else takes part, and
 0.1 us can be seen. With `--sockets` they come from a server in another process, and the reader waits for each write, as
@@ -47,31 +48,35 @@ HELD = 50_000  # deltas of the stream whose memory is measured
 STARTS = 7
 MANY = 1_000  # deltas more, when calls are counted
 
-TRACES_ITSELF = importlib.util.find_spec("anthropic._tracing") is not None
-
 DEFAULT = (
     BARE,
     "bare SDK, once more",
-    *(("the SDK's own span",) if TRACES_ITSELF else ()),
+    "the SDK's own span",
     "streamspan",
     "streamspan, spans only",
     "streamspan, sampled out",
     "streamspan, no OpenTelemetry SDK",
 )
+OF_ITS_OWN = ("the SDK's own span", "the SDK's tracing off")
 ON_REQUEST = ("streamspan, the SDK's tracing off", "a generator that does nothing")
-OWN = Environment(Path(sys.executable), DEFAULT + ON_REQUEST)
 INSTRUMENTATION = "opentelemetry.instrumentation itself"
 PROFILED = (BARE, "streamspan")
 STARTED = frozenset({"streamspan, no OpenTelemetry SDK", "peer", "logfire"})
 """The variants whose import is timed."""
 
 
+def own_environment(provider: str) -> Environment:
+    traces_itself = importlib.util.find_spec(f"{provider}._tracing") is not None
+    variants = tuple(name for name in DEFAULT + ON_REQUEST if traces_itself or not name.endswith(OF_ITS_OWN))
+    return Environment(provider, Path(sys.executable), variants)
+
+
 # --- what is measured ------------------------------------------------------------------------------------------------
 
 
-def prepare(ask: Ask, model: str, *sizes: int) -> None:
+def prepare(ask: Ask, provider: str, model: str, *sizes: int) -> None:
     for deltas in sizes:
-        ask("prepare", model, deltas, [piece.decode() for piece in pieces(model, deltas)])
+        ask("prepare", model, deltas, [piece.decode() for piece in pieces(provider, model, deltas)])
 
 
 def costs(
@@ -82,7 +87,7 @@ def costs(
     for sitting in range(options.sittings):
         with environment.reader(url) as ask:
             for row in rows:
-                prepare(ask, row.model, SHORT, amount.deltas)
+                prepare(ask, environment.provider, row.model, SHORT, amount.deltas)
                 for variant in filter(row.has, environment.variants if sitting == 0 else ()):
                     spans = ask("spans", variant, row.path, row.model, SHORT)
                     times[row, variant] = Times(row, environment.title(variant), spans)
@@ -96,7 +101,7 @@ def profiled(environment: Environment, row: Row) -> dict[str, dict[str, Calls]]:
     stream, delta = f"a stream of {SHORT} deltas, create()", row.name
     counted: dict[str, dict[str, Calls]] = {stream: {}, delta: {}}
     with environment.reader() as ask:
-        prepare(ask, row.model, SHORT, SHORT + MANY)
+        prepare(ask, environment.provider, row.model, SHORT, SHORT + MANY)
         for variant in PROFILED:
             few, many = (ask("calls", variant, row.path, row.model, deltas) for deltas in (SHORT, SHORT + MANY))
             counted[stream][variant], counted[delta][variant] = few, difference(few, many, MANY)
@@ -107,10 +112,11 @@ def memory(environments: Sequence[Environment]) -> dict[str, dict[str, int]]:
     """Bytes, by variant: what a stream of many deltas holds while it is open, and the most that it held."""
     held: dict[str, dict[str, int]] = {}
     for environment in environments:
+        [row, *_] = ROWS[environment.provider]
         for variant in environment.variants:
             with environment.reader() as ask:
-                prepare(ask, ROWS[0].model, SHORT, HELD)
-                held[environment.title(variant)] = ask("memory", variant, ROWS[0].model, HELD)
+                prepare(ask, environment.provider, row.model, SHORT, HELD)
+                held[environment.title(variant)] = ask("memory", variant, row.model, HELD)
     return held
 
 
@@ -130,16 +136,17 @@ def starts(environments: Sequence[Environment]) -> dict[str, list[float]]:
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def usable(peers: Sequence[str]) -> list[Environment]:
+def usable(provider: str, peers: Sequence[str]) -> list[Environment]:
     """Those whose environment can be made and that record a span of a stream; of the others, the reason is printed."""
     environments: list[Environment] = []
     for peer in peers:
         try:
-            environment = peer_environment(peer)
+            environment = peer_environment(provider, peer)
             with environment.reader() as ask:
-                for row in ROWS:
-                    prepare(ask, row.model, SHORT)
-                if not any(ask("spans", environment.variants[-1], row.path, row.model, SHORT) for row in ROWS):
+                rows = ROWS[provider]
+                for row in rows:
+                    prepare(ask, provider, row.model, SHORT)
+                if not any(ask("spans", environment.variants[-1], row.path, row.model, SHORT) for row in rows):
                     raise RuntimeError("records no span")  # noqa: TRY301  # told like all that fails here
             environments.append(environment)
         except RuntimeError as error:
@@ -167,9 +174,10 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, usage=argparse.SUPPRESS
     )
+    parser.add_argument("--provider", choices=[*PEERS], default="anthropic", help="whose SDK")
     parser.add_argument("--only", action="append", default=[], metavar="PATTERN", help="rows: 'a stream *'")
     parser.add_argument("--variant", action="append", default=[], metavar="PATTERN", help="apart from the bare SDK")
-    parser.add_argument("--peer", action="append", default=[], choices=[*PEERS, "all"], help="may be given again")
+    parser.add_argument("--peer", action="append", default=[], metavar="NAME", help="or `all`; may be given again")
     parser.add_argument("--sockets", action="store_true", help="real sockets, the server in another process")
     parser.add_argument("--profile", action="store_true", help="count calls of functions")
     parser.add_argument("--memory", action="store_true", help="of an open stream")
@@ -179,20 +187,26 @@ def parsed(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument("--segments", type=int, default=8, help="of 50 deltas each, in one stream")
     parser.add_argument("--streams", type=int, default=8, help="of 5 deltas each, one after the other")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was measured, in seconds and bytes")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    unknown = {*options.peer} - {*PEERS[options.provider], "all"}
+    if unknown:
+        parser.error(f"--peer: none of {', '.join(PEERS[options.provider])}, all: {', '.join(sorted(unknown))}")
+    return options
 
 
-def sockets() -> AbstractContextManager[str]:
+def sockets(provider: str) -> AbstractContextManager[str]:
     """Imported only where it is needed: that takes as long as a small measurement."""
-    return importlib.import_module("server").served()
+    return importlib.import_module("server").served(provider)
 
 
 def measure_costs(environments: Sequence[Environment], options: argparse.Namespace) -> dict[str, Any]:
-    rows = [row for row in ROWS if any(fnmatch(row.name, pattern) for pattern in options.only or ["*"])]
+    rows = [
+        row for row in ROWS[options.provider] if any(fnmatch(row.name, pattern) for pattern in options.only or ["*"])
+    ]
     print(f"{options.sittings} sittings of {options.rounds} rounds; CPU time of the reading thread in microseconds")
     result: dict[str, Any] = {row.name: {} for row in rows}
     for environment in environments:
-        with sockets() if options.sockets else nullcontext() as url:
+        with sockets(options.provider) if options.sockets else nullcontext() as url:
             times = costs(environment, rows, url, options)
         figures = figures_of(times)
         print_costs(figures)
@@ -204,13 +218,14 @@ def measure_costs(environments: Sequence[Environment], options: argparse.Namespa
 
 
 def main(options: argparse.Namespace) -> None:
-    peers = usable(list(PEERS) if "all" in options.peer else options.peer)
-    environments = [narrowed(environment, options.variant) for environment in (OWN, *peers)]
+    peers = usable(options.provider, list(PEERS[options.provider]) if "all" in options.peer else options.peer)
+    own = own_environment(options.provider)
+    environments = [narrowed(environment, options.variant) for environment in (own, *peers)]
     result: dict[str, Any] = {"versions": {(each.peer or "here"): versions(each) for each in environments}}
     for place, its in result["versions"].items():
         print(f"{place}: {', '.join(f'{name} {version}' for name, version in its.items())}")
     if options.profile:
-        result["calls"] = profiled(OWN, ROWS[0])
+        result["calls"] = profiled(own, ROWS[options.provider][0])
         for name, calls in result["calls"].items():
             print_calls(name, calls)
     if options.memory:

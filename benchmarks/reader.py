@@ -1,6 +1,6 @@
 """Reads streams and measures what that costs, on command: one process, in the environment of whoever is measured.
 
-    python benchmarks/reader.py [URL]      then commands on stdin, answers on stdout: a line of JSON each
+    python benchmarks/reader.py PROVIDER [URL]      then commands on stdin, answers on stdout: a line of JSON each
 
 Without a URL, the client's transport is `transport.py`, and the command `prepare` gives it its responses.
 
@@ -13,34 +13,31 @@ garbage collector runs between measurements, not in them.
 import asyncio
 import gc
 import importlib
-import importlib.util
 import json
 import os
 import sys
 import time
 import tracemalloc
-from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import anthropic
 from calls import Calls, counted
 from environments import versions_of
+from sdk import PROVIDER, SDK, TRACES_ITSELF
 from transport import Key, PreparedTransport
 from variants import RECORDING, SPANS, VARIANTS, folder_of
 
-T = TypeVar("T")
-URL = sys.argv[1] if len(sys.argv) > 1 else None
+URL = sys.argv[2] if len(sys.argv) > 2 else None
 LOOP = asyncio.new_event_loop()
 REPEATS = 10  # of a profile
 PREPARED: dict[Key, Sequence[bytes]] = {}
-TRACES_ITSELF = importlib.util.find_spec("anthropic._tracing") is not None  # from 1.14 on
 
-for module in ("lib.streaming", "resources.messages", "resources.beta.messages"):  # what the first call would import
-    importlib.import_module(f"anthropic.{module}")
+for module in SDK.IMPORTED_BY_THE_FIRST_CALL:
+    importlib.import_module(f"{PROVIDER}.{module}")
 
 
 # --- how a stream is read --------------------------------------------------------------------------------------------
@@ -50,23 +47,19 @@ class Clients:
     """A sync and an async client, with the SDK's own tracing on or off."""
 
     def __init__(self, *, traces_itself: bool) -> None:
-        options: dict[str, Any] = {"base_url": URL or "https://api.anthropic.com", "api_key": "none", "max_retries": 0}
+        options: dict[str, Any] = {"base_url": URL or SDK.ADDRESS, "api_key": "none", "max_retries": 0}
         if TRACES_ITSELF:
-            options["open_telemetry"] = {"tracer_provider": RECORDING, "traces": traces_itself}
+            options |= SDK.own_tracing(RECORDING, on=traces_itself)
         transport: Any = PreparedTransport(PREPARED)
-        http_client = None if URL else anthropic.DefaultHttpxClient(transport=transport)
-        http_client_async = None if URL else anthropic.DefaultAsyncHttpxClient(transport=transport)
-        self.synchronous = anthropic.Anthropic(**options, http_client=http_client)
-        self.asynchronous = anthropic.AsyncAnthropic(**options, http_client=http_client_async)
+        http_client = None if URL else SDK.PACKAGE.DefaultHttpxClient(transport=transport)
+        http_client_async = None if URL else SDK.PACKAGE.DefaultAsyncHttpxClient(transport=transport)
+        self.synchronous = SDK.CLIENT(**options, http_client=http_client)
+        self.asynchronous = SDK.ASYNC_CLIENT(**options, http_client=http_client_async)
 
 
 @cache
 def clients_of(variant: str) -> Clients:
     return Clients(traces_itself=VARIANTS[variant].traces_itself)
-
-
-def request(model: str, deltas: int) -> dict[str, Any]:
-    return {"model": model, "max_tokens": deltas, "messages": [{"role": "user", "content": "Tell me a story."}]}
 
 
 def exhaust(items: Iterator[object]) -> None:
@@ -79,30 +72,14 @@ async def exhaust_async(items: AsyncIterator[object]) -> None:
         pass
 
 
-def read(client: anthropic.Anthropic, path: str, consume: Callable[[Iterator[object]], T], *wish: Any) -> T:
-    if path == "create":
-        return consume(iter(client.messages.create(**request(*wish), stream=True)))
-    with client.messages.stream(**request(*wish)) as stream:
-        return consume(iter(stream.text_stream))
-
-
-async def read_async(
-    client: anthropic.AsyncAnthropic, path: str, consume: Callable[[AsyncIterator[object]], Awaitable[T]], *wish: Any
-) -> T:
-    if path == "create":
-        return await consume(aiter(await client.messages.create(**request(*wish), stream=True)))
-    async with client.messages.stream(**request(*wish)) as stream:
-        return await consume(aiter(stream.text_stream))
-
-
 def run(variant: str, path: str, model: str, deltas: int) -> None:
     """Read one stream to its end."""
     clients = clients_of(variant)
     if path.startswith("async "):
         wish = (path.removeprefix("async "), exhaust_async, model, deltas)
-        LOOP.run_until_complete(read_async(clients.asynchronous, *wish))
+        LOOP.run_until_complete(SDK.read_async(clients.asynchronous, *wish))
     else:
-        read(clients.synchronous, path, exhaust, model, deltas)
+        SDK.read(clients.synchronous, path, exhaust, model, deltas)
 
 
 class Segments:
@@ -170,11 +147,11 @@ def spans(variant: str, path: str, model: str, deltas: int) -> int:
 
 
 def attributes_of_the_sdk() -> dict[tuple[type, str], object]:
-    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == "anthropic"]
+    modules = [module for name, module in sys.modules.items() if name.split(".")[0] == PROVIDER]
     things: list[Any] = [thing for module in modules for thing in vars(module).values()]
     # Not isinstance(), which some stand-ins for missing packages answer with an import.
     classes: set[type] = {thing for thing in things if issubclass(type(thing), type)}
-    own = [cls for cls in classes if cls.__module__.split(".")[0] == "anthropic"]
+    own = [cls for cls in classes if cls.__module__.split(".")[0] == PROVIDER]
     return {(cls, name): value for cls in own for name, value in vars(cls).items() if callable(value)}
 
 
@@ -185,8 +162,8 @@ def delta_cost(variant: str, path: str, model: str, segments: tuple[int, int, in
     wish = (model, skipped + size * count)
     with VARIANTS[variant].watched(), undisturbed():
         if not path.startswith("async "):
-            return read(clients.synchronous, path, timed.consume, *wish)
-        reading = read_async(clients.asynchronous, path.removeprefix("async "), timed.consume_async, *wish)
+            return SDK.read(clients.synchronous, path, timed.consume, *wish)
+        reading = SDK.read_async(clients.asynchronous, path.removeprefix("async "), timed.consume_async, *wish)
         return LOOP.run_until_complete(reading)
 
 
@@ -224,21 +201,22 @@ def memory(variant: str, model: str, deltas: int) -> dict[str, int]:
     """Bytes that one stream holds after so many deltas, the most that it held until then, and those of the first that
     the variant's own code allocated.
     """
-    client = clients_of(variant).synchronous
+    held: dict[str, int] = {}
+
+    def consume(items: Iterator[object]) -> None:
+        exhaust(islice(items, SDK.ITEMS_BEFORE_THE_FIRST_DELTA + deltas))
+        _, held["peak"] = tracemalloc.get_traced_memory()
+        gc.collect()
+        held["retained"], _ = tracemalloc.get_traced_memory()
+        held["own"] = allocated_in(folder_of(variant))
+
     with VARIANTS[variant].watched():
         run(variant, "create", model, 5)
         gc.collect()
         tracemalloc.start()
-        stream = client.messages.create(**request(model, deltas), stream=True)
-        for _ in zip(range(deltas + 2), stream, strict=False):  # message_start and content_block_start come first
-            pass
-        _, peak = tracemalloc.get_traced_memory()
-        gc.collect()
-        retained, _ = tracemalloc.get_traced_memory()
-        own = allocated_in(folder_of(variant))
+        SDK.read(clients_of(variant).synchronous, "create", consume, model, deltas)
         tracemalloc.stop()
-        stream.close()
-    return {"retained": retained, "peak": peak, "own": own}
+    return held
 
 
 def allocated_in(folder: Path | None) -> int:

@@ -26,23 +26,22 @@ class Paused(list[bytes]):
             time.sleep(PAUSE)
 
 
-def answer(exchange: Exchange) -> Script:
-    body = cast("dict[str, Any]", exchange.body)
-    return Paused(pieces(body["model"], body["max_tokens"]))
+def _serve(provider: str, parent: Connection) -> None:
+    def answer(exchange: Exchange) -> Script:
+        body = cast("dict[str, Any]", exchange.body)
+        return Paused(pieces(provider, body["model"], body["max_tokens"]))
 
-
-def _serve(parent: Connection) -> None:
     with MessagesServer(choose=answer) as server:
         parent.send(server.url)
         parent.recv()
 
 
 @contextmanager
-def served() -> Generator[str]:
+def served(provider: str) -> Generator[str]:
     """The server's address."""
     process_context = multiprocessing.get_context("spawn")
     ours, theirs = process_context.Pipe()
-    process = process_context.Process(target=_serve, args=(theirs,), daemon=True)
+    process = process_context.Process(target=_serve, args=(provider, theirs), daemon=True)
     process.start()
     yield ours.recv()
     ours.send(None)

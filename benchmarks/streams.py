@@ -26,32 +26,77 @@ COMMON_WORDS = ("the", "a", "of", "and", "to", "in", "that", "it", "for", "was",
 
 
 @cache
-def pieces(model: str, deltas: int) -> tuple[bytes, ...]:
+def pieces(provider: str, model: str, deltas: int) -> tuple[bytes, ...]:
     """The body of a response with exactly so many deltas that have content."""
     content, arrival = model.split(", ")
-    block = text_block(deltas) if content == "text" else tool_block(deltas)
-    events = [event.encoded() for event in wire.whole_message(block, output_tokens=deltas)]
+    events = tuple(EVENTS[provider](content, deltas))
     if arrival == "single":
-        return tuple(events)
+        return events
     body = b"".join(events)
     return tuple(body[start : start + READ_SIZE] for start in range(0, len(body), READ_SIZE))
 
 
-def text_block(deltas: int) -> Iterator[wire.Event]:
-    sizes = delta_sizes(deltas, TEXT_SIZES)
-    yield wire.block_start(0, {"type": "text", "text": ""})
-    for text in cut(prose(sum(sizes), random.Random(1)), sizes):
-        yield wire.block_delta(0, {"type": "text_delta", "text": text})
-    yield wire.block_stop(0)
+def messages(content: str, deltas: int) -> Iterator[bytes]:
+    """Of Anthropic's Messages API. As in the real API, the first delta of a tool input is empty."""
+    block: dict[str, object] = {"type": "text", "text": ""}
+    kinds = ("text_delta", "text")
+    if content == "tool":
+        block = {"type": "tool_use", "id": "toolu_01A09q90qw90lq917835lq9", "name": "edit", "input": {}}
+        kinds = ("input_json_delta", "partial_json")
+    kind, key = kinds
+    texts = contents(content, deltas)
+    block_deltas = [wire.block_delta(0, {"type": kind, key: text}) for text in (*([""] * (content == "tool")), *texts)]
+    blocks = (wire.block_start(0, block), *block_deltas, wire.block_stop(0))
+    return (event.encoded() for event in wire.whole_message(blocks, output_tokens=deltas))
 
 
-def tool_block(deltas: int) -> Iterator[wire.Event]:
-    """One event more than deltas with content: as in the real API, the first delta is empty."""
+def chat_completions(content: str, deltas: int) -> Iterator[bytes]:
+    """Of OpenAI's Chat Completions API. The first chunk has no content; the last one has the usage alone."""
+    about = {
+        "id": "chatcmpl-BnTQ4kYlq9dT2hJc7wZs1mXvR8oEa",
+        "object": "chat.completion.chunk",
+        "created": 1764000000,
+        "model": "gpt-5.5-2026-04-23",
+        "service_tier": "default",
+        "system_fingerprint": "fp_6c1d5b0d7a",
+    }
+
+    def chunk(delta: object, finish_reason: str | None = None, **more: object) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        data = {**about, "choices": [choice], "usage": None, "obfuscation": "xK3f9Q", **more}
+        return f"data: {wire.compact_json(data)}\n\n".encode()
+
+    call = {"index": 0, "id": "call_q9dT2hJc7wZs1mXvR8oEa4kY", "type": "function"}
+    named = {"tool_calls": [{**call, "function": {"name": "edit", "arguments": ""}}]}
+    yield chunk(
+        {"role": "assistant", "content": None if content == "tool" else "", **(named if content == "tool" else {})}
+    )
+    for text in contents(content, deltas):
+        arguments = {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
+        yield chunk(arguments if content == "tool" else {"content": text})
+    yield chunk({}, "tool_calls" if content == "tool" else "stop")
+    usage = {
+        "prompt_tokens": 25,
+        "completion_tokens": deltas,
+        "total_tokens": 25 + deltas,
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {"reasoning_tokens": 0, "audio_tokens": 0},
+    }
+    yield chunk({}, choices=[], usage=usage)
+    yield b"data: [DONE]\n\n"
+
+
+EVENTS = {"anthropic": messages, "openai": chat_completions}
+"""By provider."""
+
+
+def contents(content: str, deltas: int) -> Iterator[str]:
+    """What each delta has."""
+    if content == "text":
+        sizes = delta_sizes(deltas, TEXT_SIZES)
+        return cut(prose(sum(sizes), random.Random(1)), sizes)
     sizes = delta_sizes(deltas, TOOL_SIZES)
-    yield wire.block_start(0, {"type": "tool_use", "id": "toolu_01A09q90qw90lq917835lq9", "name": "edit", "input": {}})
-    for text in ("", *cut(tool_input(sum(sizes), random.Random(2)), sizes)):
-        yield wire.block_delta(0, {"type": "input_json_delta", "partial_json": text})
-    yield wire.block_stop(0)
+    return cut(tool_input(sum(sizes), random.Random(2)), sizes)
 
 
 def delta_sizes(deltas: int, limits: tuple[int, int]) -> list[int]:

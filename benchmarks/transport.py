@@ -4,25 +4,11 @@ Each read of a response's body returns the next piece. Neither sockets nor anoth
 measured is the work of the SDK and of whoever watches it.
 """
 
-import importlib
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
-import anthropic
-
-HEADERS = {
-    "content-type": "text/event-stream; charset=utf-8",
-    "request-id": "req_011CSHoEeqs5C35K2UUqR7Fy",
-    "anthropic-organization-id": "7c1d6bb0-6d1f-4a0e-9a53-6f1a6a0ad6e5",
-}
-
-
-def http_library() -> Any:
-    """httpx2 from 1.0 of the SDK on, httpx before."""
-    modules = [base.__module__.split(".")[0] for base in anthropic.DefaultHttpxClient.__mro__]
-    return importlib.import_module(next(name for name in modules if name != "anthropic"))
-
+from sdk import SDK, http_library
 
 HTTP = http_library()
 Key = tuple[str, int]
@@ -53,10 +39,10 @@ class PreparedTransport(HTTP.BaseTransport, HTTP.AsyncBaseTransport):
         self._prepared = prepared
 
     def handle_request(self, request: Any) -> Any:
-        return HTTP.Response(200, headers=HEADERS, stream=Body(self._pieces(request)))
+        return HTTP.Response(200, headers=SDK.HEADERS, stream=Body(self._pieces(request)))
 
     async def handle_async_request(self, request: Any) -> Any:
-        return HTTP.Response(200, headers=HEADERS, stream=AsyncBody(self._pieces(request)))
+        return HTTP.Response(200, headers=SDK.HEADERS, stream=AsyncBody(self._pieces(request)))
 
     def _pieces(self, request: Any) -> Sequence[bytes]:
         wish = json.loads(request.content)

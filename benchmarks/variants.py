@@ -13,12 +13,12 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any
 
-import anthropic
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from sdk import PROVIDER, SDK
 
 
 class Dropped(SpanProcessor):
@@ -39,8 +39,8 @@ SAMPLED_OUT = TracerProvider(sampler=ALWAYS_OFF)
 @contextmanager
 def floor() -> Generator[None]:
     """The least that anything that sees each event can cost: a generator around the SDK's, which does nothing."""
-    sync: Any = anthropic.Stream
-    other: Any = anthropic.AsyncStream
+    sync: Any = SDK.PACKAGE.Stream
+    other: Any = SDK.PACKAGE.AsyncStream
     events_of, events_of_other = sync.__stream__, other.__stream__
 
     def read(stream: Any) -> Iterator[Any]:
@@ -64,9 +64,13 @@ def metered() -> Generator[MeterProvider]:
     provider.shutdown()
 
 
+def instrumentor_of_ours() -> Any:
+    return getattr(importlib.import_module("streamspan"), SDK.INSTRUMENTOR)()
+
+
 @contextmanager
 def streamspan(tracer_provider: TracerProvider, *, metrics: bool) -> Generator[None]:
-    instrumentor = importlib.import_module("streamspan").AnthropicStreamInstrumentor()
+    instrumentor = instrumentor_of_ours()
     with metered() if metrics else nullcontext(NoOpMeterProvider()) as meter_provider:
         instrumentor.instrument(tracer_provider=tracer_provider, meter_provider=meter_provider)
         yield
@@ -76,7 +80,7 @@ def streamspan(tracer_provider: TracerProvider, *, metrics: bool) -> Generator[N
 @contextmanager
 def streamspan_unconfigured() -> Generator[None]:
     """The application has not configured OpenTelemetry: the global providers do nothing."""
-    instrumentor = importlib.import_module("streamspan").AnthropicStreamInstrumentor()
+    instrumentor = instrumentor_of_ours()
     instrumentor.instrument()
     yield
     instrumentor.uninstrument()
@@ -84,7 +88,7 @@ def streamspan_unconfigured() -> Generator[None]:
 
 def entry_point() -> EntryPoint:
     """The one instrumentation of the SDK in this environment, found as `opentelemetry-instrument` finds it."""
-    [found] = entry_points(group="opentelemetry_instrumentor", name="anthropic")
+    [found] = entry_points(group="opentelemetry_instrumentor", name=PROVIDER)
     return found
 
 
@@ -99,7 +103,7 @@ def instrumentor_by_entry_point() -> Generator[None]:
 
 @contextmanager
 def logfire() -> Generator[None]:
-    with logfire_configured().instrument_anthropic():
+    with getattr(logfire_configured(), f"instrument_{PROVIDER}")():
         yield
 
 

@@ -1,9 +1,9 @@
-"""Runs the tests on every generation of the SDK, on the oldest and the newest Python there is: `make matrix`.
+"""Runs the tests on every generation of the SDKs, on the oldest and the newest Python there is: `make matrix`.
 
-The newest SDK gets all tests, so that every Python has seen them; the others get those that depend on the SDK.
-Each entry, `<anthropic>-<python>`, also named `<anthropic>-oldest` or `<anthropic>-newest`, has an environment of its
-own under `.matrix/`, kept until its pins change: the built wheel, the SDK of that version, and everything else as
-`requirements/matrix.txt` pins it.
+The newest SDKs get all tests, so that every Python has seen them; the others get those that depend on an SDK. SDKs of
+two providers share an entry, so that a run is half as long. Each entry, `<anthropic>-<openai>-<python>`, also named
+with `oldest` or `newest` for its Python, has an environment of its own under `.matrix/`, kept until its pins change:
+the built wheel, the SDKs of those versions, and everything else as `requirements/matrix.txt` pins it.
 """
 
 import hashlib
@@ -23,20 +23,29 @@ MATRIX = ROOT / ".matrix"
 UV = ROOT / ".venv" / "bin" / "uv"
 PINS = (ROOT / "requirements" / "matrix.txt").read_text()
 
-PINNED_SDK = re.compile(r"^anthropic==(\S+).*\n(?:[ ]+.*\n)*", re.MULTILINE)
-NEWEST_SDK = PINNED_SDK.findall(PINS)[0]
+PINNED_SDK = re.compile(r"^(anthropic|openai)==(\S+).*\n(?:[ ]+.*\n)*", re.MULTILINE)
 CONSTRAINTS = PINNED_SDK.sub("", PINS)
 
-SDKS = (
-    "0.51.0",  # the oldest that is supported
-    "0.75.0",
-    "0.125.0",  # the last on httpx
-    "1.13.0",  # the last with a plain `_iterator`
-    "1.17.0",  # traces itself
-    NEWEST_SDK,
+
+class SDKs(NamedTuple):
+    """A version of each SDK."""
+
+    anthropic: str
+    openai: str
+
+
+NEWEST = SDKs(**dict(PINNED_SDK.findall(PINS)))
+GENERATIONS = (
+    SDKs("0.51.0", "1.66.0"),  # the oldest that are supported
+    SDKs("0.75.0", "1.109.1"),
+    SDKs("0.125.0", "2.54.0"),  # the last on httpx
+    SDKs("1.13.0", "3.0.0"),  # the last of Anthropic's with a plain `_iterator`; the first of OpenAI's on httpx2
+    SDKs("1.17.0", "3.30.0"),  # Anthropic's traces itself
+    NEWEST,
 )
-TESTS_OF_THE_SDK = (
+TESTS_OF_THE_SDKS = (
     "tests/anthropic",
+    "tests/openai",
     "tests/stainless",
     "tests/launch",
     "tests/soak/test_loops.py",
@@ -79,19 +88,20 @@ def interpreter(version: str) -> str | None:
     return asked.stdout.strip() if asked.returncode == 0 else None
 
 
-def prepared_environment(entry: str, sdk: str, python: str) -> Path:
+def prepared_environment(entry: str, sdks: SDKs, python: str) -> Path:
     """The entry's environment with the present wheel in it."""
     environment = MATRIX / entry
     stamp = environment / "pins.sha256"
     pyproject = (ROOT / "pyproject.toml").read_text()
-    pins = hashlib.sha256(f"{sdk}\n{python}\n{CONSTRAINTS}\n{pyproject}".encode()).hexdigest()
+    pins = hashlib.sha256(f"{sdks}\n{python}\n{CONSTRAINTS}\n{pyproject}".encode()).hexdigest()
     [wheel] = (ROOT / "dist").glob("*.whl")
     install = [UV, "pip", "install", "--quiet", "--python", environment, "--reinstall-package", "streamspan"]
     if not stamp.exists() or stamp.read_text() != pins:
         constraints = MATRIX / "constraints.txt"
         constraints.write_text(CONSTRAINTS)
         subprocess.run([UV, "venv", "--quiet", "--clear", "--python", python, environment], check=True)
-        pinned = ["--constraints", constraints, "--group", "test", f"anthropic=={sdk}", f"{wheel}[demo]"]
+        versions = [f"{name}=={version}" for name, version in sdks._asdict().items()]
+        pinned = ["--constraints", constraints, "--group", "test", *versions, f"{wheel}[demo]"]
         subprocess.run([*install, *pinned], cwd=ROOT, check=True)
         stamp.write_text(pins)
     else:
@@ -99,11 +109,11 @@ def prepared_environment(entry: str, sdk: str, python: str) -> Path:
     return environment
 
 
-def tested(entry: str, sdk: str, python: str) -> Result:
+def tested(entry: str, sdks: SDKs, python: str) -> Result:
     """The result of the tests on one entry; their output is in `.matrix/<entry>.log`."""
     started_at = time.monotonic()
-    environment = prepared_environment(entry, sdk, python)
-    chosen = () if sdk == NEWEST_SDK else TESTS_OF_THE_SDK
+    environment = prepared_environment(entry, sdks, python)
+    chosen = () if sdks == NEWEST else TESTS_OF_THE_SDKS
     log = MATRIX / f"{entry}.log"
     with log.open("w") as output:
         ended = subprocess.run(
@@ -131,17 +141,18 @@ def main(patterns: list[str]) -> int:
     roles = {"oldest": versions[0], "newest": versions[-1]}
     results: list[Result] = []
     unmatched = set(patterns)
-    for sdk, version in product(SDKS, dict.fromkeys(roles.values())):
-        names = [f"{sdk}-{version}", *(f"{sdk}-{role}" for role in roles if roles[role] == version)]
+    for sdks, version in product(GENERATIONS, dict.fromkeys(roles.values())):
+        pythons = [version, *(role for role in roles if roles[role] == version)]
+        names = ["-".join((*sdks, python)) for python in pythons]
         matched = {pattern for pattern in patterns or ["*"] if filter_names(names, pattern)}
         unmatched -= matched
         if matched:
             print(f"{names[0]}: testing", flush=True)
-            results.append(tested(names[0], sdk, found[version]))
+            results.append(tested(names[0], sdks, found[version]))
     print()
     for result in results:
         word = "ok    " if result.passed else "FAILED"
-        print(f"anthropic {result.entry:<14} {word} {result.seconds:4.0f} s  {result.closing_line}")
+        print(f"{result.entry:<20} {word} {result.seconds:4.0f} s  {result.closing_line}")
     for pattern in unmatched:
         print(f"no entry matches {pattern}")
     return 0 if results and not unmatched and all(result.passed for result in results) else 1

@@ -22,7 +22,13 @@ format; Weaver itself has not been run on it.
 SPAN = """## The span
 
 One for each streamed call: name `{gen_ai.operation.name} {gen_ai.request.model}`, kind CLIENT, a refinement of the
-GenAI conventions' inference span. Its status is ERROR if the outcome is `error` or `truncated`, else unset."""
+GenAI conventions' inference span. Its status is ERROR if the outcome is `error` or `truncated`, else unset.
+
+The names are the same for every provider, where it has the fact. Only Anthropic's streams have `anthropic.*`, the
+category of a refusal, the fallback to another model and the limits of input and of output tokens. Only those of the
+OpenAI SDK have `openai.*`, the penalties, the seed, the count of choices, the size of media and the header
+`x-request-id`. A server that is read with the OpenAI SDK may leave out what OpenAI itself sends, above all the usage,
+which its Chat Completions API sends only if `stream_options` asks for it (`include_usage`)."""
 EVENTS = """## Events
 
 On the span, or [as log records](events.md) with this event name."""

@@ -5,15 +5,15 @@ from grafana_foundation_sdk.builders import dashboard
 from streamspan import semconv
 
 from . import names, promql, slo
-from .names import MODEL, VERSION
+from .names import EACH_MODEL, MODEL, MODEL_LEGEND, PROVIDER, VERSION
 from .overview import COMPLETION_STEPS, FIRST_CHUNK_STEPS, GAP_STEPS, IS_ABORTED, IS_SLOW, LOOPED, STALLED, up_to
 from .panels import Column, Look, Panel, Query, board, comparison, graph
 from .promql import ABORTED, share, streams
 from .traceql import is_
 
 UID = "streams-by-model"
-BY = (MODEL, VERSION)
-LEGEND = f"{{{{{MODEL}}}}}, {{{{{VERSION}}}}}"
+BY = (*EACH_MODEL, VERSION)
+LEGEND = f"{MODEL_LEGEND}, {{{{{VERSION}}}}}"
 BEHIND_THE_CALL = (f'{VERSION}!=""',)
 """A stream that never opened has no version: it says nothing about one."""
 
@@ -52,7 +52,7 @@ def side_by_side() -> Panel:
             " shows since when.",
             24,
         ),
-        ((MODEL, "Model"), (VERSION, "Version")),
+        ((PROVIDER, "Provider"), (MODEL, "Model"), (VERSION, "Version")),
         (
             Column("Streams", promql.some(everything), "short"),
             Column("Completion", share(complete, judged), "percentunit", COMPLETION_STEPS),
@@ -161,21 +161,23 @@ def ends() -> list[Panel]:
         ),
         graph(
             Look(
-                "Cut by max_tokens",
+                "Cut by a token limit",
                 "percentunit",
                 "Complete for HTTP, cut for the reader. More than before: the new version writes longer answers.",
-                traces=(is_(semconv.STOP_REASON, "max_tokens"),),
+                traces=(is_(semconv.STOP_REASON, promql.CUT_REASONS, operator="=~"),),
             ),
-            Query(share(streams(f'{names.STOP_REASON}="max_tokens"', *BEHIND_THE_CALL, by=BY), ended), LEGEND),
+            Query(
+                share(streams(f'{names.STOP_REASON}=~"{promql.CUT_REASONS}"', *BEHIND_THE_CALL, by=BY), ended), LEGEND
+            ),
         ),
         graph(
             Look(
                 "Refusals",
                 "percentunit",
                 "More than before: the new version takes the prompt or the questions for something else.",
-                traces=(is_(semconv.STOP_REASON, "refusal"),),
+                traces=(is_(semconv.STOP_REASON, "refusal|content_filter", operator="=~"),),
             ),
-            Query(share(streams(f'{names.STOP_REASON}="refusal"', *BEHIND_THE_CALL, by=BY), ended), LEGEND),
+            Query(share(promql.anomalies("refusal", BY), ended), LEGEND),
         ),
         graph(
             Look(
@@ -184,8 +186,8 @@ def ends() -> list[Panel]:
                 "Apart since the upgrade and together before it: the upgrade. Apart at all times: the load.",
                 traces=(IS_SLOW,),
             ),
-            Query(promql.quantile(0.95, first, by=[MODEL]), f"{{{{{MODEL}}}}} now"),
-            Query(day_before(promql.quantile(0.95, first, by=[MODEL])), f"{{{{{MODEL}}}}} the day before"),
+            Query(promql.quantile(0.95, first, by=EACH_MODEL), f"{MODEL_LEGEND} now"),
+            Query(day_before(promql.quantile(0.95, first, by=EACH_MODEL)), f"{MODEL_LEGEND} the day before"),
         ),
     ]
 

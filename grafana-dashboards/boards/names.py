@@ -21,6 +21,7 @@ def series(metric: Metric) -> str:
     return metric.name.replace(".", "_") + MAIN_UNITS.get(metric.unit, "") + total
 
 
+PROVIDER: Final = label(semconv.PROVIDER_NAME)
 MODEL: Final = label(semconv.REQUEST_MODEL)
 VERSION: Final = label(semconv.RESPONSE_MODEL)
 OUTCOME: Final = label(semconv.OUTCOME)
@@ -37,3 +38,7 @@ TOOL_CALL_COMPLETED: Final = label(semconv.TOOL_CALL_COMPLETED)
 REPETITION_DETECTED: Final = label(semconv.REPETITION_DETECTED)
 AT_LEAST: Final = label(semconv.AT_LEAST)
 FAILURE_WHERE: Final = label(semconv.FAILURE_WHERE)
+
+EACH_MODEL: Final = (PROVIDER, MODEL)
+"""Several providers have models of the same name."""
+MODEL_LEGEND: Final = f"{{{{{PROVIDER}}}}}, {{{{{MODEL}}}}}"

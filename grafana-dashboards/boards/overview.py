@@ -5,7 +5,7 @@ from grafana_foundation_sdk.builders import dashboard
 from streamspan import semconv
 
 from . import names, promql, slo
-from .names import ABORT_REASON, AT_LEAST, CACHE_HIT, MODEL, OUTCOME, PHASE
+from .names import ABORT_REASON, AT_LEAST, CACHE_HIT, EACH_MODEL, MODEL, MODEL_LEGEND, OUTCOME, PHASE, PROVIDER
 from .panels import GREEN, ORANGE, PER_SECOND, RED, Column, Look, Panel, Query, board, comparison, graph, heatmap, stat
 from .promql import ABORTED, FAILED, JUDGED, MID_STREAM, share, streams
 from .traceql import is_
@@ -205,7 +205,7 @@ def first_chunk() -> list[Panel]:
                 steps=FIRST_CHUNK_STEPS,
                 traces=(IS_SLOW,),
             ),
-            Query(promql.quantile(0.95, first, by=[MODEL]), f"{{{{{MODEL}}}}}", exemplars=True),
+            Query(promql.quantile(0.95, first, by=EACH_MODEL), MODEL_LEGEND, exemplars=True),
         ),
         graph(
             Look(
@@ -248,8 +248,8 @@ def endings() -> list[Panel]:
             Look(
                 "Stop reasons",
                 PER_SECOND,
-                "Of complete streams. More max_tokens: answers are cut that the HTTP status calls a success; see"
-                " repetition. More refusal: a prompt or a model has changed.",
+                "Of complete streams. More max_tokens or length: answers are cut that the HTTP status calls a success;"
+                " see repetition. More refusal or content_filter: a prompt or a model has changed.",
             ),
             Query(promql.some(streams(promql.COMPLETE, by=[names.STOP_REASON])), f"{{{{{names.STOP_REASON}}}}}"),
             stacked=True,
@@ -258,11 +258,15 @@ def endings() -> list[Panel]:
             Look(
                 "Error types",
                 PER_SECOND,
-                "overloaded_error and api_error are the provider's; stream_truncated, connection_error and"
-                " client_timeout_error the network's or a proxy's; invalid_request_error is ours.",
+                "In the provider's own words: overloaded_error, api_error and server_error are the provider's fault."
+                " stream_truncated, connection_error and client_timeout_error are the network's or a proxy's;"
+                " invalid_request_error is ours.",
                 traces=(HAS_FAILED,),
             ),
-            Query(promql.some(streams(FAILED, by=[names.ERROR_TYPE])), f"{{{{{names.ERROR_TYPE}}}}}"),
+            Query(
+                promql.some(streams(FAILED, by=[PROVIDER, names.ERROR_TYPE])),
+                f"{{{{{PROVIDER}}}}}, {{{{{names.ERROR_TYPE}}}}}",
+            ),
             stacked=True,
         ),
         graph(
@@ -330,7 +334,7 @@ def inside() -> list[Panel]:
                 steps=GAP_STEPS,
                 traces=(STALLED,),
             ),
-            Query(promql.quantile(0.99, semconv.GAP_MAX, by=[MODEL]), f"{{{{{MODEL}}}}}", exemplars=True),
+            Query(promql.quantile(0.99, semconv.GAP_MAX, by=EACH_MODEL), MODEL_LEGEND, exemplars=True),
         ),
         heatmap(
             Look(
@@ -349,7 +353,7 @@ def inside() -> list[Panel]:
                 steps=up_to(slo.STALL_SHARE),
                 traces=(STALLED,),
             ),
-            Query(share(promql.anomalies("stall", [MODEL]), streams(by=[MODEL])), f"{{{{{MODEL}}}}}"),
+            Query(share(promql.anomalies("stall", EACH_MODEL), streams(by=EACH_MODEL)), MODEL_LEGEND),
         ),
         graph(
             Look(
@@ -359,7 +363,7 @@ def inside() -> list[Panel]:
                 6,
                 traces=(),
             ),
-            Query(promql.quantile(0.5, semconv.PER_OUTPUT_TOKEN, by=[MODEL]), f"{{{{{MODEL}}}}}", exemplars=True),
+            Query(promql.quantile(0.5, semconv.PER_OUTPUT_TOKEN, by=EACH_MODEL), MODEL_LEGEND, exemplars=True),
         ),
         graph(
             Look(
@@ -384,19 +388,19 @@ def inside() -> list[Panel]:
                 up_to(slo.BUFFERED_SHARE),
                 (is_(semconv.BUFFERED, True),),
             ),
-            Query(share(promql.anomalies("buffered", [MODEL]), streams(by=[MODEL])), f"{{{{{MODEL}}}}}"),
+            Query(share(promql.anomalies("buffered", EACH_MODEL), streams(by=EACH_MODEL)), MODEL_LEGEND),
         ),
         graph(
             Look(
                 "Repetition",
                 "percentunit",
                 "Streams in which the model repeated itself. Red: a prompt or a model version loops; every loop is"
-                " billed up to max_tokens.",
+                " billed up to the limit of tokens.",
                 6,
                 up_to(slo.REPETITION_SHARE),
                 (LOOPED,),
             ),
-            Query(share(promql.anomalies("repetition", [MODEL]), streams(by=[MODEL])), f"{{{{{MODEL}}}}}"),
+            Query(share(promql.anomalies("repetition", EACH_MODEL), streams(by=EACH_MODEL)), MODEL_LEGEND),
         ),
     ]
 
@@ -409,8 +413,8 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls",
                 PER_SECOND,
-                "Completed ones came whole and with valid JSON. Incomplete: cut by max_tokens, by the end of the stream"
-                " or by a reader who left.",
+                "Completed ones came whole and with valid JSON. Incomplete: cut by a token limit, by the end of the"
+                " stream or by a reader who left.",
                 traces=(TOOL_CALL_LOST,),
             ),
             Query(promql.rate(calls, whole), "completed"),
@@ -421,14 +425,14 @@ def tools() -> list[Panel]:
             Look(
                 "Tool calls that cannot be used",
                 "percentunit",
-                "Incomplete or invalid, of the tool calls of streams that nobody aborted. Red: raise max_tokens, or"
-                " look for a model that loops in tool input.",
+                "Incomplete or invalid, of the tool calls of streams that nobody aborted. Red: raise the limit of"
+                " tokens, or look for a model that loops in tool input.",
                 steps=up_to(slo.INCOMPLETE_TOOL_CALL_SHARE),
                 traces=(TOOL_CALL_LOST, is_(semconv.OUTCOME, "aborted", operator="!=")),
             ),
             Query(
-                share(promql.rate(calls, JUDGED, cut, by=[MODEL]), promql.rate(calls, JUDGED, by=[MODEL])),
-                f"{{{{{MODEL}}}}}",
+                share(promql.rate(calls, JUDGED, cut, by=EACH_MODEL), promql.rate(calls, JUDGED, by=EACH_MODEL)),
+                MODEL_LEGEND,
             ),
         ),
         graph(
@@ -439,7 +443,7 @@ def tools() -> list[Panel]:
                 " The traces name the tools.",
                 traces=(SIDE_EFFECTS,),
             ),
-            Query(promql.rate(calls, whole, ABORTED, by=[MODEL]), f"{{{{{MODEL}}}}}"),
+            Query(promql.rate(calls, whole, ABORTED, by=EACH_MODEL), MODEL_LEGEND),
         ),
     ]
 
@@ -486,11 +490,11 @@ def tokens() -> list[Panel]:
         ),
         comparison(
             Look("Output by model, in this range", "short", "Which model writes most, and how much of it.", 24),
-            ((MODEL, "Model"),),
+            ((PROVIDER, "Provider"), (MODEL, "Model")),
             (
                 Column("Streams", _sum(semconv.STREAMS), "short"),
-                Column("Input tokens", promql.token_increase("input", [MODEL]), "short"),
-                Column("Output tokens", promql.token_increase("output", [MODEL]), "short"),
+                Column("Input tokens", promql.token_increase("input", EACH_MODEL), "short"),
+                Column("Output tokens", promql.token_increase("output", EACH_MODEL), "short"),
                 Column("Output chars", _sum(chars), "short"),
             ),
         ),
@@ -498,4 +502,4 @@ def tokens() -> list[Panel]:
 
 
 def _sum(metric: semconv.Metric) -> str:
-    return promql.rate(metric, by=[MODEL], window=promql.WHOLE_RANGE, function="increase")
+    return promql.rate(metric, by=EACH_MODEL, window=promql.WHOLE_RANGE, function="increase")

@@ -34,8 +34,8 @@ from grafana_foundation_sdk.models.tempo import SearchTableType
 
 from streamspan import semconv
 
-from .names import MODEL, series
-from .traceql import CHOSEN_MODEL, MODEL_OF_SERIES, explored, search, traces_board
+from .names import MODEL, MODEL_LEGEND, PROVIDER, series
+from .traceql import Whose, explored, search, traces_board
 
 METRICS: Final = models.DataSourceRef(type_val="prometheus", uid="${metrics}")
 TRACES: Final = models.DataSourceRef(type_val="tempo", uid="${traces}")
@@ -117,8 +117,8 @@ def graph(look: Look, *queries: Query, stacked: bool = False, bars: bool = False
         if query.color is not None:
             fixed = {"mode": "fixed", "fixedColor": query.color}
             panel.override_by_name(query.legend, [models.DynamicConfigValue(id_val="color", value=fixed)])
-    by_model = all(f"{{{{{MODEL}}}}}" in query.legend for query in queries)
-    return _dressed(panel.min(0), look, GRAPH_HEIGHT, MODEL_OF_SERIES if by_model else CHOSEN_MODEL)
+    by_model = all(MODEL_LEGEND in query.legend for query in queries)
+    return _dressed(panel.min(0), look, GRAPH_HEIGHT, "series" if by_model else "chosen")
 
 
 def heatmap(look: Look, query: str) -> Panel:
@@ -227,7 +227,9 @@ def board(uid: str, title: str, description: str, rows: Iterable[tuple[str, Sequ
     streams = series(semconv.STREAMS)
     of_jobs = f'{streams}{{job=~"$job"}}'
     built.with_variable(_choice("job", "Service", f"label_values({streams}, job)").all_value(".*"))
-    built.with_variable(_choice("model", "Model", f"label_values({of_jobs}, {MODEL})").all_value(".*"))
+    built.with_variable(_choice("provider", "Provider", f"label_values({of_jobs}, {PROVIDER})").all_value(".*"))
+    of_providers = f'{streams}{{job=~"$job", {PROVIDER}=~"$provider"}}'
+    built.with_variable(_choice("model", "Model", f"label_values({of_providers}, {MODEL})").all_value(".*"))
     services = _choice("service", "Service of the traces", f"label_values({of_jobs}, job)").regex(WITHOUT_NAMESPACE)
     built.with_variable(services.hide(models.VariableHide.HIDE_VARIABLE))  # all that there are is what is chosen
     links = dashboard.DashboardLink("Streams").type(models.DashboardLinkType.DASHBOARDS).tags([TAG])
@@ -248,17 +250,17 @@ WITHOUT_NAMESPACE: Final = r"/^(?:[^\/]*\/)?(.*)$/"
 VALUE_COLORED: Final = common_models.BigValueColorMode.VALUE
 
 
-def _dressed(panel: AnyPanel, look: Look, height: int, model: str = CHOSEN_MODEL) -> AnyPanel:
-    """`model`: whose traces a click leads to."""
+def _dressed(panel: AnyPanel, look: Look, height: int, whose: Whose = "chosen") -> AnyPanel:
+    """`whose`: of which models a click leads to the traces."""
     panel.title(look.title).description(look.when_red).unit(look.unit).datasource(METRICS)
     panel.span(look.width).height(height).no_value(look.no_value).thresholds(_thresholds(look.steps))
     if look.most is not None:
         panel.max(look.most)
     if look.traces is not None:
-        links = [_link("Traces of these streams", explored(search(*look.traces, model=model)))]
+        links = [_link("Traces of these streams", explored(search(*look.traces, whose=whose)))]
         if not isinstance(panel, stats.Panel):
-            this = ", this model" if model == MODEL_OF_SERIES else ""
-            links.append(_link(f"Traces board{this}", traces_board(model)))
+            this = ", this model" if whose == "series" else ""
+            links.append(_link(f"Traces board{this}", traces_board(whose)))
         panel.data_links(links)
     return panel
 

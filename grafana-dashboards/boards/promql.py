@@ -15,7 +15,7 @@ from streamspan.semconv import Metric, latest
 from . import names, slo
 from .names import OUTCOME, PHASE, series
 
-CHOSEN: Final = (f'job=~"$job", {names.MODEL}=~"$model"',)
+CHOSEN: Final = (f'job=~"$job", {names.PROVIDER}=~"$provider", {names.MODEL}=~"$model"',)
 CHOSEN_JOB: Final = ('job=~"$job"',)
 EACH_STEP: Final = "$__rate_interval"
 WHOLE_RANGE: Final = "$__range"
@@ -27,6 +27,8 @@ COMPLETE: Final = f'{OUTCOME}="complete"'
 ABORTED: Final = f'{OUTCOME}="aborted"'
 TOKEN_COUNTERS: Final = {"input": latest.INPUT_TOKENS, "output": latest.OUTPUT_TOKENS}
 """What the latest GenAI conventions have in the place of the sums of a histogram, by the histogram's label."""
+CUT_REASONS: Final = "max_tokens|model_context_window_exceeded|length|max_output_tokens|model_length"
+"""The stop reasons of answers that a limit of tokens has cut, in the words of all providers."""
 MID_STREAM: Final = (FAILED, f'{PHASE}!="opening"')
 """After the headers of the response: the HTTP call was a success."""
 

@@ -5,7 +5,7 @@ Rules
     None fires for one or two bad streams, however few there are.
     Aborted streams are nobody's failure: they stay out of the completion ratio.
     Each alert has a heading of its name in runbooks/streams.md.
-    Sums keep `job`, and `model` where an alert is about one model; never `instance`: restarts would split them.
+    Sums keep `job`, with provider and model where an alert is about one model; never `instance`: restarts split them.
 """
 
 import json
@@ -17,24 +17,24 @@ from typing import Final
 from streamspan import semconv
 
 from . import names, promql, slo
-from .names import MODEL, series
+from .names import EACH_MODEL, MODEL, PROVIDER, series
 from .promql import ABORTED, FAILED, JUDGED, MID_STREAM, share, streams
 
 RUNBOOKS: Final = os.environ.get("STREAMSPAN_RUNBOOKS", "https://runbooks.example/streamspan/streams.md#")
 """Where runbooks/streams.md is shown; the alert's name in lower case follows."""
 JOB: Final = ("job",)
-JOB_AND_MODEL: Final = ("job", MODEL)
+JOB_AND_MODEL: Final = ("job", *EACH_MODEL)
 ALL: Final = ()
 WINDOWS: Final = ("5m", "30m", "1h", "2h", "6h", "1d", "3d")
 OF: Final = "{{ $labels.job }}"
-OF_MODEL: Final = f"{OF}, {{{{ $labels.{MODEL} }}}}"
+OF_MODEL: Final = f"{OF}, {{{{ $labels.{MODEL} }}}} of {{{{ $labels.{PROVIDER} }}}}"
 SHARE: Final = "{{ $value | humanizePercentage }}"
 SECONDS: Final = "{{ $value | humanizeDuration }}"
 
 
-LINE_OF: Final = f"{series(semconv.LINE_SILENCE)}{{job=%q, {MODEL}=%q}}"
+LINE_OF: Final = f"{series(semconv.LINE_SILENCE)}{{job=%q, {PROVIDER}=%q, {MODEL}=%q}}"
 WHICH_LINE: Final = (
-    f"{{{{ with query (printf `max({LINE_OF})` $labels.job $labels.{MODEL}) }}}}"
+    f"{{{{ with query (printf `max({LINE_OF})` $labels.job $labels.{PROVIDER} $labels.{MODEL}) }}}}"
     f"{{{{ if ge (. | first | value) {slo.SILENCE_SECONDS} }}}}"
     " At least one line is dead: no byte has come on it for {{ . | first | value | humanizeDuration }}."
     "{{ else }} The lines live: keep-alives come on each of them, and the model is silent.{{ end }}{{ end }}"

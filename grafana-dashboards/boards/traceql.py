@@ -4,19 +4,25 @@ Source of the address: https://grafana.com/docs/grafana/latest/explore/get-start
 """
 
 import json
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 from urllib.parse import quote
 
 from streamspan import semconv
 
 from . import names
 
-CHOSEN_MODEL: Final = "${model:pipe}"
-MODEL_OF_SERIES: Final = f"${{__field.labels.{names.MODEL}}}"
-"""Of the series that is clicked; left as it stands where that has no such label."""
+Whose = Literal["chosen", "series"]
+"""The providers and models that are chosen at the top of the board, or those of the series that is clicked."""
+MODELS: Final[Mapping[Whose, tuple[str, str]]] = {
+    "chosen": ("${provider:pipe}", "${model:pipe}"),
+    "series": (f"${{__field.labels.{names.PROVIDER}}}", f"${{__field.labels.{names.MODEL}}}"),
+}
+"""Provider and model; a label that a series does not have is left as it stands."""
 SHOWN: Final = (
     semconv.OUTCOME,
     semconv.PHASE,
+    semconv.PROVIDER_NAME,
     semconv.REQUEST_MODEL,
     semconv.RESPONSE_TIME_TO_FIRST_CHUNK,
 )
@@ -33,10 +39,15 @@ def is_(name: str, value: str | bool | float, *, operator: str = "=") -> str:
     return f"{attribute(name)}{operator}{json.dumps(value)}"
 
 
-def search(*conditions: str, shown: tuple[str, ...] = SHOWN, model: str = CHOSEN_MODEL) -> str:
-    """The spans of the chosen service and of the model that meet all conditions, with the attributes to show."""
+def search(*conditions: str, shown: tuple[str, ...] = SHOWN, whose: Whose = "chosen") -> str:
+    """The spans of the chosen service and of the models that meet all conditions, with the attributes to show."""
     columns = ", ".join(map(attribute, shown))
-    chosen = ('resource.service.name=~"${service:pipe}"', f'{attribute(semconv.REQUEST_MODEL)}=~"{model}"')
+    provider, model = MODELS[whose]
+    chosen = (
+        'resource.service.name=~"${service:pipe}"',
+        f'{attribute(semconv.PROVIDER_NAME)}=~"{provider}"',
+        f'{attribute(semconv.REQUEST_MODEL)}=~"{model}"',
+    )
     return f"{{{' && '.join((*chosen, *conditions))}}} | select({columns})"
 
 
@@ -60,9 +71,11 @@ def explored(query: str) -> str:
     return f"/explore?schemaVersion=1&orgId=1&panes={panes}"
 
 
-def traces_board(model: str) -> str:
+def traces_board(whose: Whose) -> str:
     """The address of the traces board."""
-    chosen = "${model:queryparam}" if model == CHOSEN_MODEL else f"var-model={model}"
+    provider, model = MODELS["series"]
+    of_series = f"var-provider={provider}&var-model={model}"
+    chosen = "${provider:queryparam}&${model:queryparam}" if whose == "chosen" else of_series
     return (
         f"/d/{TRACES_BOARD}?${{__url_time_range}}&${{job:queryparam}}&{chosen}"
         f"&var-metrics=${{metrics}}&var-traces=${{traces}}"

@@ -64,7 +64,8 @@ def failed() -> Panel:
         OUTCOME,
         Attribute(semconv.ERROR_TYPE, "Error type"),
         PHASE,
-        Attribute(semconv.ANTHROPIC_REQUEST_ID, "Request id"),
+        Attribute(semconv.ANTHROPIC_REQUEST_ID, "Request id, Anthropic"),
+        Attribute(f"{semconv.RESPONSE_HEADER_PREFIX}x-request-id", "Request id, others"),
     )
 
 
@@ -107,7 +108,7 @@ def slow() -> Panel:
 def lost_tool_calls() -> Panel:
     return _table(
         "Tool calls that cannot be used",
-        "Cut by max_tokens, by the end or by the reader (stop reason and outcome tell which), or no valid JSON.",
+        "Cut by a token limit, by the end or by the reader (stop reason and outcome tell which), or no valid JSON.",
         [TOOL_CALL_LOST],
         OUTCOME,
         Attribute(semconv.TOOL_CALL_INCOMPLETE, "Calls cut", "short"),
@@ -119,4 +120,8 @@ def lost_tool_calls() -> Panel:
 
 def _table(title: str, when_red: str, conditions: Sequence[str], *more: Attribute) -> Panel:
     look = Look(title, "string", when_red, 24, no_value="none in this range")
-    return trace_table(look, *conditions, shown=(Attribute(semconv.REQUEST_MODEL, "Model"), *more))
+    return trace_table(
+        look,
+        *conditions,
+        shown=(Attribute(semconv.PROVIDER_NAME, "Provider"), Attribute(semconv.REQUEST_MODEL, "Model"), *more),
+    )

@@ -32,9 +32,12 @@ LABELS = {
     *map(names.label, semconv.STREAM_METRIC_ATTRIBUTES),
     *(names.label(attribute) for metric in METRICS for attribute in metric.attributes),
 }
-ATTRIBUTES = {value for value in vars(semconv).values() if isinstance(value, str)}
+ATTRIBUTES = {
+    f"{semconv.RESPONSE_HEADER_PREFIX}x-request-id",
+    *(value for value in vars(semconv).values() if isinstance(value, str)),
+}
 STREAMS = names.series(semconv.STREAMS)
-MODEL_LEGEND = f"{{{{{names.MODEL}}}}}"
+OF_SERIES = "var-provider=${__field.labels.gen_ai_provider_name}&var-model=${__field.labels.gen_ai_request_model}"
 VARIABLE_SOURCES = {("prometheus", "${metrics}"), ("tempo", "${traces}")}
 
 
@@ -158,8 +161,11 @@ def test_a_line_has_a_name(target: Any) -> None:
 @pytest.mark.parametrize("query", [target["query"] for *_, target in SEARCHES])
 def test_a_search_asks_for_attributes_that_there_are(query: str) -> None:
     """Every attribute of a search is one that spans have, and the choice of service and model is applied."""
-    assert set(re.findall(r"span\.([\w.]+)", query)) <= ATTRIBUTES
-    assert query.startswith('{resource.service.name=~"${service:pipe}" && span.gen_ai.request.model=~"${model:pipe}"')
+    assert set(re.findall(r"span\.([\w.-]+)", query)) <= ATTRIBUTES
+    assert query.startswith(
+        '{resource.service.name=~"${service:pipe}" && span.gen_ai.provider.name=~"${provider:pipe}"'
+        ' && span.gen_ai.request.model=~"${model:pipe}"'
+    )
 
 
 def test_a_search_compares_numbers_of_one_kind() -> None:
@@ -186,7 +192,7 @@ def test_a_link_to_explore_can_be_read(url: str) -> None:
     assert query["datasource"] == {"type": "tempo", "uid": "${traces}"}
     assert query["queryType"] == "traceql"
     assert query["query"].startswith("{") or query["query"] == "${__data.fields.traceIdHidden}"
-    assert set(re.findall(r"span\.([\w.]+)", query["query"])) <= ATTRIBUTES
+    assert set(re.findall(r"span\.([\w.-]+)", query["query"])) <= ATTRIBUTES
 
 
 def test_the_page_for_the_person_on_call_names_what_there_is() -> None:
@@ -202,23 +208,29 @@ def test_the_page_for_the_person_on_call_names_what_there_is() -> None:
 
 
 def test_links_between_boards() -> None:
-    """A link to a board names one that there is, and takes service, model and time with it."""
+    """A link to a board names one that there is, and takes service, provider, model and time with it."""
     between = [url for *_, url in LINKS if not url.startswith("/explore")]
 
     assert {urlsplit(url).path.removeprefix("/d/") for url in between} == {"streams-traces"}
     assert all("${__url_time_range}" in url and "${job:queryparam}" in url for url in between)
-    assert all("var-model=${__field.labels." in url or "${model:queryparam}" in url for url in between)
+    assert all(OF_SERIES in url or "${provider:queryparam}&${model:queryparam}" in url for url in between)
 
 
 def test_a_click_leads_to_the_model_of_its_series() -> None:
-    """The model is that of the series where every series of the panel has one, else those that are chosen."""
+    """Provider and model are those of the series where every series of the panel has them, else what is chosen."""
     by_model = "${__field.labels.gen_ai_request_model}"
+    by_provider = "${__field.labels.gen_ai_provider_name}"
     linked = [(panel, links_of(panel)) for _, panel in PANELS if panel["type"] == "timeseries" and links_of(panel)]
-    of_one_model = [all(MODEL_LEGEND in target["legendFormat"] for target in panel["targets"]) for panel, _ in linked]
+    of_one_model = [
+        all(names.MODEL_LEGEND in target["legendFormat"] for target in panel["targets"]) for panel, _ in linked
+    ]
 
     assert {True, False} == set(of_one_model)
     assert [all(by_model in url for url in urls) for _, urls in linked] == of_one_model
     assert [any(by_model in url for url in urls) for _, urls in linked] == of_one_model
+    assert [by_provider in url for _, urls in linked for url in urls] == [
+        by_model in url for _, urls in linked for url in urls
+    ]
 
 
 def test_every_row_of_the_traces_leads_to_its_trace() -> None:
@@ -234,10 +246,10 @@ def test_boards_have_the_same_choices(uid: str) -> None:
     variables = BOARDS[uid]["templating"]["list"]
     choices = {variable["name"]: variable for variable in variables}
 
-    assert list(choices) == ["metrics", "traces", "job", "model", "service"]
+    assert list(choices) == ["metrics", "traces", "job", "provider", "model", "service"]
     assert [choices[name]["query"] for name in ("metrics", "traces")] == ["prometheus", "tempo"]
-    assert all(choices[name]["multi"] and choices[name]["includeAll"] for name in ("job", "model"))
-    assert all(choices[name]["allValue"] == ".*" for name in ("job", "model"))
+    assert all(choices[name]["multi"] and choices[name]["includeAll"] for name in ("job", "provider", "model"))
+    assert all(choices[name]["allValue"] == ".*" for name in ("job", "provider", "model"))
     assert choices["service"]["hide"] == 2
     assert BOARDS[uid]["links"][0]["includeVars"]
     assert BOARDS[uid]["links"][0]["keepTime"]

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from opentelemetry.sdk.trace import ReadableSpan
 
 SLOW_FIRST_CHUNK_SECONDS = 10.0
-CUT_OR_REFUSED = {"max_tokens", "model_context_window_exceeded", "refusal"}
+CUT_OR_REFUSED = {
+    *("max_tokens", "model_context_window_exceeded", "refusal"),
+    *("length", "max_output_tokens", "model_length", "content_filter"),  # OpenAI's, and servers like it
+}
 
 
 def is_bad(trace: Sequence[ReadableSpan]) -> bool:

@@ -28,7 +28,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 
-from streamspan import AnthropicStreamInstrumentor, Config
+from streamspan import AnthropicStreamInstrumentor, Config, OpenAIStreamInstrumentor
 from tests.stack.backend import Backend
 from tests.stack.collector import Collector, free_ports, wait_until
 from tests.stack.loopback import get
@@ -72,9 +72,9 @@ def make_traffic(endpoint: str, running: ExitStack) -> None:
     tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(f"{endpoint}/v1/traces"), schedule_delay_millis=500))
     reader = PeriodicExportingMetricReader(OTLPMetricExporter(f"{endpoint}/v1/metrics"), export_interval_millis=1000)
     meters = MeterProvider([reader], resource, shutdown_on_exit=False)
-    instrumentor = AnthropicStreamInstrumentor()
     config = Config(stall_seconds=STALL_SECONDS)
-    instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
+    for instrumentor in (AnthropicStreamInstrumentor(), OpenAIStreamInstrumentor()):
+        instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
     servers = {seed: running.enter_context(seed.server(again=1000)) for seed in {*SEEDS, OPEN}}
     urls: dict[Seed, str] = {seed: server.url for seed, server in servers.items()}
     Thread(target=hang, args=[urls[OPEN]], daemon=True).start()

@@ -10,14 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import anthropic
+import openai
 from opentelemetry.sdk.trace import ReadableSpan
 
 from streamspan import semconv
 from streamspan.cli.demo.answer import Fails, Step, answer, begun, scripted, text, tool
 from streamspan.cli.demo.anthropic.messages import Messages
+from streamspan.cli.demo.anthropic.provider import PROVIDER as ANTHROPIC
 from streamspan.cli.demo.anthropic.sdk import async_sdk, request, sync_sdk
+from streamspan.cli.demo.openai import chat as openai_chat
+from streamspan.cli.demo.openai.provider import PROVIDER as OPENAI
+from streamspan.cli.demo.openai.sdk import ChatApi
 from streamspan.cli.demo.script import Head, Pause, Script, error_response
-from streamspan.cli.demo.server import MessagesServer
+from streamspan.cli.demo.server import LoopbackServer
 from streamspan.cli.demo.sse import Event
 from streamspan.cli.demo.stories import EMAIL_TO_DANA, LOOPING_ADVICE, SHIPPED
 from streamspan.cli.demo.wire import message_start
@@ -25,6 +30,8 @@ from tests.stack.traceql import SearchedSpan
 
 STALL_SECONDS = 0.4
 LARGE, SMALL = "claude-opus-5-5", "claude-haiku-5-5"
+OTHER = openai_chat.MODEL
+"""Of the other provider."""
 WORKERS = 10
 BLOCKED_AFTER, BLOCKED_SECONDS = 0.6, 0.4
 FIRST_EVENTS = 8
@@ -43,12 +50,24 @@ def reads(model: str, *, events: int | None = None, pause: float = 0.0) -> Appli
             sync_sdk(url) as client,
             client.messages.create(**request(model), stream=True) as stream,
         ):
-            for count, _ in enumerate(stream, 1):
-                time.sleep(pause)
-                if count == events:
-                    return
+            read(stream, events, pause)
 
     return application
+
+
+def reads_the_other(*, events: int | None = None, pause: float = 0.0) -> Application:
+    def application(url: str) -> None:
+        with suppress(openai.APIError), ChatApi().client(url) as client, client.create() as stream:
+            read(stream, events, pause)
+
+    return application
+
+
+def read(stream: Iterable[object], events: int | None, pause: float) -> None:
+    for count, _ in enumerate(stream, 1):
+        time.sleep(pause)
+        if count == events:
+            return
 
 
 def reads_on_blocked_loop(model: str) -> Application:
@@ -81,12 +100,15 @@ class Seed:
     def play(self, url: str) -> None:
         if self.blocks_loop:
             reads_on_blocked_loop(self.model)(url)
+        elif self.model == OTHER:
+            reads_the_other(events=self.events, pause=self.pause)(url)
         else:
             reads(self.model, events=self.events, pause=self.pause)(url)
 
-    def server(self, *, again: int = 1) -> MessagesServer:
+    def server(self, *, again: int = 1) -> LoopbackServer:
         """For all of its streams and some more: the port is a label, so it has to stay."""
-        return MessagesServer([self.script] * (self.count + again))
+        provider = OPENAI if self.model == OTHER else ANTHROPIC
+        return LoopbackServer([self.script] * (self.count + again), headers=provider.headers)
 
 
 def of(model: str, steps: Sequence[Step], *, cached: int | None = None) -> Script:
@@ -96,6 +118,10 @@ def of(model: str, steps: Sequence[Step], *, cached: int | None = None) -> Scrip
     start = message_start(model=f"{model}-20260101", usage=usage)
     script = scripted(steps, Messages())
     return [start if getattr(step, "name", "") == "message_start" else step for step in script]
+
+
+def of_the_other(steps: Sequence[Step]) -> Script:
+    return scripted(steps, openai_chat.Chat())
 
 
 def held_back(script: Script, seconds: float) -> Script:
@@ -133,6 +159,14 @@ SEEDS = (
     Seed(of(SMALL, answer([*QUICK[:10], Pause(1.5), *QUICK[10:]])), SMALL, 1, blocks_loop=True),
     Seed(of(SMALL, answer(QUICK, stop_reason="refusal")), SMALL, 1),
     Seed(of(SMALL, answer(QUICK)), SMALL, 2, pause=0.03),
+    Seed(of_the_other(answer(QUICK, output_tokens=40)), OTHER, 6),
+    Seed(of_the_other(answer(CALL, stop_reason="tool call", output_tokens=90)), OTHER, 2),
+    Seed(of_the_other(answer(CALL)), OTHER, 1, events=22),
+    Seed(of_the_other(answer([*QUICK[:10], Pause(2), *QUICK[10:]])), OTHER, 1),
+    Seed(of_the_other(answer(tool("send_email", EMAIL_TO_DANA[:60]), stop_reason="length")), OTHER, 1),
+    Seed(of_the_other(begun(QUICK[:-8])), OTHER, 1),
+    Seed(of_the_other([*begun(QUICK[:-8]), Fails("overloaded")]), OTHER, 1),
+    Seed(of_the_other(answer(text(SHIPPED, pause=0.05))), OTHER, 2, events=6),
 )
 OPEN = Seed(of(LARGE, [*begun(QUICK[:6]), Pause(600)]), LARGE, 1)
 """One that hangs."""

@@ -16,7 +16,7 @@ from streamspan.semconv import Metric, latest
 from tests.boards.committed import GRAFANA
 
 FILES = [str(path) for path in sorted(GRAFANA.glob("alerts/*.yaml"))]
-MODEL = {"job": "chat", names.MODEL: "m"}
+MODEL = {"job": "chat", names.PROVIDER: "p", names.MODEL: "m"}
 DAY = 24 * 60
 
 
@@ -319,7 +319,7 @@ def words(alert: str, minute: int, given: Sequence[Series], summary: str, descri
 def test_the_words_of_an_alert(promtool: str, tmp_path: Path) -> None:
     """The words say which service and model, by how much, and where the runbook is."""
     given = [ended("complete", "0+90x30"), ended("error", "0+10x30", "text")]
-    summary = "Streams of chat, m break off after they began."
+    summary = "Streams of chat, m of p break off after they began."
     description = "10% were truncated or failed after the headers. Their HTTP status was 200."
     path = tmp_path / "words.json"
     path.write_text(words(BROKEN, 15, given, summary, description))
@@ -337,7 +337,7 @@ LIVING_LINE = " The lines live: keep-alives come on each of them, and the model 
 def test_the_alert_on_silence_says_which_line_it_is(longest: str, line: str, promtool: str, tmp_path: Path) -> None:
     """A dead line, or one that lives while the model is silent; nothing of it where that is unknown."""
     given = [silent("4x9"), line_silence(longest)]
-    summary = "Streams of chat, m hang now."
+    summary = "Streams of chat, m of p hang now."
     counted = "4 open streams have been silent for 60 s and longer while somebody waits."
     path = tmp_path / "words.json"
     path.write_text(words(HANGS, 5, given, summary, f"{counted}{line} They have no trace until they end."))

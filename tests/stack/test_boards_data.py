@@ -22,9 +22,9 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, Config, guard, semconv
+from streamspan import AnthropicStreamInstrumentor, Config, OpenAIStreamInstrumentor, guard, semconv
 from streamspan.semconv import latest
-from tests.boards.committed import QUERIES, SEARCHES
+from tests.boards.committed import QUERIES, SEARCHES, all_chosen
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, free_ports, wait_until
 from tests.stack.prometheus import Prometheus
@@ -79,12 +79,12 @@ class Seen:
     def windowed(self, expression: str) -> str:
         """With all chosen at the top of the board, over the time in which all the streams ended."""
         windowed = re.sub(r"\[(\$__rate_interval|\$__range|\d+[mhd])\]", f"[{self.window}]", expression)
-        return windowed.replace("$job", ".*").replace("$model", ".*")
+        return all_chosen(windowed)
 
 
 def the_day_before(now: float) -> str:
     """Counters of yesterday at this time, for some minutes, as OpenMetrics text."""
-    labels = f'job="chat",instance="chat-1",{names.MODEL}="{LARGE}"'
+    labels = f'job="chat",instance="chat-1",{names.PROVIDER}="anthropic",{names.MODEL}="{LARGE}"'
     first = names.series(semconv.TIME_TO_FIRST_CHUNK)
     bounds = [*semconv.TIME_TO_FIRST_CHUNK.buckets, float("inf")]
     per_second = {f'{STREAMS}{{{labels},{names.OUTCOME}="{outcome}"}}': rate for outcome, rate in YESTERDAY.items()}
@@ -129,9 +129,10 @@ def seen(
         exporter = OTLPMetricExporter(f"{gateway.http}/v1/metrics")
         reader = PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_MILLIS)
         meters = MeterProvider([reader], resource, shutdown_on_exit=False)
-        instrumentor = AnthropicStreamInstrumentor()
+        instrumentors = (AnthropicStreamInstrumentor(), OpenAIStreamInstrumentor())
         config = Config(stall_seconds=STALL_SECONDS, max_events=MOST_EVENTS, semconv_stability_opt_in=request.param)
-        instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
+        for instrumentor in instrumentors:
+            instrumentor.instrument(tracer_provider=tracers, meter_provider=meters, config=config)
         servers = ExitStack()
         hanging = servers.enter_context(OPEN.server())
         Thread(target=hang, args=[hanging.url], daemon=True).start()
@@ -160,7 +161,8 @@ def seen(
         finally:
             del guard.failures[fails_on_purpose.__qualname__]
             servers.close()
-            instrumentor.uninstrument()
+            for instrumentor in instrumentors:
+                instrumentor.uninstrument()
             meters.shutdown()
             tracers.shutdown()
 
@@ -191,11 +193,11 @@ Given = Callable[[Seen], Values]
 
 
 def model_of(stream: Stream) -> str:
-    return str(stream[semconv.REQUEST_MODEL])
+    return f"{stream[semconv.PROVIDER_NAME]}, {stream[semconv.REQUEST_MODEL]}"
 
 
 def version_of(stream: Stream) -> str:
-    return f"{stream[semconv.REQUEST_MODEL]}, {stream[semconv.RESPONSE_MODEL]}"
+    return f"{model_of(stream)}, {stream[semconv.RESPONSE_MODEL]}"
 
 
 def named(legend: str) -> Callable[[Stream], str]:
@@ -289,7 +291,7 @@ def lost_calls(stream: Stream) -> float:
     return stream.tool_calls_lost
 
 
-def phase_and(name: str, between: str, *, first: str) -> Legend:
+def one_and(name: str, between: str, *, first: str) -> Legend:
     return lambda stream: f"{stream[first]}{between}{stream[name]}"
 
 
@@ -321,7 +323,9 @@ def waited(legend: str) -> Given:
 OVERVIEW: dict[tuple[str, str], Given] = {
     ("Active streams", "A"): lambda _: {"Active streams": 1},
     ("Longest silence", "A"): waited("Longest silence"),
-    ("Silent streams", "A"): lambda _: {"10 s or longer": 1},
+    ("Silent streams", "A"): lambda seen: {
+        f"{seconds} s or longer": 1 for seconds in (10, 60) if seen.end - seen.hanging_since >= seconds
+    },
     ("Longest silence, of the model and of the line", "A"): waited("no event"),
     ("Longest silence, of the model and of the line", "B"): waited("no byte"),
     ("Longest silence, by phase", "A"): waited("streaming"),
@@ -343,9 +347,9 @@ OVERVIEW: dict[tuple[str, str], Given] = {
     ("First text beside first chunk, p95", "B"): at(0.95, semconv.FIRST_TEXT, TEXT, named("first text")),
     ("Outcomes", "A"): rate(lambda stream: stream[semconv.OUTCOME]),
     ("Stop reasons", "A"): rate(lambda stream: stream[semconv.STOP_REASON], COMPLETE),
-    ("Error types", "A"): rate(lambda stream: stream[semconv.ERROR_TYPE], FAILED),
-    ("Where streams fail", "A"): rate(phase_and(semconv.PHASE, " in ", first=semconv.OUTCOME), FAILED),
-    ("Where readers leave", "A"): rate(phase_and(semconv.ABORT_REASON, ", ", first=semconv.PHASE), ABORTED),
+    ("Error types", "A"): rate(one_and(semconv.ERROR_TYPE, ", ", first=semconv.PROVIDER_NAME), FAILED),
+    ("Where streams fail", "A"): rate(one_and(semconv.PHASE, " in ", first=semconv.OUTCOME), FAILED),
+    ("Where readers leave", "A"): rate(one_and(semconv.ABORT_REASON, ", ", first=semconv.PHASE), ABORTED),
     ("How far aborted streams had come", "A"): at(0.5, semconv.INCOMPLETE_DURATION, duration, named("p50"), ABORTED),
     ("How far aborted streams had come", "B"): at(0.9, semconv.INCOMPLETE_DURATION, duration, named("p90"), ABORTED),
     ("Where streams are cut, by duration", "A"): buckets(semconv.INCOMPLETE_DURATION, duration, FAILED),
@@ -396,13 +400,15 @@ BY_MODEL: dict[tuple[str, str], Given] = {
     ("Aborted by readers", "A"): part(version_of, ABORTED, ANSWERED),
     ("Repetition", "A"): part(version_of, LOOPED, ANSWERED),
     ("Output tokens per stream", "A"): mean_output,
-    ("Cut by max_tokens", "A"): part(version_of, has(semconv.STOP_REASON, "max_tokens"), ANSWERED),
+    ("Cut by a token limit", "A"): part(version_of, has(semconv.STOP_REASON, "max_tokens", "length"), ANSWERED),
     ("Refusals", "A"): part(version_of, has(semconv.STOP_REASON, "refusal"), ANSWERED),
     ("First chunk p95, now against the day before", "A"): at(
         0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, lambda stream: f"{model_of(stream)} now"
     ),
     ("First chunk p95, now against the day before", "B"): lambda _: {
-        f"{LARGE} the day before": quantile_of(0.95, FIRST_CHUNK_YESTERDAY, semconv.TIME_TO_FIRST_CHUNK.buckets)
+        f"anthropic, {LARGE} the day before": quantile_of(
+            0.95, FIRST_CHUNK_YESTERDAY, semconv.TIME_TO_FIRST_CHUNK.buckets
+        )
     },
 }
 PIPELINE: dict[tuple[str, str], Given] = {
@@ -442,11 +448,11 @@ def test_the_seeds_came_up(seen: Seen) -> None:
     outcomes = Counter(str(stream[semconv.OUTCOME]) for stream in seen.streams)
     seconds = [stream[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] or 0 for stream in seen.streams]
 
-    assert outcomes == {"complete": 58, "truncated": 8, "error": 3, "aborted": 15}
+    assert outcomes == {"complete": 68, "truncated": 9, "error": 4, "aborted": 18}
     assert sum(second > slo.FIRST_CHUNK_SECONDS for second in seconds) == 4
     assert sum(stream.number(semconv.STALL_COUNT) > 0 for stream in seen.streams) >= 3
     assert sum(BUFFERED(stream) for stream in seen.streams) == 3
-    assert sum(stream.number(semconv.ABORT_TOOL_CALLS_COMPLETED) for stream in seen.streams) == 2
+    assert sum(stream.number(semconv.ABORT_TOOL_CALLS_COMPLETED) for stream in seen.streams) == 3
 
 
 def test_every_query_is_expected() -> None:
@@ -471,7 +477,7 @@ def test_a_query_gives_what_the_spans_say(query: tuple[str, str, dict[str, str]]
 def test_what_is_gone_is_not_shown_as_now(title: str, seen: Seen) -> None:
     """Behind the last word of the last process nothing is open: a stat shows the last value of the whole range."""
     [expression] = [target["expr"] for _, name, target in OURS if name == title]
-    within_the_range = expression.replace("$__range", "1h").replace("$job", ".*").replace("$model", ".*")
+    within_the_range = all_chosen(expression.replace("$__range", "1h"))
 
     assert seen.prometheus.query(within_the_range, seen.end + 900) == [({}, 0)]
 
@@ -503,17 +509,20 @@ def test_the_collector_counts_the_same_traces(seen: Seen) -> None:
 RECORDED = {rule.record: rule.expression for rule in rules.recordings()}
 NOT_YET: Given = lambda _: {}  # noqa: E731
 IN_CHAT: Callable[[Stream], str] = lambda stream: "chat"  # noqa: E731
+OF_LARGE, OF_SMALL = (named(f"anthropic, {model}, chat") for model in (LARGE, SMALL))
+
+
+def by(model: str, chosen: Chosen = every) -> Chosen:
+    return lambda stream: stream[semconv.REQUEST_MODEL] == model and chosen(stream)
+
+
 ALERTING: dict[str, Given] = {
     "LLMStreamCompletionBudgetBurn 1h": part(IN_CHAT, FAILED, JUDGED),
     "LLMStreamCompletionBudgetBurn 6h": part(IN_CHAT, FAILED, JUDGED),
     "LLMStreamCompletionBudgetBurn 1d": part(IN_CHAT, FAILED, JUDGED),
     "LLMStreamCompletionBudgetBurn 3d": part(IN_CHAT, FAILED, JUDGED),
-    "LLMStreamFirstChunkSlow": at(
-        0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, lambda stream: f"{LARGE}, chat", has(semconv.REQUEST_MODEL, LARGE)
-    ),
-    "LLMStreamMidStreamErrors": part(
-        lambda stream: f"{LARGE}, chat", MID_STREAM, lambda stream: stream.is_judged and model_of(stream) == LARGE
-    ),
+    "LLMStreamFirstChunkSlow": at(0.95, semconv.TIME_TO_FIRST_CHUNK, FIRST, OF_LARGE, by(LARGE)),
+    "LLMStreamMidStreamErrors": part(OF_LARGE, by(LARGE, MID_STREAM), by(LARGE, JUDGED)),
     "LLMStreamToolCallsIncomplete": NOT_YET,  # three of too few tool calls
     "LLMStreamStalls": NOT_YET,  # of the small model, with too few streams
     "LLMStreamRepetition": NOT_YET,
@@ -525,17 +534,11 @@ ALERTING: dict[str, Given] = {
 }
 """What is empty here is asked for otherwise below."""
 AT_ANY_TRAFFIC: dict[str, Given] = {
-    "LLMStreamStalls": part(
-        lambda stream: f"{SMALL}, chat", every, has(semconv.REQUEST_MODEL, SMALL), number(semconv.STALL_COUNT), one
-    ),
-    "LLMStreamRepetition": part(lambda stream: f"{SMALL}, chat", LOOPED, has(semconv.REQUEST_MODEL, SMALL)),
-    "LLMStreamBuffered": part(lambda stream: f"{SMALL}, chat", BUFFERED, has(semconv.REQUEST_MODEL, SMALL)),
+    "LLMStreamStalls": part(OF_SMALL, by(SMALL), by(SMALL), number(semconv.STALL_COUNT), one),
+    "LLMStreamRepetition": part(OF_SMALL, by(SMALL, LOOPED), by(SMALL)),
+    "LLMStreamBuffered": part(OF_SMALL, by(SMALL, BUFFERED), by(SMALL)),
     "LLMStreamToolCallsIncomplete": part(
-        lambda stream: f"{LARGE}, chat",
-        JUDGED,
-        lambda stream: stream.is_judged and model_of(stream) == LARGE,
-        lost_calls,
-        number(semconv.TOOL_CALL_COUNT),
+        OF_LARGE, by(LARGE, JUDGED), by(LARGE, JUDGED), lost_calls, number(semconv.TOOL_CALL_COUNT)
     ),
 }
 ALERTS = list(rules.alerts())
@@ -585,7 +588,7 @@ def test_the_alert_on_silence(seen: Seen) -> None:
 
     found = seen.asked(at_once.replace(f">= {slo.SILENT_AT_LEAST}", ">= 1"))
 
-    assert found == [({"job": "chat", names.MODEL: LARGE}, 1)]
+    assert found == [({"job": "chat", names.PROVIDER: "anthropic", names.MODEL: LARGE}, 1)]
 
 
 def test_the_alert_on_absence(seen: Seen) -> None:

@@ -13,7 +13,7 @@ from boards import names
 
 from streamspan import semconv
 from streamspan.cli.demo.anthropic.provider import PROVIDER
-from tests.boards.committed import QUERIES
+from tests.boards.committed import QUERIES, all_chosen
 from tests.stack.backend import Backend
 from tests.stack.collector import Start, wait_until
 from tests.stack.prometheus import Prometheus
@@ -39,8 +39,7 @@ class Shown:
     def values(self, expression: str) -> list[float]:
         """Without NaN."""
         windowed = re.sub(r"\[(\$__rate_interval|\$__range|\d+[mhd])\]", f"[{WINDOW}]", expression)
-        chosen = windowed.replace("$job", ".*").replace("$model", ".*")
-        found = self.prometheus.query(chosen, self.at)
+        found = self.prometheus.query(all_chosen(windowed), self.at)
         return [value for _, value in found if value == value]  # noqa: PLR0124
 
 

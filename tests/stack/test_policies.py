@@ -35,6 +35,10 @@ BAD_ATTRIBUTES: Mapping[str, Mapping[str, AttributeValue]] = {
     "with invalid tool JSON": {"llm_stream.tool_call.invalid_json": 2},
     "slow to start": {"gen_ai.response.time_to_first_chunk": 10.0},
     "cut by max_tokens": {"gen_ai.response.finish_reasons": ("max_tokens",)},
+    "cut by length": {"gen_ai.response.finish_reasons": ("length",)},
+    "cut by max_output_tokens": {"gen_ai.response.finish_reasons": ("max_output_tokens",)},
+    "cut by model_length": {"gen_ai.response.finish_reasons": ("model_length",)},
+    "cut by a content filter": {"gen_ai.response.finish_reasons": ("content_filter",)},
     "cut by the context window": {"gen_ai.response.finish_reasons": ("model_context_window_exceeded",)},
     "refused": {"gen_ai.response.finish_reasons": ("refusal",)},
 }

@@ -54,7 +54,7 @@ class Answer:
 
 def chosen(query: str) -> str:
     """With everything chosen at the top of the board, and a series of any model clicked."""
-    return re.sub(r"\$\{(service:pipe|model:pipe|__field\.labels\.\w+)\}", ".*", query)
+    return re.sub(r"\$\{((?:service|provider|model):pipe|__field\.labels\.\w+)\}", ".*", query)
 
 
 def answers(queries: Sequence[str], spans: Sequence[SearchedSpan] = ()) -> list[Answer]:

@@ -9,7 +9,7 @@ export async function queried(target, { from, to, window }) {
   const expression = target.expr
     .replaceAll('$__rate_interval', window)
     .replaceAll('$__range', `${Math.round(to - from)}s`)
-    .replaceAll(/\$(job|model)/g, '.*');
+    .replaceAll(/\$(job|provider|model)/g, '.*');
   const [path, time] = target.instant
     ? ['query', { time: to }]
     : ['query_range', { start: from, end: to, step: (to - from) / STEPS }];
@@ -63,7 +63,7 @@ export function frameOfTable(panel, answers) {
 // What Grafana makes of Tempo's answer where the table is one of spans, and `organize` of that; the newest first.
 export function frameOfSpans(panel, spans) {
   const [target] = panel.targets;
-  const { columns, meets } = search(parser, target.query.replaceAll(/\$\{(service|model):pipe\}/g, '.*'));
+  const { columns, meets } = search(parser, target.query.replaceAll(/\$\{(service|provider|model):pipe\}/g, '.*'));
   const found = spans.filter(meets).sort((one, other) => other.start - one.start).slice(0, target.limit);
   const roots = new Map(spans.filter(({ isRoot }) => isRoot).map((span) => [span.traceId, span.name]));
   const known = {

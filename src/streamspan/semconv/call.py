@@ -16,7 +16,12 @@ OPERATION_NAME: Final = span_attribute(
     "gen_ai.operation.name", "string", "chat", "`chat`, or `text_completion`", AT_START
 )
 PROVIDER_NAME: Final = span_attribute(
-    "gen_ai.provider.name", "string", "anthropic", "whose API it is, as the SDK's client says", AT_START
+    "gen_ai.provider.name",
+    "string",
+    "anthropic",
+    "whose API it is: by the SDK's client, else by a host that the conventions know. Any other server that is called "
+    "by the OpenAI SDK is `openai`",
+    AT_START,
 )
 REQUEST_MODEL: Final = span_attribute(
     "gen_ai.request.model", "string", "claude-sonnet-5-5", "the model asked for", _GIVEN
@@ -144,7 +149,7 @@ RESPONSE_TIME_TO_FIRST_CHUNK: Final = span_attribute(
     "gen_ai.response.time_to_first_chunk",
     "double",
     0.62,
-    "from the call to the first delta with content of any kind: no ping, no `message_start`",
+    "from the call to the first delta with content of any kind; keep-alives and events without content do not count",
     "if there was one",
     unit="s",
 )
@@ -213,7 +218,7 @@ USAGE_OUTPUT_TOKENS: Final = span_attribute(
     "gen_ai.usage.output_tokens",
     "int",
     503,
-    "of the answer: the last count that came, never the placeholder of `message_start`",
+    "of the answer: the last count that came, never a placeholder",
     _REPORTED,
     unit="{token}",
 )

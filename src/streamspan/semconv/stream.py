@@ -27,7 +27,8 @@ OUTCOME: Final = span_attribute(
     "llm_stream.outcome",
     "string",
     "aborted",
-    "how it ended. `truncated`: the body ended without `message_stop`. `aborted`: the reader left, which is no error",
+    "how it ended. `truncated`: the body ended without the provider's own end. `aborted`: the reader left, which is no "
+    "error",
     _OBSERVED,
     values=Outcome,
 )
@@ -124,7 +125,7 @@ TOOL_CALL_COUNT: Final = span_attribute(
     "llm_stream.tool_call.count",
     "int",
     2,
-    "blocks whose type ends in `tool_use`: of the application, of the server, of MCP",
+    "tool calls: of the application, of the server, of MCP",
     _OPENED,
     unit="{call}",
 )

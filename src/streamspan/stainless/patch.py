@@ -4,6 +4,8 @@
     _sleep_for_retry, of either client             the SDK waits before it tries a call again
     Stream.__stream__, AsyncStream.__stream__      every event goes through here, once, however it is read
     Stream.close, AsyncStream.close                the reader leaves
+    the same `request` on a client class           if another instrumentation has put a function of its own there, which
+                                                   calls the SDK's own past ours
     Provider.replaced                              the SDK's own span of a call, where it makes one
 
 The application gets what the SDK made: the same objects. The rest of a stream's life is seen on its body: `body.py`.
@@ -26,7 +28,7 @@ from .http import request_attributes, response_attributes
 from .leaving import Reading
 from .provider import Provider
 from .reader import AsyncReader, Reader
-from .retries import Calling, back_off, back_off_async, is_calling
+from .retries import Calling, back_off, back_off_async, is_calling_with, unobserved
 
 _log = logging.getLogger(__name__)
 
@@ -65,16 +67,14 @@ def resolved(module: str, name: str) -> tuple[Any, str, Any] | None:
         return None
 
 
-@contained
-def covered_clients(provider: Provider) -> list[str]:
-    """Functions that somebody has put on the SDK's client classes: they may call the SDK's own without ours."""
+def covered_clients(provider: Provider) -> set[type]:
+    """The SDK's client classes on which somebody has put a `request`: it may call the SDK's own without ours."""
     base = importlib.import_module(f"{provider.package}._base_client")
     # Not `isinstance`: a proxy that stands for a part of a client would make that client.
     public = [
         value for value in vars(importlib.import_module(provider.package)).values() if issubclass(type(value), type)
     ]
-    clients = [value for value in public if issubclass(value, base.BaseClient)]
-    return sorted({f"{client.__name__}.request" for client in clients if "request" in vars(client)})
+    return {value for value in public if issubclass(value, base.BaseClient) and "request" in vars(value)}
 
 
 class Patch:
@@ -107,12 +107,15 @@ class Patch:
         if missing := [name for name in absent if name not in _DISPENSABLE]:
             version = importlib.import_module(provider.package).__version__
             _log.warning("%s %s has no %s; streamspan goes on without", provider.package, version, ", ".join(missing))
-        if covered := covered_clients(provider):
-            _log.warning(
-                "another instrumentation has replaced %s; streams may have no span, unless streamspan starts first",
-                ", ".join(covered),
-            )
+        self._cover_clients()
         self._active = True
+
+    @contained
+    def _cover_clients(self) -> None:
+        base = importlib.import_module(f"{self._provider.package}._base_client")
+        for client in covered_clients(self._provider):
+            is_async = issubclass(client, base.AsyncAPIClient)
+            self._put(client, "request", vars(client)["request"], self._request_async if is_async else self._request)
 
     def remove(self) -> None:
         """Put the SDK's own functions back. One that somebody else has wrapped since stays, and does nothing more."""
@@ -126,24 +129,24 @@ class Patch:
         found = resolved(module, name)
         if found is None:
             return False
-        parent, attribute, original = found
+        self._put(*found, wrapper)
+        return True
+
+    def _put(self, parent: Any, attribute: str, original: Any, wrapper: Callable[..., Any]) -> None:
         function = FunctionWrapper(original, wrapper)
         setattr(parent, attribute, function)
         self._wrapped.append((parent, attribute, original, function))
-        return True
 
     # --- the call ------------------------------------------------------------------------------------------------
 
     def _request(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=False) if kwargs.get("stream") else None
         if begun is None:
-            if not is_calling():
-                return wrapped(*args, **kwargs)
-            with Calling(None):
+            with unobserved(options_of(args, kwargs)):
                 return wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
-            with Current(observer.telemetry.span), Calling(observer):
+            with Current(observer.telemetry.span), Calling(observer, options_of(args, kwargs)):
                 result = wrapped(*args, **kwargs)
         except BaseException as error:
             _failed(observer, reading, error)
@@ -154,13 +157,11 @@ class Patch:
     async def _request_async(self, wrapped: Wrapped, client: Any, args: Arguments, kwargs: Keywords) -> Any:
         begun = self._begin(client, args, kwargs, in_coroutine=True) if kwargs.get("stream") else None
         if begun is None:
-            if not is_calling():
-                return await wrapped(*args, **kwargs)
-            with Calling(None):
+            with unobserved(options_of(args, kwargs)):
                 return await wrapped(*args, **kwargs)
         observer, reading, args, kwargs = begun
         try:
-            with Current(observer.telemetry.span), Calling(observer):
+            with Current(observer.telemetry.span), Calling(observer, options_of(args, kwargs)):
                 result = await wrapped(*args, **kwargs)
         except BaseException as error:
             _failed(observer, reading, error)
@@ -175,7 +176,9 @@ class Patch:
         """The observer of a streamed inference call and the arguments to call with. None: it is another call."""
         if not self._active or not self._source.has_sdk() or suppressed():
             return None
-        options = args[1] if len(args) > 1 else kwargs["options"]
+        options = options_of(args, kwargs)
+        if is_calling_with(options):
+            return None
         call = self._provider.call(client, options)
         if call is None:
             return None
@@ -206,6 +209,10 @@ class Patch:
     def _stream_async(self, wrapped: Wrapped, stream: Any, args: Arguments, kwargs: Keywords) -> Any:
         events = wrapped(*args, **kwargs)
         return AsyncReader(events, getattr(stream, "response", None)) if self._source.had_sdk else events
+
+
+def options_of(args: Arguments, kwargs: Keywords) -> Any:
+    return args[1] if len(args) > 1 else kwargs.get("options")
 
 
 @contained

@@ -1,13 +1,13 @@
 """The SDK's retries within one call: which call tries again, why, and how long the SDK waits before it does.
 
 The function that waits knows its client and no more. So the call in progress is named by a context variable, while the
-SDK's `request` runs. It refers to its observer weakly: tasks and threads that start meanwhile copy the context and may
-live longer than the stream. A call that is not observed, made from inside one that is, hides it.
+SDK's `request` runs. It refers to its observer and its options weakly: tasks and threads that start meanwhile copy the
+context and may live longer than the stream. A call that is not observed, made from inside one that is, hides it.
 """
 
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from contextvars import ContextVar, Token
 from typing import Any
 from weakref import ReferenceType, ref
@@ -18,7 +18,10 @@ from streamspan.observer import Observer
 from .errors import error_type
 from .values import typed
 
-_calling: "ContextVar[ReferenceType[Observer] | None]" = ContextVar("streamspan_calling", default=None)
+_Call = tuple["ReferenceType[Observer]", Callable[[], Any]]
+"""Gives the observer, and the options."""
+_calling: ContextVar[_Call | None] = ContextVar("streamspan_calling", default=None)
+_NOTHING = nullcontext()
 
 
 def is_calling() -> bool:
@@ -26,20 +29,38 @@ def is_calling() -> bool:
     return _calling.get() is not None
 
 
+def is_calling_with(options: object) -> bool:
+    """Whether the call with these options is observed already: `request` may be entered twice on its way."""
+    call = _calling.get()
+    return call is not None and call[1]() is options
+
+
 class Calling:
     """Names the call in progress for a `with` block; None: one that is not observed."""
 
     __slots__ = ("_call", "_token")
 
-    def __init__(self, observer: Observer | None) -> None:
-        self._call = None if observer is None else ref(observer)
+    def __init__(self, observer: Observer | None, options: object = None) -> None:
+        self._call = None if observer is None else (ref(observer), _weakly(options))
 
     def __enter__(self) -> None:
-        self._token: Token[ReferenceType[Observer] | None] = _calling.set(self._call)
+        self._token: Token[_Call | None] = _calling.set(self._call)
 
     def __exit__(self, *_: object) -> None:
         with suppress(ValueError):  # a coroutine that is closed from another context
             _calling.reset(self._token)
+
+
+def unobserved(options: object) -> AbstractContextManager[object]:
+    """For a call with these options, which has no observer of its own."""
+    return Calling(None) if is_calling() and not is_calling_with(options) else _NOTHING
+
+
+def _weakly(options: object) -> Callable[[], Any]:
+    try:
+        return ref(options)
+    except TypeError:  # what the SDK gives can be referred to weakly
+        return lambda: None
 
 
 def back_off(wrapped: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -66,7 +87,7 @@ async def back_off_async(wrapped: Callable[..., Any], _: Any, args: tuple[Any, .
 def _backs_off(response: Any) -> Observer | None:
     """The observer of the call in progress, which is told why the SDK tries again."""
     call = _calling.get()
-    observer = None if call is None else call()
+    observer = None if call is None else call[0]()
     if observer is not None:
         observer.backs_off(_reason(response))
     return observer
