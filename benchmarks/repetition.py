@@ -139,7 +139,8 @@ def exact_loop(kind: str, chance: random.Random) -> Case:
     unit = UNITS[kind](chance)
     lead = prose(chance, chance.choice([0, 100, 1_500, 14_000]))
     text = unit * chance.choice([-(-500 // len(unit)) + 1, 6, 12, 50, -(-4_000 // len(unit))])
-    while len(text) < max(460, 4 * len(unit)):
+    least = 900 if kind == "code line" else 460  # code may have a dozen equal lines
+    while len(text) < max(least, 4 * len(unit)):
         text += unit
     if chance.random() < 0.2:
         escaped = json.dumps({"path": "notes.md", "content": lead + text}, ensure_ascii=False)

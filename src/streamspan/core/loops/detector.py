@@ -36,8 +36,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .drift import DriftSearch
-from .exact import FARTHEST, GLITCH, SHORTEST_LOOP, STEP, WINDOW, ExactSearch
+from .exact import BLANKS, FARTHEST, GLITCH, STEP, WINDOW, ExactSearch
 from .short_units import ShortUnitSearch
+from .units import SHORTEST_LOOP
 
 Kind = Literal["exact", "drift"]
 
@@ -123,6 +124,8 @@ class RepetitionDetector:
         self._finished_to = self._length
         self._take_pieces()
         self.next_look = self._look(self._length, FARTHEST)
+        if not self._found and not may_go_on and (run := self._exact.finish(self._text, self._base, self._length)):
+            self._set_found(run, self._exact, self._length)
         return self._found
 
     def shorten(self, bytes_at_most: int) -> None:
@@ -145,7 +148,7 @@ class RepetitionDetector:
         self._take_pieces()
         self._follow(self._length)
         chars = self._loop_end - self._found.start
-        return replace(self._found, count=chars // self._found.period, chars=chars)
+        return replace(self._found, count=_cycles(chars, self._found.period), chars=chars)
 
     @property
     def recovered(self) -> bool:
@@ -209,9 +212,14 @@ class RepetitionDetector:
     def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | ShortUnitSearch, at: int) -> None:
         start, period = run
         kind: Kind = "drift" if search is self._drift else "exact"
-        self._found = Repetition(start, period, (at - start) // period, at - start, kind)
+        self._found = Repetition(start, period, _cycles(at - start, period), at - start, kind)
         self._found_by = search
         self._loop_end = at
 
     def _follow(self, at: int) -> None:
         self._loop_end = self._found_by.loop_end(self._text, self._base, at, self._loop_end)
+
+
+def _cycles(chars: int, period: int) -> int:
+    """Full ones. The blank line after the last may be missing."""
+    return (chars + min(period // 40, BLANKS)) // period

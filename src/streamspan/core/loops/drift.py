@@ -11,7 +11,8 @@ import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from .exact import SAMPLE, STEP, common_suffix
+from .exact import STEP, common_suffix
+from .units import SAMPLE
 
 # The letters are read at every second step.
 READ = 2 * STEP

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operator import eq
 
-from .exact import is_blob
+from .units import is_blob
 
 # A sign is so many chars, and it comes back at the latest after so many.
 SIGN = 3
