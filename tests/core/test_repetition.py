@@ -343,7 +343,7 @@ def test_words_after_base64_are_no_base64() -> None:
 def test_near_repeats_do_not_hide_a_loop() -> None:
     """Paragraphs that differ in a number only are a long unit, when all of them come again in the same order."""
     unit = "".join(f"{PARAGRAPH.strip()} {OTHER.strip()} So much for part {part}.\n" for part in range(15))
-    found = found_in_one(FRESH[:700] + unit * 4, drift=False)
+    found = found_in_one(FRESH[:700] + unit * 5, drift=False)
 
     assert found is not None
     assert (found.kind, found.period) == ("exact", len(unit))
