@@ -37,6 +37,7 @@ from typing import Literal
 
 from .drift import DriftSearch
 from .exact import BLANKS, FARTHEST, GLITCH, STEP, WINDOW, ExactSearch
+from .lines import LineSearch
 from .short_units import ShortUnitSearch
 from .units import SHORTEST_LOOP
 
@@ -48,6 +49,10 @@ DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(
 # To cut the window back at every step would copy it a second time.
 SLACK = 512
 SHORT_UNITS = ShortUnitSearch()
+LINES = LineSearch()
+
+
+Search = ExactSearch | DriftSearch | LineSearch | ShortUnitSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +103,7 @@ class RepetitionDetector:
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
-        self._found_by: ExactSearch | DriftSearch | ShortUnitSearch = self._exact
+        self._found_by: Search = self._exact
         self._loop_end = 0
 
     def feed(self, text: str) -> Repetition | None:
@@ -202,16 +207,22 @@ class RepetitionDetector:
                 if drift.suspects and not exact.chars(at) and (run := drift.look(text, base, at)):
                     self._set_found(run, drift, at)
                     return next_look
+                if drift.sentences.is_loop and (run := drift.look_at_sentences(text, base, at)):
+                    self._set_found(run, drift, at)
+                    return next_look
             if at < drift.due < next_look:
                 next_look = drift.due
+            if depth > 4 * NEAREST and exact.chars(at) < STEP and (run := LINES.look(text, base, at)):
+                self._set_found(run, LINES, at)
+                return next_look
         # A run that is longer than a step is no glitched one.
         if depth > NEAREST and exact.chars(at) < STEP and (run := SHORT_UNITS.look(text, base, at)):
             self._set_found(run, SHORT_UNITS, at)
         return next_look
 
-    def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | ShortUnitSearch, at: int) -> None:
+    def _set_found(self, run: tuple[int, int], search: Search, at: int) -> None:
         start, period = run
-        kind: Kind = "drift" if search is self._drift else "exact"
+        kind: Kind = "drift" if search is self._drift or search is LINES else "exact"
         self._found = Repetition(start, period, _cycles(at - start, period), at - start, kind)
         self._found_by = search
         self._loop_end = at

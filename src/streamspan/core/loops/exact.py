@@ -52,7 +52,7 @@ class ExactSearch:
             else:
                 self.period = self.due = 0
         # A run that has no two cycles yet may be a repeat inside a longer unit.
-        if depth > self.period and not self.chars(at):
+        if depth and (not self.period or (depth > self.period and not self.chars(at))):
             newest = end - NEEDLE
             floor = newest - depth if newest > depth else 0
             where = text.rfind(text[newest:end], floor, end - 1)

@@ -18,6 +18,7 @@ STRETCH = 320
 GLITCHLESS = 6
 # How many signs such a stretch consists of.
 SIGNS = 12
+WORDS_SIGNS = 6
 # The share of the chars that equal those a period earlier.
 EQUAL_SHARE = 0.86
 # It has more glitches while it begins: it began with the first of so many chars of which so many are.
@@ -64,14 +65,19 @@ def _comes_back(text: str, end: int) -> bool:
 def _is_meant(said: str) -> bool:
     """A table, numbers, a rule or a leader, binary data."""
     return (
-        " " in said
-        or len(signs := set(said)) > SIGNS
+        len(signs := set(said)) > (WORDS_SIGNS if " " in said else SIGNS)
+        or (" " in said and not _is_one_word(said, signs))
         or not signs.isdisjoint(_COLUMNS)
         or max(map(said.count, said[-SIGN:])) > COMMONEST * STRETCH
         or is_blob(said.replace("\n", ""))
     )
 
 
+def _is_one_word(said: str, signs: set[str]) -> bool:
+    """With blanks between its copies, and no table, drawing or list."""
+    return any(map(str.isalpha, signs)) and signs.isdisjoint("|+-=_.") and said.count("\n") <= 8
+
+    
 def _likeness(text: str, start: int, end: int, period: int) -> float:
     """The share of the chars that equal those a period later."""
     return sum(map(eq, text[start : end - period], text[start + period : end])) / (end - start - period)
