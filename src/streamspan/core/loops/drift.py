@@ -32,7 +32,8 @@ MARGIN = 2
 
 _CODE = b"{}[]<>|=&\\/#*()\"'`_;@$%+~^"
 _SENTENCE_END = re.compile(
-    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|^\W*\d+[.):\u3001]?\s*[^\W\d_]""", re.MULTILINE
+    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|^\W*\d+[.):\u3001]?\s*[^\W\d_]""",
+    re.MULTILINE,
 )
 # A row of a table opens with its key.
 _KEY = re.compile(r"^\W?[\w-]*\d[\w-]*[,;|\t]", re.MULTILINE)
@@ -87,7 +88,9 @@ class DriftSearch:
         needed = self._cycles_needed(hop)
         missing = needed * hop + 8 - said
         if missing <= 0:
-            if said < SPARSE * (at - start) or not _is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
+            if said < SPARSE * (at - start) or not _is_prose(
+                text[max(start, at - 2 * SAMPLE, base) - base : at - base]
+            ):
                 self._rest(at)
                 return None
             # Hops to a repeat inside the unit were shorter than a cycle.

@@ -17,7 +17,7 @@ LONGEST = 400
 TAIL = 6
 
 _NUMBER = re.compile(r"\d+")
-_CODE = "_;={}()<>"
+_CODE_OR_DATA = re.compile(r"[_;={}()<>]|,\S")
 
 
 class LineSearch:
@@ -58,10 +58,10 @@ def _last_pair(text: str, end: int) -> tuple[str, int, int] | None:
 
 
 def _is_worth_it(line: str) -> bool:
-    """It says something, and is no code that counts: that is a list of registers, pins or colours."""
+    """It says something, and is no code or data that counts: that is a list of registers, pins, colours or records."""
     if sum(map(str.isalpha, line)) < LETTERS:
         return False
-    return not _NUMBER.search(line) or not any(sign in line for sign in _CODE)
+    return not _NUMBER.search(line) or not _CODE_OR_DATA.search(line)
 
 
 def _shape(line: str) -> str:

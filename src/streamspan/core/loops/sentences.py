@@ -22,7 +22,7 @@ SENTENCES = 10
 # and for every three letters that come again one of others at the most.
 OTHERS = 1
 FEW = 32
-# Cycles of more letters are longer than the text that is held, or nearly so; a copy may be so many letters off its place.
+# A cycle of so many letters is about as long as the text that is held; a copy may be so many letters off its place.
 LONG_HOP, SHIFT = 2_048, 64
 
 

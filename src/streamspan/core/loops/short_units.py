@@ -19,6 +19,8 @@ GLITCHLESS = 6
 # How many signs such a stretch consists of.
 SIGNS = 12
 WORDS_SIGNS = 6
+# The copies of a word with blanks between them stand on a few lines.
+LINES = 8
 # The share of the chars that equal those a period earlier.
 EQUAL_SHARE = 0.86
 # It has more glitches while it begins: it began with the first of so many chars of which so many are.
@@ -75,9 +77,9 @@ def _is_meant(said: str) -> bool:
 
 def _is_one_word(said: str, signs: set[str]) -> bool:
     """With blanks between its copies, and no table, drawing or list."""
-    return any(map(str.isalpha, signs)) and signs.isdisjoint("|+-=_.") and said.count("\n") <= 8
+    return any(map(str.isalpha, signs)) and signs.isdisjoint("|+-=_.") and said.count("\n") <= LINES
 
-    
+
 def _likeness(text: str, start: int, end: int, period: int) -> float:
     """The share of the chars that equal those a period later."""
     return sum(map(eq, text[start : end - period], text[start + period : end])) / (end - start - period)
