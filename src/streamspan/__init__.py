@@ -3,13 +3,22 @@
 from typing import TYPE_CHECKING, Any
 
 from .config import Config
-from .core.model import Loop, Stall
+from .core.model import Loop, Rumination, Stall
 from .handle import Snapshot, StreamHandle, stream_of
 
 if TYPE_CHECKING:
     from .anthropic.instrumentor import AnthropicStreamInstrumentor
 
-__all__ = ["AnthropicStreamInstrumentor", "Config", "Loop", "Snapshot", "Stall", "StreamHandle", "stream_of"]
+__all__ = [
+    "AnthropicStreamInstrumentor",
+    "Config",
+    "Loop",
+    "Rumination",
+    "Snapshot",
+    "Stall",
+    "StreamHandle",
+    "stream_of",
+]
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,12 @@
-"""`on_repetition` and `on_stall`: the application is told in its own thread, and may end the stream in there."""
+"""`on_repetition`, `on_rumination` and `on_stall`: the application is told in its own thread.
+
+It may end the stream in there.
+"""
 
 import asyncio
 import gc
 import inspect
+import random
 import sys
 import threading
 import weakref
@@ -19,7 +23,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
-from streamspan import AnthropicStreamInstrumentor, Config, Loop, Stall, StreamHandle, guard, stream_of
+from streamspan import AnthropicStreamInstrumentor, Config, Loop, Rumination, Stall, StreamHandle, guard, stream_of
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.script import Ending, Pause, Script
 from streamspan.cli.demo.server import MessagesServer
@@ -52,11 +56,11 @@ class Application:
     """What an application is told, and what it does then."""
 
     def __init__(self, act: Callback = lambda stream, fact: None) -> None:
-        self.told: list[Loop | Stall] = []
+        self.told: list[Loop | Rumination | Stall] = []
         self.threads: set[int] = set()
         self._act = act
 
-    def __call__(self, stream: StreamHandle, fact: Loop | Stall) -> None:
+    def __call__(self, stream: StreamHandle, fact: Loop | Rumination | Stall) -> None:
         self.told.append(fact)
         self.threads.add(threading.get_ident())
         self._act(stream, fact)
@@ -180,6 +184,52 @@ def test_a_loop_over_many_blocks(
     assert names.count("llm_stream.repetition") == 1
     assert {name: attributes(span)[prefix + name] for name in described} == described
     assert anomalies(metrics) == {"repetition": 1}
+
+
+THOUGHTS = [
+    f"{who} {what} {where}"
+    for who in ("the cache", "its owner", "a test")
+    for what in ("keeps", "drops")
+    for where in ("one row", "the last row", "no row")
+]
+CHANCE = random.Random(5)
+CIRCLES = "".join(
+    CHANCE.choice(THOUGHTS) + CHANCE.choice([", so ", ", and ", ". Or "]) + CHANCE.choice(THOUGHTS) + ". "
+    for _ in range(300)
+)
+THINKS_IN_CIRCLES: Script = [
+    *wire.whole_message(wire.thinking_block(0, CIRCLES, size=40), wire.text_block(1, "I do not know."))
+]
+
+
+def test_rumination(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, tracer_provider: TracerProvider
+) -> None:
+    """Thinking that says nothing new is told once, has one event, is one anomaly, and is on the span."""
+    application = Application()
+    metrics = InMemoryMetricReader()
+    instrumentor = AnthropicStreamInstrumentor()
+    meters = MeterProvider([metrics], shutdown_on_exit=False)
+    config = Config(rumination="thinking", on_rumination=application)
+    instrumentor.instrument(tracer_provider=tracer_provider, meter_provider=meters, config=config)
+    list(opened(client, server, THINKS_IN_CIRCLES))
+    instrumentor.uninstrument()
+    (span,) = ended_spans(exporter)
+    (told,) = application.told
+    (event,) = [event for event in span.events if event.name == "llm_stream.rumination"]
+    described = {name: value for name, value in attributes(span).items() if name.startswith("llm_stream.rumination.")}
+
+    assert isinstance(told, Rumination)
+    assert described == {
+        "llm_stream.rumination.detected": True,
+        "llm_stream.rumination.channel": "thinking",
+        "llm_stream.rumination.start": told.start,
+        "llm_stream.rumination.chars": told.chars,
+        "llm_stream.rumination.share": told.share,
+        "llm_stream.rumination.time": told.time,
+    }
+    assert {**(event.attributes or {}), "llm_stream.rumination.detected": True} == described
+    assert anomalies(metrics) == {"rumination": 1}
 
 
 def anomalies(reader: InMemoryMetricReader) -> dict[object, int]:
@@ -491,7 +541,7 @@ async def a_coroutine_function(stream: StreamHandle, loop: Loop) -> None:
     pass
 
 
-@pytest.mark.parametrize("name", ["on_repetition", "on_stall"])
+@pytest.mark.parametrize("name", ["on_repetition", "on_rumination", "on_stall"])
 @pytest.mark.parametrize("given", ["print", 1, a_coroutine_function])
 def test_a_wrong_callback(name: str, given: object) -> None:
     """What cannot be called, or would never be awaited, is an error at once."""

@@ -7,12 +7,12 @@ nearest copy is a *hop*. In a loop every probe has a copy; in templates, tables,
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
 from .exact import STEP, common_suffix
 from .letters import letters_of, sentences_of
+from .prose import is_code, is_prose
 from .sentences import SentenceSearch
 from .units import SAMPLE
 
@@ -27,16 +27,6 @@ FARTHEST_HOP = 2_048
 MARKS = 64
 # Most prose has three letters in four chars, and what has fewer than these is code or data.
 DENSE, SPARSE = 0.7, 0.45
-# A few indented lines are a quotation.
-MARGIN = 2
-
-_CODE = b"{}[]<>|=&\\/#*()\"'`_;@$%+~^"
-_SENTENCE_END = re.compile(
-    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|^\W*\d+[.):\u3001]?\s*[^\W\d_]""",
-    re.MULTILINE,
-)
-# A row of a table opens with its key.
-_KEY = re.compile(r"^\W?[\w-]*\d[\w-]*[,;|\t]", re.MULTILINE)
 
 
 @dataclass(slots=True)
@@ -74,7 +64,7 @@ class DriftSearch:
             self._go_on()
         elif self.density > SPARSE and at >= self.rests_until:
             self._begin()
-            if self.suspects and _is_code(text[max(at - SAMPLE - base, 0) : at - base]):
+            if self.suspects and is_code(text[max(at - SAMPLE - base, 0) : at - base]):
                 self._rest(at)
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
@@ -88,9 +78,7 @@ class DriftSearch:
         needed = self._cycles_needed(hop)
         missing = needed * hop + 8 - said
         if missing <= 0:
-            if said < SPARSE * (at - start) or not _is_prose(
-                text[max(start, at - 2 * SAMPLE, base) - base : at - base]
-            ):
+            if said < SPARSE * (at - start) or not is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
                 self._rest(at)
                 return None
             # Hops to a repeat inside the unit were shorter than a cycle.
@@ -108,7 +96,7 @@ class DriftSearch:
     def look_at_sentences(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         """A loop of sentences in no fixed order, or in a long one."""
         said = self.sentences
-        if not _is_prose(text[max(at - 2 * SAMPLE - base, 0) : at - base]):
+        if not is_prose(text[max(at - 2 * SAMPLE - base, 0) : at - base]):
             said.forget()
             return None
         start = self._char_of(text, base, said.begins)
@@ -241,26 +229,3 @@ class DriftSearch:
         read = text[after - base : after - base + READ]
         letters = letter - self.marks[index - 1]
         return after + bisect_right(range(len(read)), letters, key=lambda chars: len(letters_of(read[:chars]))) - 1
-
-
-def _is_prose(text: str) -> bool:
-    """It has sentences or a numbered list, and blanks.
-
-    Code, data and logs are made of the same words on purpose.
-    """
-    return (
-        not _is_code(text)
-        and (text.count(" ") >= 0.08 * len(text) or not text.isascii())
-        and _SENTENCE_END.search(text) is not None
-    )
-
-
-def _is_code(text: str) -> bool:
-    """Code or data: it has indented lines, many digits, much punctuation of code, or rows."""
-    signs = text.encode("utf-8", "replace")
-    return (
-        len(signs) - len(signs.translate(None, _CODE)) > 0.14 * len(text)
-        or len(signs) - len(signs.translate(None, b"0123456789")) > 0.12 * len(text)
-        or text.count("\n ") + text.count("\n\t") > MARGIN
-        or 2 * len(_KEY.findall(text)) > text.count("\n")
-    )
