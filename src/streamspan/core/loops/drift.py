@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from .exact import STEP, common_suffix
+from .exact import STEP, WINDOW, common_suffix
 from .letters import letters_of, sentences_of
 from .prose import is_code, is_prose
 from .sentences import SentenceSearch
@@ -74,7 +74,7 @@ class DriftSearch:
             return None
         self._extend_back()
         said = newest - self.covered_from + hop
-        start = self._near(base, self.covered_from - self.first_hop)
+        start = self._near(self.covered_from - self.first_hop)
         needed = self._cycles_needed(hop)
         missing = needed * hop + 8 - said
         if missing <= 0:
@@ -99,14 +99,12 @@ class DriftSearch:
         if not is_prose(text[max(at - 2 * SAMPLE - base, 0) : at - base]):
             said.forget()
             return None
-        start = self._char_of(text, base, said.begins)
-        if start <= base:
-            start = min(said.begins * at // said.letters, base)
+        start = self._char_of(text, base, at, said.begins)
         return start, max((at - start) * said.period // (said.letters - said.begins), 1)
 
     def _finding(self, text: str, base: int, at: int, first: int, cycle: int) -> tuple[int, int]:
         self.loop = self.letters[-2 * cycle :]
-        start = self._char_of(text, base, first)
+        start = self._char_of(text, base, at, first)
         period = max((at - start) * cycle // (self.base + len(self.letters) - first), 1)
         return start, period
 
@@ -211,21 +209,22 @@ class DriftSearch:
             cycle = self.last_hop
         return self.base + first, cycle
 
-    def _near(self, base: int, letter: int) -> int:
-        """About the char of a letter."""
-        index = bisect_right(self.marks, letter)
-        after = self.marked_to - READ * (len(self.marks) - index)
-        if not 0 < index < len(self.marks):
-            return max(after, base)
-        before, behind = self.marks[index - 1 : index + 1]
-        return max(after + READ * (letter - before) // (behind - before), base)
+    def _near(self, letter: int) -> int:
+        """About the char of a letter; before the oldest mark they are taken to be spread evenly."""
+        marks = self.marks
+        index = bisect_right(marks, letter)
+        after = self.marked_to - READ * (len(marks) - index)
+        if index == len(marks):
+            return after
+        before, chars = (marks[index - 1], READ) if index else (0, after + READ)
+        return after * (index > 0) + chars * (letter - before) // (marks[index] - before)
 
-    def _char_of(self, text: str, base: int, letter: int) -> int:
+    def _char_of(self, text: str, base: int, at: int, letter: int) -> int:
         """Letters are not spread evenly: in front of a loop there may be blanks or a table."""
         index = bisect_right(self.marks, letter)
         after = self.marked_to - READ * (len(self.marks) - index)
-        if not index or after < base:
-            return max(after, base)
+        if not index or after < at - WINDOW:
+            return self._near(letter)
         read = text[after - base : after - base + READ]
         letters = letter - self.marks[index - 1]
         return after + bisect_right(range(len(read)), letters, key=lambda chars: len(letters_of(read[:chars]))) - 1

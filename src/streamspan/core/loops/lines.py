@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import re
 
+from .exact import WINDOW
+
 # So many lines are a loop. Short lists count on purpose.
 LINES = 24
 # A line has so many letters; others have next to nothing to say.
@@ -35,7 +37,7 @@ class LineSearch:
             return None
         if _counting_lines(text[:last].rsplit(line_break, LINES)[1:]) < LINES:
             return None
-        lines = text[:last].split(line_break)
+        lines = text[max(end - WINDOW, 0) : last].split(line_break)
         count = _counting_lines(lines)
         chars = sum(map(len, lines[-count:])) + (count - 1) * len(line_break)
         return base + last - chars, round((chars + len(line_break)) / count)
