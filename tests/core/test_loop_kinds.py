@@ -116,6 +116,14 @@ def test_it_is_none(name: str, drift: bool) -> None:
     assert found_in(MEANT[name], drift=drift) is None
 
 
+def test_a_number_of_many_digits_is_a_text_like_any_other() -> None:
+    """A line of 6,000 digits among lines that count does no harm."""
+    lines = [f"The code of the door is {n} today\n" for n in range(30)]
+    lines[3] = f"The code of the door is {'9' * 6_000} today\n"
+
+    assert found_in("".join(lines), drift=True) is not None
+
+
 @pytest.mark.parametrize("unit", ["(b) ", "O O ", "ha "])
 def test_stammer_with_blanks(unit: str) -> None:
     """A word again and again, with a blank too many or too few now and then."""

@@ -35,9 +35,10 @@ class LineSearch:
         line_break, before, last = pair
         if not _is_worth_it(text[before + len(line_break) : last]):
             return None
-        if _counting_lines(text[:last].rsplit(line_break, LINES)[1:]) < LINES:
+        said = text[max(end - WINDOW, 0) : last]
+        if _counting_lines(said.rsplit(line_break, LINES)[1:]) < LINES:
             return None
-        lines = text[max(end - WINDOW, 0) : last].split(line_break)
+        lines = said.split(line_break)
         count = _counting_lines(lines)
         chars = sum(map(len, lines[-count:])) + (count - 1) * len(line_break)
         return base + last - chars, round((chars + len(line_break)) / count)
@@ -77,7 +78,7 @@ def _counting_lines(lines: list[str]) -> int:
     steps: list[int] | None = None
     count = 1
     for line in reversed(lines[:-1]):
-        if _shape(line) != shape:
+        if len(line) > LONGEST or _shape(line) != shape:  # which also keeps the numbers short enough to be read
             break
         numbers = [int(number) for number in _NUMBER.findall(line)]
         grown = [new - old for new, old in zip(newer, numbers, strict=True)]
