@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streamspan.core.blocks import LoopSearch, RuminationSearchIn
-from streamspan.core.loops.rumination import Circling, RuminationSearch
+from streamspan.core.loops.rumination import SHARE, Circling, RuminationSearch
 from streamspan.core.model import BlockStart, DeltaKind, Loop, Rumination
 from streamspan.core.stream import StreamState
 
@@ -91,7 +91,7 @@ def test_text_that_says_nothing_new_is_seen(text: str) -> None:
     found = seen(text)
 
     assert found is not None
-    assert found.share >= 0.93
+    assert found.share >= SHARE
 
 
 @pytest.mark.parametrize("text", [fresh(400), STEPS, ROWS, CODE, ""], ids=["fresh", "steps", "rows", "code", "none"])

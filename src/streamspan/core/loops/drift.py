@@ -194,7 +194,7 @@ class DriftSearch:
         """
         letters, size = self.letters, 2 * PROBE
         first, cycle = len(letters), len(letters)
-        for newest in range(len(letters) - size - hop, len(letters) - size, hop // 8):
+        for newest in range(len(letters) - size - hop, len(letters) - size, max(hop // 8, PROBE)):
             probe = letters[newest : newest + size]
             copy = second = newest
             copies = 0

@@ -14,8 +14,7 @@ _CODE = b"{}[]<>|=&\\/#*()\"'`_;@$%+~^"
 _DIGITS = b"0123456789"
 _CODE_OR_ROW = (" ", "\t", "|")
 _SENTENCE_END = re.compile(
-    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|^\W*\d+[.):\u3001]?\s*[^\W\d_]""",
-    re.MULTILINE,
+    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|\n\W*\d+[.):\u3001]?\s*[^\W\d_]""",
 )
 # A row of a table opens with its key.
 _KEY = re.compile(r"\W?[\w-]*\d[\w-]*[,;|\t]")

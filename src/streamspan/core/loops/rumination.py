@@ -20,7 +20,7 @@ from .prose import is_prose
 PART = 640  # chars that are read at once
 WITHIN = 1_500
 AT_LEAST = 400
-SHARE = 0.93
+SHARE = 0.92
 SIGNS = 18  # in bytes of UTF-8: six signs
 SIGNS_OF_A_WORD = 2
 

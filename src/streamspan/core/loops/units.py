@@ -10,6 +10,8 @@ import re
 
 # No run is a loop before this, so its unit is not weighed before this either.
 SHORTEST_LOOP = 120
+# To read more of a unit would take too long.
+LONG_UNIT = 800
 # So much of another cycle of prose shows that it has begun.
 BEGUN = 12
 # As many chars tell what a text is made of.
@@ -49,16 +51,16 @@ def chars_needed(unit: str, before: str) -> int:
     # Short values in a wide layout, one to a line.
     if letters < 12 <= period and 4 * letters < len(sample):
         return _rows(unit)
-    # Lines of a log within the same second.
-    if 8 * digits > len(sample) and period >= 12:
-        return max(400, 7 * period)
     # Nulls: in a row, and in rows.
     if "," in sample and len("".join(sample.split())) < 12:
         return 400
     if period >= 24 and len(set(sample)) < 12:
         return _rows(unit)
-    if copies := _meant_copies(unit):
+    if period < LONG_UNIT and (copies := _meant_copies(unit)):
         return copies * period + BEGUN
+    # Lines of a log within the same second.
+    if 8 * digits > len(sample) and period >= 12:
+        return max(400, 7 * period)
     # Words and half sentences: a song has four or five of them, a list of names and values more.
     if period < 60:
         return max(220 if markup or "," in sample else 156, period * 9 // 2)
@@ -77,18 +79,24 @@ def _meant_copies(unit: str) -> int:
     Such code is well-formed, stands on lines of its own and says little: the squares of a board, equal rows to
     insert, unrolled statements, the frames of a recursion.
     """
+    if unit[-1] == "\\":
+        unit = unit[-1] + unit[:-1]
     unit = unit.replace("\\n", "\n").replace("\\t", "\t")  # within the JSON of a tool's input
-    twice = unit + unit
     lines = unit.count("\n")
+    begin = unit.find("\n") + 1  # of a line
+    unit = unit[begin:] + unit[:begin]
+    twice = unit + unit
     if not lines or _CLAUSE.search(twice) or _DEFINITION.search(twice) or not _is_well_formed(unit):
         return 0
     solid = " ".join(unit.split())  # an indentation says nothing
     is_code = sum(map(solid.count, _MARKUP)) * 25 > len(solid) or "\n  " in twice or "\n\t" in twice
     if not is_code or (lines == 1 and _OPENS.search(twice)) or len(set(_WORD.findall(unit))) >= 16:
         return 0
-    # A board has up to a hundred squares.
-    at_least = 3_000 if ("</" in unit or "/>" in unit) and not _FILLED.search(twice) else 500
-    return max(10 if len(solid) < 80 else 6, -(-at_least // len(solid)))
+    is_empty = ("</" in unit or "/>" in unit) and not _FILLED.search(twice)
+    # A board has up to a hundred squares, and a pause as many steps.
+    if lines == 1 and (is_empty or len(solid) < 16):
+        return 100
+    return max(10 if len(solid) < 80 else 6, -(-(3_000 if is_empty else 500) // len(solid)))
 
 
 def _is_well_formed(unit: str) -> bool:
