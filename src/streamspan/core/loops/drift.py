@@ -7,6 +7,7 @@ nearest copy is a *hop*. In a loop every probe has a copy; in templates, tables,
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
@@ -37,7 +38,7 @@ class DriftSearch:
     base: int = 0
     read_to: int = 0
     # How many letters there were at the last reads: the way back from a letter to its char.
-    marks: list[int] = field(default_factory=lambda: [0])
+    marks: array[int] = field(default_factory=lambda: array("Q", [0]))
     marked_to: int = 0
     next_probe: int = 0
     # There is a stretch, and the letter where it begins.

@@ -28,6 +28,8 @@ SIGNS_OF_A_WORD = 2
 _LAST_LETTER = 2
 _SLOTS = 2_048
 _MASK = _SLOTS - 1
+# Words are counted up to here, and then from 0 again.
+_WRAP = 0xFFFF
 _LOWER = bytes(byte if chr(byte).isalpha() or byte >= 0x80 else 32 for byte in bytes(range(256)).lower())  # noqa: PLR2004 - not ASCII
 # Bytes after which a script without blanks is cut: they are common in Thai, and one byte in 32 in Chinese.
 _CUTS = (b"\x99", b"\xa3")
@@ -61,7 +63,7 @@ class Circling(NamedTuple):
 class RuminationSearch:
     """Reads one channel of a stream in parts of equal size, however it was cut into deltas."""
 
-    __slots__ = ("_at", "_count", "_length", "_parts", "_pieces", "_read_to", "_rest", "_seen")
+    __slots__ = ("_at", "_count", "_last", "_length", "_parts", "_pieces", "_read_to", "_rest", "_seen")
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -69,7 +71,8 @@ class RuminationSearch:
         self._read_to = 0
         self._at: float | None = None  # when the part that is being collected began
         self._rest = b""
-        self._seen = array("Q", bytes(8 * _SLOTS))  # a checksum, and after it the word at which it came last
+        self._seen = array("I", bytes(4 * _SLOTS))  # checksums
+        self._last = array("H", bytes(2 * _SLOTS))  # for each, the word at which it came last
         self._count = WITHIN + 1  # words so far; an empty place of the table is too far back
         self._parts: deque[Part] = deque()
 
@@ -115,13 +118,15 @@ class RuminationSearch:
 
     def _ask(self, keys: list[bytes], each: int) -> int:
         """How many of them have come."""
-        said, now, seen = 0, self._count, self._seen
+        said, now, seen, last = 0, self._count & _WRAP, self._seen, self._last
         for checksum in map(crc32, keys):
             slot = checksum & _MASK
-            entry = seen[slot]
-            said += entry >> 32 == checksum and now - (entry & 0xFFFFFFFF) <= WITHIN
-            seen[slot] = checksum << 32 | now
-            now += each
+            if seen[slot] == checksum:
+                said += (now - last[slot]) & _WRAP <= WITHIN
+            else:
+                seen[slot] = checksum
+            last[slot] = now
+            now = (now + each) & _WRAP
         return said
 
     def _found(self) -> Circling | None:
