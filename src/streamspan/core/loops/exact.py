@@ -15,7 +15,7 @@ FARTHEST = WINDOW - 2 * STEP
 # Longer than what two lines of code or data often share, and short enough for the shortest loop.
 NEEDLE = 48
 # A unit with a repeat inside proposes a period that is too short first.
-CANDIDATES = 4
+CANDIDATES = 3
 # As many equal chars, one period apart, are a run and not two lines that end alike.
 PROOF = 64
 # Other text between two cycles is a glitch, unless it is longer than this: then it has left the loop.

@@ -13,8 +13,11 @@ MARGIN = 2
 _CODE = b"{}[]<>|=&\\/#*()\"'`_;@$%+~^"
 _DIGITS = b"0123456789"
 _CODE_OR_ROW = (" ", "\t", "|")
-_SENTENCE_END = re.compile(
-    r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)|[\u3002\uff01\uff1f\u0964\u061f\u06d4]|\n\W*\d+[.):\u3001]?\s*[^\W\d_]""",
+# Ends of sentences, of other scripts, and numbered lists. One pattern for all three takes ten times as long.
+_SENTENCES = (
+    re.compile(r"""[.!?\u2026](?<=[\w)\]"'*`].)[.)\]"'*]*(?:\s|\\n)"""),
+    re.compile(r"[\u3002\uff01\uff1f\u0964\u061f\u06d4]"),
+    re.compile(r"\n\W*\d+[.):\u3001]?\s*[^\W\d_]"),
 )
 # A row of a table opens with its key.
 _KEY = re.compile(r"\W?[\w-]*\d[\w-]*[,;|\t]")
@@ -25,7 +28,7 @@ def is_prose(text: str) -> bool:
     return (
         not is_code(text)
         and (text.count(" ") >= 0.08 * len(text) or not text.isascii())
-        and _SENTENCE_END.search(text) is not None
+        and any(pattern.search(text) for pattern in _SENTENCES)
     )
 
 

@@ -22,7 +22,7 @@ _DATA = " \t\r\n,;:.\\\"'()[]{}0123456789abcdefABCDEFx"
 _BLOB = re.compile(r"[A-Za-z0-9+/]{24,}")
 _BLOB_UNIT = re.compile(r"[A-Za-z0-9+/=]+")
 # Five words in a row are part of a sentence, also in a comment, a message or a cell.
-_CLAUSE = re.compile(r"[^\W\d_]+(?: [^\W\d_]+){4}")
+_CLAUSE = re.compile(r"\b[^\W\d_]+(?: [^\W\d_]+){4}")
 _WORD = re.compile(r"[^\W\d_]{2,}")
 # Nobody defines a thing twice.
 _DEFINITION = re.compile(r"\b(?:class|def|fn|func|function|interface|struct|sub)\s+\w")
@@ -79,18 +79,19 @@ def _meant_copies(unit: str) -> int:
     Such code is well-formed, stands on lines of its own and says little: the squares of a board, equal rows to
     insert, unrolled statements, the frames of a recursion.
     """
-    if unit[-1] == "\\":
-        unit = unit[-1] + unit[:-1]
-    unit = unit.replace("\\n", "\n").replace("\\t", "\t")  # within the JSON of a tool's input
+    if "\\n" in unit + unit[:1]:  # within the JSON of a tool's input
+        unit = (unit[-1] + unit[:-1] if unit[-1] == "\\" else unit).replace("\\n", "\n").replace("\\t", "\t")
     lines = unit.count("\n")
+    if not lines or not _is_well_formed(unit):
+        return 0
     begin = unit.find("\n") + 1  # of a line
     unit = unit[begin:] + unit[:begin]
     twice = unit + unit
-    if not lines or _CLAUSE.search(twice) or _DEFINITION.search(twice) or not _is_well_formed(unit):
-        return 0
     solid = " ".join(unit.split())  # an indentation says nothing
     is_code = sum(map(solid.count, _MARKUP)) * 25 > len(solid) or "\n  " in twice or "\n\t" in twice
-    if not is_code or (lines == 1 and _OPENS.search(twice)) or len(set(_WORD.findall(unit))) >= 16:
+    if not is_code or (lines == 1 and _OPENS.search(twice)) or _CLAUSE.search(twice) or _DEFINITION.search(twice):
+        return 0
+    if len(set(_WORD.findall(unit))) >= 16:
         return 0
     is_empty = ("</" in unit or "/>" in unit) and not _FILLED.search(twice)
     # A board has up to a hundred squares, and a pause as many steps.
@@ -104,7 +105,7 @@ def _is_well_formed(unit: str) -> bool:
     return (
         all(unit.count(left) == unit.count(right) for left, right in _PAIRS)
         and unit.count('"') % 2 == 0 == unit.count("`") % 2
-        and 2 * unit.count("</") <= unit.count("<")
+        and 2 * (unit + unit[:1]).count("</") <= unit.count("<")
     )
 
 
