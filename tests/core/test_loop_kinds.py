@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -41,6 +42,10 @@ SORRY = ("I got that wrong. ", "That was my mistake. ", "You are right about tha
 AGAIN = ("Here is another version.", "I will write it anew.", "Let us go through it again.", "Now with the fix.")
 DAYS = [f"Day {day}: {{}}" for day in range(1, 200)]
 CHAPTERS = [story(3) for _ in range(130)]
+OTHER = "".join(
+    f"{word.capitalize()} is a word of {len(word)} letters, and it stands in no story. "
+    for word in (WHO + DOES + WHAT + WHEN)
+)
 PAGES = [story(28) for _ in range(7)]
 
 DRIFTING = {
@@ -124,6 +129,22 @@ def test_a_number_of_many_digits_is_a_text_like_any_other() -> None:
     assert found_in("".join(lines), drift=True) is not None
 
 
+def test_memory_is_bounded_whatever_the_cycle() -> None:
+    """A cycle of 40,000 chars is followed without its text."""
+    cycle = story(900)
+    pieces = [(cycle * 5)[at : at + 40] for at in range(0, 5 * len(cycle), 40)]
+    tracemalloc.start()
+    detector = RepetitionDetector()
+    for piece in pieces:
+        detector.feed(piece)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert detector.repetition is not None
+    assert detector.repetition.period > 25_000
+    assert held < 40 * 1024
+
+
 @pytest.mark.parametrize("unit", ["(b) ", "O O ", "ha "])
 def test_stammer_with_blanks(unit: str) -> None:
     """A word again and again, with a blank too many or too few now and then."""
@@ -142,7 +163,7 @@ def test_it_is_followed_to_its_end(name: str) -> None:
     text = LEAD + DRIFTING[name]
     detector.feed(text)
     looping, chars = detector.recovered, detector.repetition and detector.repetition.chars
-    detector.feed(story(40))
+    detector.feed(OTHER)
 
     assert (looping, detector.recovered) == (False, True)
     assert chars is not None

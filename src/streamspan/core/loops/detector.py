@@ -17,10 +17,11 @@ Its rules:
 2.  `exact.py`: at a step the last chars are searched backwards. An earlier copy of them proposes a period, and
     the run with that period is measured. The search goes a little way back at every step, twice as far at
     every second one, and so on: every period is seen before its third cycle, at the same cost per char. How
-    long a run must be depends on what its unit says.
+    long a run must be depends on what its unit says (`units.py`).
 3.  `drift.py`: at every second step, and at every one while it suspects a loop, the text is looked at again
     without its case, digits, punctuation and blanks. So a loop that counts or that wavers in its spelling is
-    exact again.
+    exact again. `sentences.py`: sentences that have come before and before that are a loop as well, in random
+    order, with others between them, or in a cycle longer than the window. `lines.py`: so are lines that only count.
 4.  `short_units.py`: at every second step the last chars may be a few signs that come back and back, with glitches.
     Nothing else would see them, because they have neither words nor a long run.
 5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
@@ -137,7 +138,7 @@ class RepetitionDetector:
         """Hold no more than the last part of the text, while other channels go on. Longer loops are then forgotten."""
         self._take_pieces()
         size = self._text.__sizeof__()
-        needed = self._found.period + 3 * STEP if self._found else 3 * STEP
+        needed = self._chars_followed if self._found else 3 * STEP
         kept = max(len(self._text) * bytes_at_most // size, needed)
         if len(self._text) > kept:
             self._base += len(self._text) - kept
@@ -159,6 +160,12 @@ class RepetitionDetector:
     def recovered(self) -> bool:
         """A loop was found, and the text has left it and gone on."""
         return self.repetition is not None and self._length - self._loop_end >= GLITCH
+
+    @property
+    def _chars_followed(self) -> int:
+        """A cycle may be longer than the window; then its text is not needed."""
+        period = self._found.period if self._found else 0
+        return min(period, WINDOW) + 3 * STEP
 
     def _take_pieces(self) -> None:
         text = self._text
@@ -182,7 +189,7 @@ class RepetitionDetector:
             else:
                 at = self._look(at, depth)
         self.next_look = at
-        kept = self._found.period + 3 * STEP if self._found else WINDOW
+        kept = self._chars_followed if self._found else WINDOW
         if len(self._text) > kept + SLACK:
             self._base += len(self._text) - kept
             self._text = self._text[-kept:]
@@ -216,7 +223,11 @@ class RepetitionDetector:
                 self._set_found(run, LINES, at)
                 return next_look
         # A run that is longer than a step is no glitched one.
-        if depth > NEAREST and exact.chars(at) < STEP and (run := SHORT_UNITS.look(text, base, at)):
+        if (
+            depth > NEAREST
+            and (not exact.period or exact.chars(at) < STEP)
+            and (run := SHORT_UNITS.look(text, base, at))
+        ):
             self._set_found(run, SHORT_UNITS, at)
         return next_look
 

@@ -31,7 +31,7 @@ class SentenceSearch:
     """The sentences that have come, and the stretch of them that mostly says again what was said before.
 
     seen      the checksums
-    goes_on   the last sentence has come before
+    goes_on   half of the last sentences or more have come before
     last      for each, the letter at which it came last, and in the lowest bit whether it had come before
     begins    the letter at which the first sentence of the stretch came for the first time
     again     letters of the stretch that have come before
@@ -64,11 +64,11 @@ class SentenceSearch:
             sentences.append(self.rest)
             self.rest = b""
         sentences = [sentence for sentence in sentences if len(sentence) >= SHORTEST]
-        seen, last = self.seen, self.last
+        known, seen, last = 0, self.seen, self.last
         for sentence, checksum in zip(sentences, map(crc32, sentences), strict=True):
             slot = checksum & MASK
-            self.goes_on = seen[slot] == checksum
-            if self.goes_on:
+            if seen[slot] == checksum:
+                known += 1
                 self._comes_again(slot, len(sentence), letters)
             else:
                 seen[slot] = checksum
@@ -78,6 +78,8 @@ class SentenceSearch:
                     self._is_other(len(sentence))
             letters += len(sentence)
         self.letters = letters
+        if sentences:
+            self.goes_on = 2 * known >= len(sentences)
 
     @property
     def is_loop(self) -> bool:
