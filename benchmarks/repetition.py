@@ -1,6 +1,6 @@
 """Scores the loop detector on a set that it makes itself.
 
-    python benchmarks/repetition.py            every measure, on some 1,500 texts
+    python benchmarks/repetition.py            every measure, on some 3,000 texts
     python benchmarks/repetition.py --short    for CI: fewer texts; exits 1 on a miss that must not be
 
 The texts come from seeded generators, so the set is the same on every machine and no text is kept here.
@@ -11,62 +11,36 @@ A *reader* is the char at which a reasonable reader says "it loops": three cycle
 from __future__ import annotations
 
 import argparse
-import base64
 import gc
-import json
 import random
 import sys
 import time
 import tracemalloc
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Literal
+
+from loop_kinds import CHINESE, LOOKS_LIKE_ONE, LOOPS, loop_of_kind, rumination
+from loop_texts import (
+    DRIFTS,
+    FAMILIES,
+    MEANT,
+    NAMES,
+    UNITS,
+    Case,
+    Family,
+    degenerating_text,
+    drifting_loop,
+    exact_loop,
+    prose,
+    quotation,
+    stammer,
+)
 
 from streamspan.core.loops.detector import Repetition, RepetitionDetector
+from streamspan.core.loops.rumination import RuminationSearch
 
-Family = Literal["exact", "degenerate", "drift", "meant", "two copies"]
 Cut = Callable[[str, random.Random], list[str]]
-
-
-def phrases(text: str) -> list[str]:
-    return text.split(", ")
-
-
-WHO = phrases(
-    "the parser, a customer, our gateway, this worker, the old index, every shard, my colleague, the "
-    "scheduler, one replica, the auditor, a second reader, the cache, their mobile client, the "
-    "nightly job, somebody in Lyon, the release manager"
-)
-DOES = phrases(
-    "rejects, rewrites, forgets, copies, renames, postpones, measures, throws away, asks for, "
-    "repairs, splits, merges, announces, ignores, signs, compresses"
-)
-WHAT = phrases(
-    "the last page, two empty rows, an expired token, the whole invoice, a broken link, its own "
-    "header, the summary, seven old branches, the wrong locale, a stale lock, every second event, the"
-    " first attachment, an unknown field, the retry budget, half of the log, a draft"
-)
-WHEN = phrases(
-    "before lunch, without a warning, as soon as the queue is full, because nobody asked, on the "
-    "first of the month, in spite of the limit, after the third attempt, while the lights are off, "
-    "for reasons of its own, whenever it rains, since the migration, although the tests pass, in "
-    "front of everyone, until the disk is full, more often than not, to save a little time"
-)
-NAMES = phrases("Ada, Grace, Linus, Margaret, Edsger, Barbara, Tim, Radia, Ken, Frances, Dennis, Hedy")
-ACCENTED = ["une e\u0301te\u0301 ", "a\u0300 peine ", "c\u0327a va ", "ou\u0300 "]
-MARKS = [". ", "! ", " - ", "... ", "; "]
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    kind: str
-    family: Family
-    text: str
-    start: int = 0
-    period: float = 0
-    reader: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,222 +48,6 @@ class Result:
     case: Case
     found: Repetition | None
     fed: int
-
-
-# --- what the texts are made of ---
-
-
-def sentence(chance: random.Random) -> str:
-    words = f"{chance.choice(WHO)} {chance.choice(DOES)} {chance.choice(WHAT)} {chance.choice(WHEN)}."
-    return words[0].upper() + words[1:]
-
-
-def paragraph(chance: random.Random, sentences: int) -> str:
-    return " ".join(sentence(chance) for _ in range(sentences))
-
-
-def prose(chance: random.Random, chars: int) -> str:
-    text = ""
-    while len(text) < chars:
-        text += paragraph(chance, chance.randint(2, 6)) + "\n\n"
-    return text
-
-
-def function(chance: random.Random) -> str:
-    name, argument = chance.sample(["total", "price", "index", "owner", "route", "label", "shard", "token"], 2)
-    return (
-        f"def {name}_of_{argument}({argument}):\n    if not {argument}:\n        return None\n"
-        f"    {name} = lookup({argument}, limit={chance.randint(2, 90)})\n"
-        f"    return {name} or {argument}.{name}\n\n"
-    )
-
-
-def json_item(chance: random.Random) -> str:
-    return json.dumps({"id": chance.randint(1, 999), "name": chance.choice(NAMES), "note": sentence(chance)}) + ",\n"
-
-
-UNITS: dict[str, Callable[[random.Random], str]] = {
-    "char": lambda chance: chance.choice("xa!0)=\n"),
-    "word": lambda chance: chance.choice(["and", "the", "error", "compute", "return"]) + " ",
-    "phrase": lambda chance: " ".join(sentence(chance).split()[-4:]) + " ",
-    "sentence": lambda chance: sentence(chance) + " ",
-    "three sentences": lambda chance: paragraph(chance, 3) + "\n",
-    "paragraph": lambda chance: paragraph(chance, chance.randint(6, 12)) + "\n\n",
-    "code line": lambda chance: function(chance).splitlines(keepends=True)[3],
-    "code block": function,
-    "JSON item": json_item,
-    "closing tag": lambda chance: chance.choice(["</invoke>\n", "</div>", "</function_results>\n", "<br/>"]),
-    "list item": lambda chance: f"- **{chance.choice(NAMES)}**: {sentence(chance)}\n",
-    "table row": lambda chance: f"| {chance.choice(NAMES)} | {chance.randint(1, 400)} | {sentence(chance)} |\n",
-    "emoji": lambda chance: "".join(chance.sample("🦜🌴🔥🧪✨😂", 2)) + " ",
-    "ideographs": lambda chance: "".join(chance.sample("我会再检查一下配置文件然后继续修改代码", 14)) + "。",
-    "accents": lambda chance: "".join(chance.sample(ACCENTED, 4)),
-}
-
-
-def reader_of(start: int, period: float, unit: str) -> int:
-    says_nothing = not any(char.isalpha() or char > "\u2600" for char in unit)
-    return start + round(max(3 * period, 400 if says_nothing else 150))
-
-
-# --- loops ---
-
-
-def exact_loop(kind: str, chance: random.Random) -> Case:
-    unit = UNITS[kind](chance)
-    lead = prose(chance, chance.choice([0, 100, 1_500, 14_000]))
-    text = unit * chance.choice([-(-500 // len(unit)) + 1, 6, 12, 50, -(-4_000 // len(unit))])
-    while len(text) < max(460, 4 * len(unit)):
-        text += unit
-    if chance.random() < 0.2:
-        escaped = json.dumps({"path": "notes.md", "content": lead + text}, ensure_ascii=False)
-        head = len(json.dumps({"path": "notes.md", "content": lead}, ensure_ascii=False)) - 2
-        unit = json.dumps(unit, ensure_ascii=False)[1:-1]
-        return Case(f"{kind}, tool input", "exact", escaped, head, len(unit), reader_of(head, len(unit), unit))
-    lead = lead.rstrip("\n") + "\n" * (len(unit) > 1)
-    return Case(kind, "exact", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit))
-
-
-def drifted(kind: str, unit: str, cycle: int, chance: random.Random) -> str:
-    """One cycle of a loop that never says its unit in quite the same way."""
-    match kind:
-        case "counter":
-            return f"Step {cycle + 1}: {unit}\n"
-        case "case":
-            return chance.choice([unit, unit, unit.lower(), unit.upper(), unit.swapcase()]) + "\n"
-        case "punctuation":
-            return "".join(chance.choice([".", *MARKS]) if char == "." else char for char in unit) + "\n"
-        case "spacing":
-            return "".join(chance.choice([" ", " ", " ", "\n", "  "]) if char == " " else char for char in unit) + "\n"
-        case _:
-            cut_short = cycle > 0 and chance.random() < 0.4
-            return unit[: len(unit) * 2 // 3 if cut_short else None] + "\n\n"
-
-
-DRIFTS = ["counter", "case", "punctuation", "spacing", "truncated"]
-
-
-def drifting_loop(kind: str, chance: random.Random) -> Case:
-    unit = paragraph(chance, chance.randint(2, 6))
-    lead = prose(chance, chance.choice([0, 100, 1_500, 14_000]))
-    cycles = chance.choice([8, 12, 20])
-    text = "".join(drifted(kind, unit, cycle, chance) for cycle in range(cycles))
-    period = len(text) / cycles
-    return Case(kind, "drift", lead + text, len(lead), period, reader_of(len(lead), period, unit))
-
-
-def stammer(chance: random.Random) -> Case:
-    """A few signs again and again, and now and then others."""
-    unit = chance.choice(["..\n", "c_f_", "\\c\n", "class_", "</i>", "S_T_"])
-    lead = prose(chance, chance.choice([100, 1_500, 14_000]))
-    text = unit * 6 + "".join(unit[: chance.randint(1, 3) if chance.random() < 0.04 else None] for _ in range(300))
-    return Case("stammer", "degenerate", lead + text, len(lead), len(unit), reader_of(len(lead), len(unit), unit=""))
-
-
-def degenerating_text(kind: str, chance: random.Random) -> Case:
-    """What a chain of words or chars says when it always takes the likeliest next one."""
-    tokens = list(prose(chance, 6_000)) if kind == "chars" else prose(chance, 6_000).split(" ")
-    order = 5 if kind == "chars" else chance.choice([1, 2])
-    following: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
-    tokens += tokens[: order + 1]
-    for at in range(len(tokens) - order):
-        following[tuple(tokens[at : at + order])][tokens[at + order]] += 1
-    begin = chance.randrange(len(tokens) - order)
-    said = tokens[begin : begin + order]
-    seen: dict[tuple[str, ...], int] = {}
-    while (state := tuple(said[-order:])) not in seen:
-        seen[state] = len(said)
-        said.append(following[state].most_common(1)[0][0])
-    cycle = said[seen[state] :]
-    between = "" if kind == "chars" else " "
-    lead = between.join(said[: seen[state]]) + between
-    unit = between.join(cycle) + between
-    text = lead + unit * (-(-1_200 // len(unit)) + 6)
-    return Case(f"chain of {kind}", "degenerate", text, len(lead), len(unit), reader_of(len(lead), len(unit), unit))
-
-
-# --- texts that repeat on purpose ---
-
-# Every row is made from one of these, with fresh words and numbers.
-ROWS = {
-    "markdown table": "| {n} | {name} | {number} ms | ok |",
-    "CSV": "{n},{name},{what},0,0,0,{digit}",
-    "SQL": "INSERT INTO users (id, name, active, score) VALUES ({n}, '{name}', true, {digit});",
-    "log": "2026-03-01T12:{n:02}:{number:03}Z INFO worker-{digit} heartbeat ok latency={number}ms",
-    "YAML": "  - name: {name}-{n}\n    image: registry.local/app:{digit}\n    restart: always",
-    "test code": "def test_parse_{n}() -> None:\n    assert parse('{what}') == {number}\n\n",
-    "diff": "@@ -{n},7 +{n},7 @@\n     user = load()\n-    limit = {n}\n+    limit = {number}\n     return",
-    "hex dump": "{n:07x}0: 0000 0000 00{number:02x} ffff 0000 0{number:03x} 0000 {number:04x}",
-    "dotted leaders": "{what} {dots} {n}",
-    "shared prefix": "- The command `deploy --all` {does} {what} {when}",
-    "numbers": "0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.{number}, 1.0",
-    "poem": "And {who} {does} {what},",
-    "switch": "        case Status.{name}:\n            return translate(Status.{name}, {n})",
-}
-
-
-def rows(kind: str, chance: random.Random) -> str:
-    return "".join(
-        ROWS[kind].format(
-            n=n,
-            number=chance.randint(1, 250),
-            digit=chance.randint(1, 9),
-            name=chance.choice(NAMES),
-            who=chance.choice(WHO),
-            does=chance.choice(DOES),
-            what=chance.choice(WHAT),
-            when=chance.choice(WHEN),
-            dots="." * chance.randint(20, 90),
-        )
-        + "\n"
-        for n in range(chance.randint(20, 90))
-    )
-
-
-def json_array(chance: random.Random) -> str:
-    items = [{"id": n, "name": chance.choice(NAMES), "tags": ["a", "b"], "parent": None} for n in range(60)]
-    return json.dumps(items, indent=2)
-
-
-def song(chance: random.Random) -> str:
-    chorus = f"Oh, {chance.choice(WHO)} goes rolling home,\n" * chance.choice([2, 3]) + "And the night is long.\n\n"
-    return "".join(f"{sentence(chance)}\n{sentence(chance)}\n\n{chorus}" for _ in range(8))
-
-
-def licensed_files(chance: random.Random) -> str:
-    header = "# Licensed under the terms of the project.\n# See the file LICENSE in the root folder.\n\n"
-    return "".join(header + function(chance) for _ in range(12))
-
-
-def ascii_art(chance: random.Random) -> str:
-    lines = ["".join(chance.choice(" .#@") * chance.randint(1, 9) for _ in range(9)) for _ in range(30)]
-    return "\n".join([*lines, "=" * 120, *lines[:7], "-" * 160])
-
-
-def bitmap(chance: random.Random) -> str:
-    data = chance.randbytes(600) + bytes(1_500) + chance.randbytes(300)
-    return json.dumps({"type": "image", "data": "iVBORw0KGgo" + base64.b64encode(data).decode()})
-
-
-def source(chance: random.Random) -> str:
-    return "".join(function(chance) for _ in range(25))
-
-
-MEANT: dict[str, Callable[[random.Random], str]] = {
-    **{kind: partial(rows, kind) for kind in ROWS},
-    "JSON array": json_array,
-    "song": song,
-    "license headers": licensed_files,
-    "ASCII art": ascii_art,
-    "base64": bitmap,
-    "prose": partial(prose, chars=6_000),
-    "source": source,
-}
-
-
-def quotation(chance: random.Random) -> Case:
-    unit = chance.choice([UNITS["paragraph"], UNITS["code block"], UNITS["JSON item"], UNITS["sentence"]])(chance)
-    return Case("quotation", "two copies", prose(chance, 400) + unit * 2 + prose(chance, 300))
 
 
 def cases(copies: int) -> Iterator[Case]:
@@ -302,7 +60,10 @@ def cases(copies: int) -> Iterator[Case]:
         yield stammer(random.Random(f"stammer {n}"))
         for kind in ("words", "chars"):
             yield degenerating_text(kind, random.Random(f"chain {kind} {n}"))
-        for kind, make in MEANT.items():
+        for kind in LOOPS:
+            yield loop_of_kind(kind, random.Random(f"kind {kind} {n}"))
+        yield rumination(random.Random(f"rumination {n}"))
+        for kind, make in {**MEANT, **LOOKS_LIKE_ONE}.items():
             yield Case(kind, "meant", make(random.Random(f"meant {kind} {n}")))
         yield quotation(random.Random(f"twice {n}"))
 
@@ -411,6 +172,8 @@ def adversaries() -> dict[str, str]:
             f"line {i * i % 977} of the table is as long as this, more or less\n" for i in range(900)
         ),
         "long period": "".join(chance.choices("abcdefghij \n", k=3_000)) * 20,
+        "Thue-Morse": "".join("我你"[number.bit_count() & 1] for number in range(60_000)),
+        "few lines": "".join(f"{chance.choice(NAMES)} goes home\n" for _ in range(4_000)),
     }
 
 
@@ -467,6 +230,48 @@ def print_costs(texts: Sequence[str], *, drift: bool) -> None:
     print_measure("memory held, KiB", f"{held / 1024:.0f}")
 
 
+def print_by_default(results: Sequence[Result]) -> None:
+    """What is found of all loops of the set, whatever their kind, where nothing is configured."""
+    loops = of(results, "exact", "degenerate", "drift", "rumination")
+    found = share([is_hit(result) for result in loops])
+    print_measure("of all loops, by default", found)
+
+
+def ruminates(text: str, chance: random.Random) -> bool:
+    search = RuminationSearch()
+    return any(search.feed(piece, 0.0) for piece in small_deltas(text, chance))
+
+
+def print_rumination(made: Sequence[Case]) -> list[str]:
+    """What the search for rumination sees, apart from all loops; and what must not be."""
+    chance = random.Random(1)
+    seen = {family: Counter[str]() for family in FAMILIES}
+    for case in made:
+        seen[case.family][case.kind] += ruminates(case.text, chance)
+    thoughts = [case for case in made if case.family == "rumination"]
+    meant = [case for case in made if case.family == "meant"]
+    found, alarms = seen["rumination"].total(), seen["meant"].total()
+    print(f"rumination: {len(made)} texts")
+    print_measure("rumination seen", f"{found}/{len(thoughts)} ({found / len(thoughts):.1%})")
+    print_measure("false alarms", f"{alarms} in {len(meant)} {dict(+seen['meant'])}")
+    print_measure("alarms on two copies", str(seen["two copies"].total()))
+    wrong = [f"rumination: only {found} of {len(thoughts)}"] if found < 0.8 * len(thoughts) else []
+    return wrong + [f"rumination: false alarm: {kind}" for kind in +seen["meant"]]
+
+
+def print_rumination_costs() -> None:
+    for script, text in {"English": prose(random.Random(2), 60_000), "Chinese": "".join(CHINESE) * 1_500}.items():
+        pieces = small_deltas(text, random.Random(1))
+        best = float("inf")
+        for _ in range(5):
+            search = RuminationSearch()
+            began = time.process_time()
+            for piece in pieces:
+                search.feed(piece, 0.0)
+            best = min(best, time.process_time() - began)
+        print_measure(f"CPU, {script}, ns per char", f"{best / len(text) * 1e9:.0f}")
+
+
 def failures(results: Sequence[Result], *, drift: bool, agree: bool) -> list[str]:
     """What CI must not let pass: the exact loops and the texts that are meant allow no exception."""
     wrong = [f"missed: {result.case.kind}" for result in of(results, "exact") if not is_hit(result)]
@@ -489,14 +294,19 @@ def main() -> int:
     wrong: list[str] = []
     chars = sum(len(case.text) for case in made)
     for drift in (False, True):
-        print(f"{'exact and drift' if drift else 'exact only'}: {len(made)} texts, {chars:,} chars")
+        print(f"{'exact and drift' if drift else 'exact only, the default'}: {len(made)} texts, {chars:,} chars")
         results = [result_of(case, small_deltas, drift=drift) for case in made]
         print_verdicts(results, drift=drift)
         agreements = [cuts_agree(case, drift=drift) for case in made[:: 3 if short else 5]]
         print_measure("same finding however cut", share(agreements))
+        if not drift:
+            print_by_default(results)
         wrong += failures(results, drift=drift, agree=all(agreements))
         if not short:
             print_costs([result.case.text for result in of(results, "meant")][:200], drift=drift)
+    wrong += print_rumination(made)
+    if not short:
+        print_rumination_costs()
     print("\n".join(wrong))
     return 1 if wrong and short else 0
 

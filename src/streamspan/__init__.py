@@ -4,7 +4,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from .config import Config
-from .core.model import Loop, Stall
+from .core.model import Loop, Rumination, Stall
 from .handle import Snapshot, StreamHandle, stream_of
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ __all__ = [
     "Config",
     "Loop",
     "OpenAIStreamInstrumentor",
+    "Rumination",
     "Snapshot",
     "Stall",
     "StreamHandle",

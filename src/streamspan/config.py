@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, fields
 from inspect import iscoroutinefunction
 from typing import Any, Generic, Literal, TypeVar, cast, get_args
 
-from .core.model import Loop, Stall
-from .core.stream import READING_SPEED, LoopSearch
+from .core.model import Loop, Rumination, Stall
+from .core.stream import READING_SPEED, LoopSearch, RuminationSearchIn
 from .handle import StreamHandle
 from .semconv.latest import OptIn, opt_in_of
 
@@ -191,7 +191,14 @@ class Config:
         _one_of(LoopSearch),
         "exact",
         "which loops are looked for: `exact`; `drift`, which is also those whose copies differ in counters, case, "
-        "punctuation or where they are cut, for more CPU per chunk; `off`",
+        "punctuation or order, for more CPU per chunk; `off`: see [loops.md](loops.md)",
+    )
+    rumination: RuminationSearchIn = _setting(
+        "STREAMSPAN_RUMINATION",
+        _one_of(RuminationSearchIn),
+        "off",
+        "where to look for content that goes on without saying anything new: in the `thinking`, in `all`, which is "
+        "also the text, or `off`, as it is where `repetition` is: see [loops.md](loops.md#rumination)",
     )
     reading_speed: float = _setting(
         "STREAMSPAN_READING_SPEED",
@@ -224,6 +231,13 @@ class Config:
         CALLBACK,
         None,
         "is called with the handle of a stream and the loop that was found in it: see [handle.md](handle.md)",
+    )
+    on_rumination: Callable[[StreamHandle, Rumination], object] | None = _setting(
+        None,
+        CALLBACK,
+        None,
+        "is called with the handle of a stream and the rumination that was found in it, if `rumination` is looked for: "
+        "see [handle.md](handle.md)",
     )
     on_stall: Callable[[StreamHandle, Stall], object] | None = _setting(
         None,

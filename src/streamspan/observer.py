@@ -30,6 +30,7 @@ from .core.model import (
     Loop,
     Note,
     Report,
+    Rumination,
     Stall,
     Summary,
 )
@@ -139,6 +140,7 @@ class Observer:
             started_at,
             stall_seconds=config.stall_seconds,
             loops=config.repetition,
+            rumination=config.rumination,
             reports_chunks=config.time_per_output_chunk,
             reading_speed=config.reading_speed,
         )
@@ -488,6 +490,8 @@ class Observer:
         callback: Callable[[], Any] | None = None
         if isinstance(fact, Loop) and self.config.on_repetition is not None:
             callback = partial(self.config.on_repetition, StreamHandle(self), fact)
+        elif isinstance(fact, Rumination) and self.config.on_rumination is not None:
+            callback = partial(self.config.on_rumination, StreamHandle(self), fact)
         elif isinstance(fact, Stall) and self.config.on_stall is not None:
             callback = partial(self.config.on_stall, StreamHandle(self), fact)
         if callback is None or self.lifecycle.has_ended:

@@ -1,5 +1,6 @@
-"""`on_repetition`: what is told of loops in tool calls and over many blocks."""
+"""`on_repetition` and `on_rumination`: loops in tool calls, loops over many blocks, and thinking in circles."""
 
+import random
 import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -11,7 +12,7 @@ from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan import AnthropicStreamInstrumentor, Config, Loop, StreamHandle
+from streamspan import AnthropicStreamInstrumentor, Config, Loop, Rumination, StreamHandle
 from streamspan.cli.demo import wire
 from streamspan.cli.demo.answer import scripted
 from streamspan.cli.demo.anthropic.messages import Messages
@@ -32,11 +33,11 @@ class Application:
     """What an application is told."""
 
     def __init__(self) -> None:
-        self.told: list[Loop] = []
+        self.told: list[Loop | Rumination] = []
         self.threads: set[int] = set()
 
-    def __call__(self, stream: StreamHandle, loop: Loop) -> None:
-        self.told.append(loop)
+    def __call__(self, stream: StreamHandle, fact: Loop | Rumination) -> None:
+        self.told.append(fact)
         self.threads.add(threading.get_ident())
 
 
@@ -58,6 +59,7 @@ def test_a_loop_in_a_tool_input(
     (span,) = ended_spans(exporter)
     (loop,) = application.told
 
+    assert isinstance(loop, Loop)
     assert (loop.channel, loop.period) == ("tool_input", len(ITEM))
     assert application.threads == {threading.get_ident()}
     assert types[-1] == "message_stop"
@@ -111,6 +113,52 @@ def test_a_loop_over_many_blocks(
     assert names.count("llm_stream.repetition") == 1
     assert {name: attributes(span)[prefix + name] for name in described} == described
     assert anomalies(metrics) == {"repetition": 1}
+
+
+THOUGHTS = [
+    f"{who} {what} {where}"
+    for who in ("the cache", "its owner", "a test")
+    for what in ("keeps", "drops")
+    for where in ("one row", "the last row", "no row")
+]
+CHANCE = random.Random(5)
+CIRCLES = "".join(
+    CHANCE.choice(THOUGHTS) + CHANCE.choice([", so ", ", and ", ". Or "]) + CHANCE.choice(THOUGHTS) + ". "
+    for _ in range(300)
+)
+THINKS_IN_CIRCLES: Script = [
+    *wire.whole_message(wire.thinking_block(0, CIRCLES, size=40), wire.text_block(1, "I do not know."))
+]
+
+
+def test_rumination(
+    client: Anthropic, server: MessagesServer, exporter: InMemorySpanExporter, tracer_provider: TracerProvider
+) -> None:
+    """Thinking that says nothing new is told once, has one event, is one anomaly, and is on the span."""
+    application = Application()
+    metrics = InMemoryMetricReader()
+    instrumentor = AnthropicStreamInstrumentor()
+    meters = MeterProvider([metrics], shutdown_on_exit=False)
+    config = Config(rumination="thinking", on_rumination=application)
+    instrumentor.instrument(tracer_provider=tracer_provider, meter_provider=meters, config=config)
+    list(opened(client, server, THINKS_IN_CIRCLES))
+    instrumentor.uninstrument()
+    (span,) = ended_spans(exporter)
+    (told,) = application.told
+    (event,) = [event for event in span.events if event.name == "llm_stream.rumination"]
+    described = {name: value for name, value in attributes(span).items() if name.startswith("llm_stream.rumination.")}
+
+    assert isinstance(told, Rumination)
+    assert described == {
+        "llm_stream.rumination.detected": True,
+        "llm_stream.rumination.channel": "thinking",
+        "llm_stream.rumination.start": told.start,
+        "llm_stream.rumination.chars": told.chars,
+        "llm_stream.rumination.share": told.share,
+        "llm_stream.rumination.time": told.time,
+    }
+    assert {**(event.attributes or {}), "llm_stream.rumination.detected": True} == described
+    assert anomalies(metrics) == {"rumination": 1}
 
 
 def anomalies(reader: InMemoryMetricReader) -> dict[object, int]:

@@ -132,7 +132,7 @@ def test_other_channels_between_the_blocks_do_not_hide_a_loop() -> None:
 
 def test_a_loop_after_the_one_that_a_block_ended_with() -> None:
     """It is told of, too; the first is summed up."""
-    told, summary = streamed(SENTENCES * 6, LEAD + OTHER + LEAD, SHORT_LOOP * 3)
+    told, summary = streamed(SENTENCES * 6, LEAD + OTHER + LEAD, "Yes. " * 94)
 
     assert [loop.channel for loop in told] == ["text", "text"]
     assert told[0].start == 0
@@ -143,7 +143,7 @@ def test_a_loop_after_the_one_that_a_block_ended_with() -> None:
 
 def test_a_loop_that_begins_in_the_block_after_another() -> None:
     """The text has to leave the first before the second is looked for."""
-    told, _ = streamed(SENTENCES * 6, OTHER + LEAD + SHORT_LOOP * 3)
+    told, _ = streamed(SENTENCES * 6, OTHER + LEAD + "Yes. " * 94)
 
     assert [loop.period for loop in told] == [len(SENTENCES), len("Yes. ")]
 
@@ -154,7 +154,7 @@ def test_a_block_beside_another_is_watched_on_its_own() -> None:
     for index in (0, 1):
         state.block_started(block(index), 1.0)
     facts: list[Report] = []
-    for _ in range(3):
+    for _ in range(2):
         for index in (0, 1):
             facts += state.delta("text", index, SENTENCES, 1.0)
     for index in (0, 1):

@@ -57,8 +57,23 @@ LOOPS = {
     "combining": LEAD + "e\u0301te\u0301 " * 120,
     "ideographs": LEAD + "我会再检查一下配置文件。" * 40,
     "newlines": LEAD + "\n" * 900,
+    "ids": LEAD + "70059152-1104-408e-903a-024251130003\n" * 19,
+    "row of a table": LEAD + "| 7    | 0.0 | 0.0 | 0.0 | 0.0 |\n" * 50,
+    "pattern": LEAD + "[a-f0-9]{2,8}-" * 70,
+    "words in a line of code": LEAD + "and_" * 60,
+    "closing tag, indented": LEAD + "  </function>\n" * 60,
 }
 MEANT = {
+    "board": '<table class="game">\n' + "    <td class='field' title=''></td>\n" * 81 + "</table>\n",
+    "empty cards": "<main>\n"
+    + '  <section>\n    <header class="top"></header>\n    <p class="text"></p>\n  </section>\n' * 5
+    + "</main>\n",
+    "pauses": "delay:\n" + "\tnoop\n" * 60,
+    "equal steps": "    state ^= state << 7;\n    state ^= state >> 9;\n" * 9,
+    "equal records": '{"users": [\n' + '    {\n        "plan": "free",\n        "seats": 5\n    },\n' * 9 + "]}",
+    "equal rows to insert": "INSERT INTO slots (owner, state) VALUES (NULL, 'open');\n" * 9,
+    "recursion": "Error\n" + "    at walk (tree.js:12:9)\n    at visit (tree.js:31:5)\n" * 8 + "    at main.js:3:1\n",
+    "upper-case base64": "data:," + "".join(CHANCE.choices("QWERTZUIOPASDFGHJKLYXCVBNM", k=90)) + "AA" * 900,
     "table": TABLE,
     "rule": LEAD + "-" * 200 + "\n" + OTHER,
     "refrain": "".join(line + "\n" + "Sing it again, my friend, sing it again\n" * 3 for line in OTHER.split(". ")),
@@ -316,6 +331,24 @@ def test_what_was_said_before_is_no_cycle(before: str) -> None:
     assert found.start == len(before.rstrip())
 
 
+def test_words_after_base64_are_no_base64() -> None:
+    """A loop of words may follow binary data; only zeros and the like belong to it."""
+    data = "data:text/plain;base64,Q29udGVudC1UeXBlOiB0ZXh0L3BsYWluCg== "
+    found = found_in_one(data + "no-" * 200)
+
+    assert found is not None
+    assert (found.start, found.period) == (len(data), 3)
+
+
+def test_near_repeats_do_not_hide_a_loop() -> None:
+    """Paragraphs that differ in a number only are a long unit, when all of them come again in the same order."""
+    unit = "".join(f"{PARAGRAPH.strip()} {OTHER.strip()} So much for part {part}.\n" for part in range(15))
+    found = found_in_one(FRESH[:700] + unit * 5, drift=False)
+
+    assert found is not None
+    assert (found.kind, found.period) == ("exact", len(unit))
+
+
 def test_unit_may_repeat_itself() -> None:
     """A sentence that comes twice in every cycle does not hide a drift, nor its period."""
     unit = OTHER[:86] + SENTENCE + OTHER[87:173] + SENTENCE
@@ -410,6 +443,20 @@ def test_finish_finds_what_the_last_step_missed() -> None:
 
     assert fed is None
     assert detector.finish() == Repetition(0, 3, 52, 156, "exact")
+
+
+@pytest.mark.parametrize("text", [PARAGRAPH * 3, (PARAGRAPH * 3).rstrip(), (SENTENCE * 3).rstrip()])
+def test_three_whole_copies_of_prose_end_a_text(text: str) -> None:
+    """At the end of a text no fourth copy need have begun."""
+    found = found_in_one(LEAD + text)
+
+    assert found is not None
+    assert (found.kind, found.count, found.start - len(LEAD) in {-1, 0}) == ("exact", 3, True)
+
+
+def test_three_copies_before_other_text_are_a_refrain() -> None:
+    """Where the text goes on after the third copy there is no loop."""
+    assert found_in_one(LEAD + SENTENCE * 3 + OTHER) is None
 
 
 def test_finish_of_a_short_text_is_silent() -> None:

@@ -417,7 +417,7 @@ async def a_coroutine_function(stream: StreamHandle, loop: Loop) -> None:
     pass
 
 
-@pytest.mark.parametrize("name", ["on_repetition", "on_stall"])
+@pytest.mark.parametrize("name", ["on_repetition", "on_rumination", "on_stall"])
 @pytest.mark.parametrize("given", ["print", 1, a_coroutine_function])
 def test_a_wrong_callback(name: str, given: object) -> None:
     """What cannot be called, or would never be awaited, is an error at once."""

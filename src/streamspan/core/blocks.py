@@ -10,12 +10,16 @@ from typing import Literal
 
 from .captured import Output, Text
 from .loops.detector import Repetition, RepetitionDetector
+from .loops.rumination import RuminationSearch
 from .loops.tool_calls import ToolCallLoop, checksum_of
-from .model import BlockStart, ContentBlock, DeltaKind, Fact, Loop, Phase, ToolCall
+from .model import BlockStart, ContentBlock, DeltaKind, Fact, Loop, Phase, Rumination, ToolCall
 from .tool_input import ToolInput, Verdict
 
 LoopSearch = Literal["off", "exact", "drift"]
 """Which loops are looked for; `drift` includes the exact ones."""
+
+RuminationSearchIn = Literal["off", "thinking", "all"]
+"""In which channels rumination is looked for; `all` are the text and the thinking."""
 
 _FOLLOWED_EVERY = 160  # chars
 _MARKS = 96  # of 16 bytes each; as many as the detector's window has looks
@@ -50,14 +54,16 @@ class LoopWatch:
         "_has_new_block",
         "_loop_chars",
         "_marks",
+        "_rumination",
         "_until",
     )
 
-    def __init__(self, channel: DeltaKind, chars_before: int, *, drift: bool) -> None:
+    def __init__(self, channel: DeltaKind, chars_before: int, *, drift: bool, rumination: bool = False) -> None:
         self._channel: DeltaKind = channel
         self._before = chars_before
         self._drift = drift
         self._detector = RepetitionDetector(drift=drift)
+        self._rumination = RuminationSearch() if rumination else None  # until there is one, or a loop
         self._first: Loop | None = None  # once another is looked for
         self._has_new_block = False  # since the loop was found
         self._chars = 0
@@ -67,8 +73,8 @@ class LoopWatch:
         self._loop_chars = 0
         self._follow_from = 0
 
-    def feed(self, text: str, at: float) -> Loop | None:
-        """The loop, at the text that makes it one."""
+    def feed(self, text: str, at: float) -> Loop | Rumination | None:
+        """The loop, or the rumination, at the text that makes it one."""
         self._chars += len(text)
         found = self._detector.feed(text)
         if self._began_at is not None:
@@ -77,7 +83,9 @@ class LoopWatch:
             return None
         self._marks.extend((self._chars, at))
         del self._marks[: -2 * _MARKS]
-        return None if found is None else self._found(found, at)
+        if found is not None:
+            return self._found(found, at)
+        return None if self._rumination is None else self._ruminates(self._rumination, text, at)
 
     def finish(self, at: float, *, may_go_on: bool) -> Loop | None:
         """The loop, if only the last chars make it one."""
@@ -117,7 +125,15 @@ class LoopWatch:
             self._began_at = None
             self._has_new_block = False
 
+    def _ruminates(self, search: RuminationSearch, text: str, at: float) -> Rumination | None:
+        seen = search.feed(text, at)
+        if seen is None:
+            return None
+        self._rumination = None
+        return Rumination(self._channel, self._before + seen.start, seen.chars, seen.share, at - seen.at)
+
     def _found(self, repetition: Repetition, at: float) -> Loop:
+        self._rumination = None
         marks = zip(self._marks[::2], self._marks[1::2], strict=True)
         self._began_at = next((came_at for chars, came_at in marks if chars > repetition.start), at)
         self._has_new_block = False
@@ -204,8 +220,8 @@ class OpenBlock:
         """Chars of the kind of its last delta, since that kind began."""
         return self.chars - self._chars_before_kind
 
-    def add(self, text: str, chunk_count: int, at: float) -> Loop | None:
-        """Chunks whose last came at `at`. The loop, if they complete one."""
+    def add(self, text: str, chunk_count: int, at: float) -> Loop | Rumination | None:
+        """Chunks whose last came at `at`. The loop or the rumination, if they complete one."""
         self.chunk_count += chunk_count
         self.chars += len(text)
         if self._tool_input is not None:
@@ -264,6 +280,7 @@ class Blocks:
 
     chunk_count, chars  of the blocks that have closed
     loop                the first, as it was when it was found, and in the end as it ended
+    rumination          the first
     output              where the content of blocks goes; None: it is not captured
     thinking_time       seconds in blocks of thinking that have closed; None: there was none
     """
@@ -275,6 +292,7 @@ class Blocks:
         "_loops",
         "_open",
         "_output_was_cut",
+        "_rumination_in",
         "_started_at",
         "_tool_call_loop",
         "_unannounced",
@@ -284,13 +302,15 @@ class Blocks:
         "count",
         "loop",
         "output",
+        "rumination",
         "thinking_time",
         "tool_calls",
     )
 
-    def __init__(self, started_at: float, loops: LoopSearch) -> None:
+    def __init__(self, started_at: float, loops: LoopSearch, rumination: RuminationSearchIn = "off") -> None:
         self._started_at = started_at
         self._loops: LoopSearch = loops
+        self._rumination_in: RuminationSearchIn = rumination
         self._open: dict[int, OpenBlock] = {}
         self._unannounced = OpenBlock(_UNANNOUNCED, started_at)  # takes deltas of blocks that are not open
         self._current = self._unannounced
@@ -304,6 +324,7 @@ class Blocks:
         self.chunk_count = 0
         self.chars: dict[DeltaKind, int] = {"text": 0, "thinking": 0, "tool_input": 0}
         self.loop: Loop | None = None
+        self.rumination: Rumination | None = None
         self.thinking_time: float | None = None
         self.tool_calls = ToolCallCounts()
 
@@ -431,7 +452,12 @@ class Blocks:
             watch.resume()
         else:
             had_none = watch is None or watch not in in_use
-            watch = LoopWatch(kind, self.chars[kind], drift=self._loops == "drift")
+            watch = LoopWatch(
+                kind,
+                self.chars[kind],
+                drift=self._loops == "drift",
+                rumination=kind != "tool_input" and self._rumination_in in {kind, "all"},
+            )
             if kind != "tool_input" and had_none:
                 self._watches[kind] = watch
         for other in self._watches.values():
@@ -445,12 +471,16 @@ class Blocks:
             return ()
         return self._told(watch.finish(at, may_go_on=watch in self._watches.values()), watch)
 
-    def _told(self, loop: Loop | None, by: LoopWatch | ToolCallLoop | None) -> tuple[Loop, ...]:
-        if loop is None:
+    def _told(
+        self, found: Loop | Rumination | None, by: LoopWatch | ToolCallLoop | None
+    ) -> tuple[Loop | Rumination, ...]:
+        if found is None:
             return ()
-        if self._looping is None:
-            self._looping, self.loop = by, loop
-        return (loop,)
+        if isinstance(found, Rumination):
+            self.rumination = self.rumination or found
+        elif self._looping is None:
+            self._looping, self.loop = by, found
+        return (found,)
 
     def _all_closed(self, at: float, last_chunk_at: float, *, complete: bool) -> tuple[Fact, ...]:
         """Those that are open, without stops of their own."""

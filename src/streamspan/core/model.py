@@ -194,6 +194,23 @@ class Loop:
     recovered: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Rumination:
+    """Content that goes on without saying anything new, in other words or in another order.
+
+    start  chars into the channel, to about the next 640
+    chars  from there until it was seen
+    share  of the words in a row that had come before
+    time   from its first char until it was seen
+    """
+
+    channel: DeltaKind
+    start: int
+    chars: int
+    share: float
+    time: float
+
+
 class ToolCall(NamedTuple):
     name: str | None
     id: str | None
@@ -245,7 +262,7 @@ class Interval:
     seconds: float
 
 
-Fact = FirstToken | Stall | Loop | ContentBlock | Refusal | Fallback
+Fact = FirstToken | Stall | Loop | Rumination | ContentBlock | Refusal | Fallback
 """What becomes an event on the timeline."""
 Report = Fact | Interval
 """What the core tells of an event."""
@@ -335,6 +352,9 @@ class Summary(NamedTuple):
     """The first one."""
     at_the_end: tuple[Fact, ...]
     """What the end itself has shown, in order: a stall, a loop, the blocks that it cut."""
+    looks_for_rumination: bool = False
+    rumination: Rumination | None = None
+    """The first one."""
     refusal: Refusal | None = None
     fallback: Fallback | None = None
     """From the first model to the last; the trigger is that of the last fallback."""

@@ -24,7 +24,7 @@ of `loops/detector.py`.
 from collections.abc import Sequence
 from math import inf
 
-from .blocks import Blocks, LoopSearch
+from .blocks import Blocks, LoopSearch, RuminationSearchIn
 from .captured import Output
 from .model import (
     TRUNCATED,
@@ -106,6 +106,7 @@ class StreamState:
         "_refusal",
         "_reports_chunks",
         "_response_id",
+        "_rumination_in",
         "_stop_reason",
         "_usage",
         "_waited",
@@ -119,12 +120,13 @@ class StreamState:
         "wait_count",
     )
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each is a setting
         self,
         started_at: float,
         *,
         stall_seconds: float = inf,
         loops: LoopSearch = "off",
+        rumination: RuminationSearchIn = "off",
         reports_chunks: bool = False,
         reading_speed: float = READING_SPEED,
     ) -> None:
@@ -136,6 +138,7 @@ class StreamState:
         self.connection_closed = False
         self.model: str | None = None
         self._loops: LoopSearch = loops
+        self._rumination_in: RuminationSearchIn = "off" if loops == "off" else rumination
         self._event_at = started_at  # when the last event that was no chunk came
         self._opened_at: float | None = None
         self._first_chunk_at: float | None = None
@@ -160,7 +163,7 @@ class StreamState:
         self._fallback_count = 0
         self._usage = _NO_USAGE
         self._hidden_thinking = False  # before the first chunk
-        self._blocks = Blocks(started_at, loops)
+        self._blocks = Blocks(started_at, loops, self._rumination_in)
         self._reports_chunks = reports_chunks
 
     def capture(self, output: Output) -> None:
@@ -473,6 +476,8 @@ class StreamState:
             looks_for_loops=self._loops != "off",
             loop=blocks.loop,
             at_the_end=at_the_end,
+            looks_for_rumination=self._rumination_in != "off",
+            rumination=blocks.rumination,
             refusal=self._refusal,
             fallback=self._fallback,
             fallback_count=self._fallback_count,

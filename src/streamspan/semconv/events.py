@@ -121,6 +121,18 @@ EVENT_REPETITION: Final = event(
         stream.REPETITION_TIME,
     ),
 )
+EVENT_RUMINATION: Final = event(
+    "llm_stream.rumination",
+    "the content goes on without saying anything new: the attributes are those of the span",
+    "for the first of each channel, if `rumination` is looked for and no loop was found in it",
+    (
+        stream.RUMINATION_CHANNEL,
+        stream.RUMINATION_START,
+        stream.RUMINATION_CHARS,
+        stream.RUMINATION_SHARE,
+        stream.RUMINATION_TIME,
+    ),
+)
 
 EVENT_REFUSAL: Final = event(
     "llm_stream.refusal", "the model has refused to answer, or to go on", "if it did", (stream.REFUSAL_CATEGORY,)

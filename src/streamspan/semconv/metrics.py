@@ -40,6 +40,7 @@ ANOMALY: Final = attribute(
     values=Literal[
         "stall",
         "repetition",
+        "rumination",
         "buffered",
         "incomplete_tool_call",
         "invalid_tool_json",

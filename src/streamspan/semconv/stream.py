@@ -15,6 +15,7 @@ _ABORTED = "if the outcome is `aborted`"
 _OPENED = "if it was observed, and the response headers had come"
 _TWO_CHUNKS = "if two chunks or more had come"
 _LOOPED = "if there was a loop"
+_RUMINATED = "if there was rumination"
 _FELL_BACK = "if another model went on"
 _LIMITED = "if a header of the response has it"
 
@@ -313,6 +314,39 @@ REPETITION_TIME: Final = span_attribute(
 )
 REPETITION_RECOVERED: Final = span_attribute(
     "llm_stream.repetition.recovered", "boolean", False, "whether the content left the loop and went on", _LOOPED
+)
+
+RUMINATION_DETECTED: Final = span_attribute(
+    "llm_stream.rumination.detected",
+    "boolean",
+    False,
+    "whether the stream went on without saying anything new, in other words or in another order",
+    "if `rumination` is looked for",
+)
+RUMINATION_CHANNEL: Final = span_attribute(
+    "llm_stream.rumination.channel", "string", "thinking", "what said nothing new", _RUMINATED, values=DeltaKind
+)
+RUMINATION_START: Final = span_attribute(
+    "llm_stream.rumination.start",
+    "int",
+    5120,
+    "where in its channel the first rumination starts, counted over all content blocks, to about 640 chars",
+    _RUMINATED,
+    unit="{char}",
+)
+RUMINATION_CHARS: Final = span_attribute(
+    "llm_stream.rumination.chars", "int", 2560, "from its start until it was seen", _RUMINATED, unit="{char}"
+)
+RUMINATION_SHARE: Final = span_attribute(
+    "llm_stream.rumination.share",
+    "double",
+    0.95,
+    "how much of it had been said within the last 1,500 words, from 0 to 1",
+    _RUMINATED,
+    unit="1",
+)
+RUMINATION_TIME: Final = span_attribute(
+    "llm_stream.rumination.time", "double", 31.0, "from its first char until it was seen", _RUMINATED, unit="s"
 )
 
 # --- refusals, fallbacks, limits -----------------------------------------------------------------------------------

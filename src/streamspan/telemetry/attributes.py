@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from opentelemetry.util.types import AttributeValue
 
 from streamspan import semconv
-from streamspan.core.model import Summary
+from streamspan.core.model import Rumination, Summary
 
 Attributes = Mapping[str, AttributeValue | None]
 """None: the value is unknown, so the attribute is not written."""
@@ -28,6 +28,7 @@ def end_attributes(summary: Summary, attributes: dict[str, AttributeValue | None
     else:
         _add_ending(attributes, summary)
         _add_repetition(attributes, summary)
+        _add_rumination(attributes, summary)
         if summary.time_to_headers is not None:
             _add_content_counts(attributes, summary)
             _add_pace(attributes, summary)
@@ -50,6 +51,24 @@ def _add_ending(attributes: dict[str, AttributeValue | None], summary: Summary) 
     attributes[semconv.TIME_TO_HEADERS] = summary.time_to_headers
     attributes[semconv.RESPONSE_TIME_TO_FIRST_CHUNK] = summary.time_to_first_chunk
     attributes[semconv.TIME_TO_FIRST_TEXT] = summary.time_to_first_text
+
+
+def _add_rumination(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:
+    if summary.looks_for_rumination:
+        attributes[semconv.RUMINATION_DETECTED] = summary.rumination is not None
+    if summary.rumination is not None:
+        attributes.update(rumination_attributes(summary.rumination))
+
+
+def rumination_attributes(rumination: Rumination) -> Mapping[str, AttributeValue]:
+    """On the span and on its event."""
+    return {
+        semconv.RUMINATION_CHANNEL: rumination.channel,
+        semconv.RUMINATION_START: rumination.start,
+        semconv.RUMINATION_CHARS: rumination.chars,
+        semconv.RUMINATION_SHARE: rumination.share,
+        semconv.RUMINATION_TIME: rumination.time,
+    }
 
 
 def _add_repetition(attributes: dict[str, AttributeValue | None], summary: Summary) -> None:

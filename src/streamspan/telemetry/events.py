@@ -19,16 +19,17 @@ from streamspan.core.model import (
     Loop,
     Note,
     Refusal,
+    Rumination,
     Stall,
     Summary,
     ToolCall,
 )
 from streamspan.guard import Briefly
 
-from .attributes import without_unknown
+from .attributes import rumination_attributes, without_unknown
 from .logs import EventLog
 
-StreamFact = FirstToken | Stall | Loop | ContentBlock | ToolCall | Refusal | Fallback | Note | Summary
+StreamFact = FirstToken | Stall | Loop | Rumination | ContentBlock | ToolCall | Refusal | Fallback | Note | Summary
 """What becomes an event. A Summary: the stream ended, and not as complete."""
 
 Event = tuple[str, Mapping[str, AttributeValue]]
@@ -166,6 +167,10 @@ def _repetition(loop: Loop) -> Event:
     }
 
 
+def _rumination(rumination: Rumination) -> Event:
+    return semconv.EVENT_RUMINATION, rumination_attributes(rumination)
+
+
 def _content_block(block: ContentBlock) -> Event:
     return semconv.EVENT_CONTENT_BLOCK, {
         semconv.BLOCK_INDEX: block.index,
@@ -235,6 +240,7 @@ _EVENTS: Mapping[type, Callable[[Any], Event]] = {
     FirstToken: _first_token,
     Stall: _stall,
     Loop: _repetition,
+    Rumination: _rumination,
     ContentBlock: _content_block,
     ToolCall: _tool_call,
     Refusal: _refusal,

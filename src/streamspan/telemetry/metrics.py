@@ -282,6 +282,7 @@ def _anomaly_counts(summary: Summary) -> tuple[int, ...]:
     return (
         summary.pace.stall_count,
         int(summary.loop is not None),
+        int(summary.rumination is not None),
         int(summary.pace.buffered is True),
         summary.tool_calls_incomplete,
         summary.tool_calls_invalid,

@@ -17,10 +17,11 @@ Its rules:
 2.  `exact.py`: at a step the last chars are searched backwards. An earlier copy of them proposes a period, and
     the run with that period is measured. The search goes a little way back at every step, twice as far at
     every second one, and so on: every period is seen before its third cycle, at the same cost per char. How
-    long a run must be depends on what its unit says.
+    long a run must be depends on what its unit says (`units.py`).
 3.  `drift.py`: at every second step, and at every one while it suspects a loop, the text is looked at again
     without its case, digits, punctuation and blanks. So a loop that counts or that wavers in its spelling is
-    exact again.
+    exact again. `sentences.py`: sentences that have come before and before that are a loop as well, in random
+    order, with others between them, or in a cycle longer than the window. `lines.py`: so are lines that only count.
 4.  `short_units.py`: at every second step the last chars may be a few signs that come back and back, with glitches.
     Nothing else would see them, because they have neither words nor a long run.
 5.  After its first finding the detector only follows that loop, to its end or out of it. Other text between
@@ -36,8 +37,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from .drift import DriftSearch
-from .exact import FARTHEST, GLITCH, SHORTEST_LOOP, STEP, WINDOW, ExactSearch
+from .exact import BLANKS, FARTHEST, GLITCH, STEP, WINDOW, ExactSearch
+from .lines import LineSearch
 from .short_units import ShortUnitSearch
+from .units import SHORTEST_LOOP
 
 Kind = Literal["exact", "drift"]
 
@@ -47,6 +50,10 @@ DEPTHS = (FARTHEST, *(min(NEAREST * (step & -step), FARTHEST) for step in range(
 # To cut the window back at every step would copy it a second time.
 SLACK = 512
 SHORT_UNITS = ShortUnitSearch()
+LINES = LineSearch()
+
+
+Search = ExactSearch | DriftSearch | LineSearch | ShortUnitSearch
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +104,7 @@ class RepetitionDetector:
         self._exact = ExactSearch()
         self._drift = DriftSearch() if drift else None
         self._found: Repetition | None = None
-        self._found_by: ExactSearch | DriftSearch | ShortUnitSearch = self._exact
+        self._found_by: Search = self._exact
         self._loop_end = 0
 
     def feed(self, text: str) -> Repetition | None:
@@ -123,13 +130,15 @@ class RepetitionDetector:
         self._finished_to = self._length
         self._take_pieces()
         self.next_look = self._look(self._length, FARTHEST)
+        if not self._found and not may_go_on and (run := self._exact.finish(self._text, self._base, self._length)):
+            self._set_found(run, self._exact, self._length)
         return self._found
 
     def shorten(self, bytes_at_most: int) -> None:
         """Hold no more than the last part of the text, while other channels go on. Longer loops are then forgotten."""
         self._take_pieces()
         size = self._text.__sizeof__()
-        needed = self._found.period + 3 * STEP if self._found else 3 * STEP
+        needed = self._chars_followed if self._found else 3 * STEP
         kept = max(len(self._text) * bytes_at_most // size, needed)
         if len(self._text) > kept:
             self._base += len(self._text) - kept
@@ -145,12 +154,18 @@ class RepetitionDetector:
         self._take_pieces()
         self._follow(self._length)
         chars = self._loop_end - self._found.start
-        return replace(self._found, count=chars // self._found.period, chars=chars)
+        return replace(self._found, count=_cycles(chars, self._found.period), chars=chars)
 
     @property
     def recovered(self) -> bool:
         """A loop was found, and the text has left it and gone on."""
         return self.repetition is not None and self._length - self._loop_end >= GLITCH
+
+    @property
+    def _chars_followed(self) -> int:
+        """A cycle may be longer than the window; then its text is not needed."""
+        period = self._found.period if self._found else 0
+        return min(period, WINDOW) + 3 * STEP
 
     def _take_pieces(self) -> None:
         text = self._text
@@ -174,7 +189,7 @@ class RepetitionDetector:
             else:
                 at = self._look(at, depth)
         self.next_look = at
-        kept = self._found.period + 3 * STEP if self._found else WINDOW
+        kept = self._chars_followed if self._found else WINDOW
         if len(self._text) > kept + SLACK:
             self._base += len(self._text) - kept
             self._text = self._text[-kept:]
@@ -199,19 +214,34 @@ class RepetitionDetector:
                 if drift.suspects and not exact.chars(at) and (run := drift.look(text, base, at)):
                     self._set_found(run, drift, at)
                     return next_look
+                if drift.sentences.is_loop and (run := drift.look_at_sentences(text, base, at)):
+                    self._set_found(run, drift, at)
+                    return next_look
             if at < drift.due < next_look:
                 next_look = drift.due
+            if depth > 4 * NEAREST and exact.chars(at) < STEP and (run := LINES.look(text, base, at)):
+                self._set_found(run, LINES, at)
+                return next_look
         # A run that is longer than a step is no glitched one.
-        if depth > NEAREST and exact.chars(at) < STEP and (run := SHORT_UNITS.look(text, base, at)):
+        if (
+            depth > NEAREST
+            and (not exact.period or exact.chars(at) < STEP)
+            and (run := SHORT_UNITS.look(text, base, at))
+        ):
             self._set_found(run, SHORT_UNITS, at)
         return next_look
 
-    def _set_found(self, run: tuple[int, int], search: ExactSearch | DriftSearch | ShortUnitSearch, at: int) -> None:
+    def _set_found(self, run: tuple[int, int], search: Search, at: int) -> None:
         start, period = run
-        kind: Kind = "drift" if search is self._drift else "exact"
-        self._found = Repetition(start, period, (at - start) // period, at - start, kind)
+        kind: Kind = "drift" if search is self._drift or search is LINES else "exact"
+        self._found = Repetition(start, period, _cycles(at - start, period), at - start, kind)
         self._found_by = search
         self._loop_end = at
 
     def _follow(self, at: int) -> None:
         self._loop_end = self._found_by.loop_end(self._text, self._base, at, self._loop_end)
+
+
+def _cycles(chars: int, period: int) -> int:
+    """Full ones. The blank line after the last may be missing."""
+    return (chars + min(period // 40, BLANKS)) // period

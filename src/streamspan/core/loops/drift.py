@@ -7,30 +7,27 @@ nearest copy is a *hop*. In a loop every probe has a copy; in templates, tables,
 
 from __future__ import annotations
 
-import re
+from array import array
 from bisect import bisect_right
 from dataclasses import dataclass, field
 
-from .exact import SAMPLE, STEP, common_suffix
+from .exact import STEP, WINDOW, common_suffix
+from .letters import letters_of, sentences_of
+from .prose import is_code, is_prose
+from .sentences import SentenceSearch
+from .units import SAMPLE
 
 # The letters are read at every second step.
 READ = 2 * STEP
 # In letters: a probe is a few words; a hop shorter than a clause is a matter of style.
 PROBE = 20
-SHORTEST_HOP = 32
+SHORTEST_HOP = 28
 SHORT_HOP = 80
 FARTHEST_HOP = 2_048
 # The reads whose place in the letters is remembered: as many as the letters that are kept took.
 MARKS = 64
-# A few indented lines are a quotation.
-MARGIN = 2
-
-_CODE = "{}[]<>|=&\\/#*()\"'`_;@$%+~^"
-_SENTENCE_END = re.compile(r"""[.!?\u2026](?<=[^\W\d_][\w)\]"'*`].)[.)\]"'*]*\s|[\u3002\uff01\uff1f]""")
-# A row of a table opens with its key.
-_KEY = re.compile(r"^\W?[\w-]*\d[\w-]*[,;|\t]", re.MULTILINE)
-_LOWER = bytes(range(256)).lower()
-_NOT_LETTERS = bytes(c for c in range(128) if not chr(c).isalpha())
+# Most prose has three letters in four chars, and what has fewer than these is code or data.
+DENSE, SPARSE = 0.7, 0.45
 
 
 @dataclass(slots=True)
@@ -41,11 +38,13 @@ class DriftSearch:
     base: int = 0
     read_to: int = 0
     # How many letters there were at the last reads: the way back from a letter to its char.
-    marks: list[int] = field(default_factory=lambda: [0])
+    marks: array[int] = field(default_factory=lambda: array("Q", [0]))
     marked_to: int = 0
     next_probe: int = 0
     # There is a stretch, and the letter where it begins.
     suspects: bool = False
+    # Letters in a char of what was read last.
+    density: float = 0.0
     covered_from: int = 0
     first_hop: int = 0
     last_hop: int = 0
@@ -58,13 +57,16 @@ class DriftSearch:
     # Where the stretch should be long enough.
     due: int = 0
     loop: bytearray = field(default_factory=bytearray)
+    sentences: SentenceSearch = field(default_factory=SentenceSearch)
 
     def read(self, text: str, base: int, at: int) -> None:
         self._take(text, base, at)
         if self.suspects:
             self._go_on()
-        elif at >= self.rests_until:
+        elif self.density > SPARSE and at >= self.rests_until:
             self._begin()
+            if self.suspects and is_code(text[max(at - SAMPLE - base, 0) : at - base]):
+                self._rest(at)
 
     def look(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         newest = self.base + len(self.letters)
@@ -73,13 +75,12 @@ class DriftSearch:
             return None
         self._extend_back()
         said = newest - self.covered_from + hop
-        start = self._char_of(text, base, self.covered_from - self.first_hop)
+        start = self._near(self.covered_from - self.first_hop)
         needed = self._cycles_needed(hop)
         missing = needed * hop + 8 - said
         if missing <= 0:
-            if said < 0.65 * (at - start) or not _is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
-                self.suspects = False
-                self.rests_until = at + 2 * SAMPLE
+            if said < SPARSE * (at - start) or not is_prose(text[max(start, at - 2 * SAMPLE, base) - base : at - base]):
+                self._rest(at)
                 return None
             # Hops to a repeat inside the unit were shorter than a cycle.
             first, cycle = self._copies(hop)
@@ -89,9 +90,22 @@ class DriftSearch:
         self.due = at + missing * (at - start) // said + 4
         return None
 
+    def _rest(self, at: int) -> None:
+        self.suspects = False
+        self.rests_until = at + 2 * SAMPLE
+
+    def look_at_sentences(self, text: str, base: int, at: int) -> tuple[int, int] | None:
+        """A loop of sentences in no fixed order, or in a long one."""
+        said = self.sentences
+        if not is_prose(text[max(at - 2 * SAMPLE - base, 0) : at - base]):
+            said.forget()
+            return None
+        start = self._char_of(text, base, at, said.begins)
+        return start, max((at - start) * said.period // (said.letters - said.begins), 1)
+
     def _finding(self, text: str, base: int, at: int, first: int, cycle: int) -> tuple[int, int]:
         self.loop = self.letters[-2 * cycle :]
-        start = self._char_of(text, base, first)
+        start = self._char_of(text, base, at, first)
         period = max((at - start) * cycle // (self.base + len(self.letters) - first), 1)
         return start, period
 
@@ -99,11 +113,20 @@ class DriftSearch:
         """How far the loop reaches as of `at`: its last letters are still those of the loop."""
         reach = self.base + len(self.letters)
         self._take(text, base, at)
+        if not self.loop:
+            return at if self.sentences.goes_on else loop_end
         says_more = self.base + len(self.letters) > reach
         return at if says_more and self.letters[-PROBE:] in self.loop else loop_end
 
     def _take(self, text: str, base: int, at: int) -> None:
-        self.letters += _letters_of(text[self.read_to - base : at - base])
+        sentences = sentences_of(text[self.read_to - base : at - base])
+        letters = b"".join(sentences)
+        self.letters += letters
+        self.density = len(letters) / (at - self.read_to or 1)
+        if self.density > DENSE:
+            self.sentences.take(sentences, self.base + len(self.letters) - len(letters))
+        elif self.sentences.again:
+            self.sentences.forget()
         self.read_to = at
         if len(self.letters) > 3 * FARTHEST_HOP:
             self.base += len(self.letters) - 2 * FARTHEST_HOP
@@ -172,7 +195,7 @@ class DriftSearch:
         """
         letters, size = self.letters, 2 * PROBE
         first, cycle = len(letters), len(letters)
-        for newest in range(len(letters) - size - hop, len(letters) - size, hop // 8):
+        for newest in range(len(letters) - size - hop, len(letters) - size, max(hop // 8, PROBE)):
             probe = letters[newest : newest + size]
             copy = second = newest
             copies = 0
@@ -187,34 +210,22 @@ class DriftSearch:
             cycle = self.last_hop
         return self.base + first, cycle
 
-    def _char_of(self, text: str, base: int, letter: int) -> int:
+    def _near(self, letter: int) -> int:
+        """About the char of a letter; before the oldest mark they are taken to be spread evenly."""
+        marks = self.marks
+        index = bisect_right(marks, letter)
+        after = self.marked_to - READ * (len(marks) - index)
+        if index == len(marks):
+            return after
+        before, chars = (marks[index - 1], READ) if index else (0, after + READ)
+        return after * (index > 0) + chars * (letter - before) // (marks[index] - before)
+
+    def _char_of(self, text: str, base: int, at: int, letter: int) -> int:
         """Letters are not spread evenly: in front of a loop there may be blanks or a table."""
         index = bisect_right(self.marks, letter)
         after = self.marked_to - READ * (len(self.marks) - index)
-        if not index or after < base:
-            return max(after, base)
+        if not index or after < at - WINDOW:
+            return self._near(letter)
         read = text[after - base : after - base + READ]
         letters = letter - self.marks[index - 1]
-        return after + bisect_right(range(len(read)), letters, key=lambda chars: len(_letters_of(read[:chars]))) - 1
-
-
-def _letters_of(text: str) -> bytes:
-    """A lone surrogate cannot be encoded."""
-    lower = text if text.isascii() else text.lower()
-    return lower.encode("utf-8", "replace").translate(_LOWER, _NOT_LETTERS)
-
-
-def _is_prose(text: str) -> bool:
-    """It has sentences and blanks, no indented lines, few digits, little punctuation of code, and no rows.
-
-    Code, data and logs are made of the same words on purpose.
-    """
-    size = len(text)
-    return (
-        _SENTENCE_END.search(text) is not None
-        and (text.count(" ") >= 0.08 * size or not text.isascii())
-        and text.count("\n ") + text.count("\n\t") <= MARGIN
-        and sum(map(text.count, "0123456789")) <= 0.06 * size
-        and sum(map(text.count, _CODE)) <= 0.14 * size
-        and 2 * len(_KEY.findall(text)) <= text.count("\n")
-    )
+        return after + bisect_right(range(len(read)), letters, key=lambda chars: len(letters_of(read[:chars]))) - 1

@@ -1,13 +1,13 @@
-"""Runs that are exact, and how long each must be to be a loop; the terms are those of `detector.py`.
+"""Runs that are exact; the terms are those of `detector.py`.
 
 Positions named `at` are chars of the channel; `base` is the position of the first char of `text`.
 """
 
-# ruff: noqa: PLR0911, PLR2004 - `_chars_needed` is a table, case by case, and each number stands beside its reason
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
+
+from .units import BEGUN, SHORTEST_LOOP, chars_needed
 
 STEP = 160
 WINDOW = 10_560
@@ -18,22 +18,16 @@ NEEDLE = 48
 CANDIDATES = 3
 # As many equal chars, one period apart, are a run and not two lines that end alike.
 PROOF = 64
-# No run is a loop before this, so its unit is not weighed before this either.
-SHORTEST_LOOP = 120
-# As many chars tell what a text is made of.
-SAMPLE = 240
 # Other text between two cycles is a glitch, unless it is longer than this: then it has left the loop.
 GLITCH = 200
 # As many are looked back over.
 GLITCHES = 16
+# Between two paragraphs.
+BLANKS = 2
 # Less of a cycle is a phrase, which comes back in any text.
 PHRASE = 40
 # The last chars of a loop are enough to see that it goes on.
 TAIL = 20
-
-_MARKUP = "{}[]<>|=&\\/#*()\"'`"
-_DATA = " \t\r\n,;:.\\\"'()[]{}0123456789abcdefABCDEFx"
-_BLOB = re.compile(r"[A-Za-z0-9+/]{24,}")
 
 
 @dataclass(slots=True)
@@ -57,13 +51,22 @@ class ExactSearch:
                 self.measured_to = at
             else:
                 self.period = self.due = 0
-        if depth and not self.period:
+        # A run that has no two cycles yet may be a repeat inside a longer unit.
+        if depth and (not self.period or (depth > self.period and not self.chars(at))):
             newest = end - NEEDLE
             floor = newest - depth if newest > depth else 0
             where = text.rfind(text[newest:end], floor, end - 1)
             if where >= 0:
                 self._propose(text, base, at, where, floor)
         return self._weigh(text, base, at) if self.period and at >= self.due else None
+
+    def finish(self, text: str, base: int, at: int) -> tuple[int, int] | None:
+        """Three whole copies that end the text are a loop of prose. A blank line behind the last may be missing."""
+        if not self.weighed or not self.period or self.due - self.start != 3 * self.period + BEGUN:
+            return None
+        unit = text[at - base - self.period : at - base]
+        missing = self.start + 3 * self.period - at
+        return self._found(text, base, at) if missing <= min(len(unit) - len(unit.strip()), BLANKS) else None
 
     def chars(self, at: int) -> int:
         """Of the run under way, 0 if it has no two cycles yet."""
@@ -81,21 +84,28 @@ class ExactSearch:
         return at if text[max(end - TAIL, 0) : end] in self.loop else loop_end
 
     def _propose(self, text: str, base: int, at: int, where: int, floor: int) -> None:
+        """Takes up the longest run of a handful: a repeat inside the unit comes first, and ends soon."""
         end = at - base
-        needle = text[end - NEEDLE : end]
+        low = max(end - WINDOW, 0)
+        size, same = NEEDLE, 0
         for _ in range(CANDIDATES):
-            period = end - NEEDLE - where
+            period = end - size - where
             proof = min(period, PROOF)
             if text[end - proof : end] == text[end - proof - period : end - period]:
                 self.period = period
-                self.start = at - period - common_suffix(text, end, period, max(end - WINDOW, 0))
-                self.measured_to = at
-                self.weighed = False
-                self.due = self.start + max(2 * period, SHORTEST_LOOP)
-                return
-            where = text.rfind(needle, floor, where + NEEDLE - 1)
+                same = common_suffix(text, end, period, low)
+                if same >= 2 * period:
+                    break
+            # A copy that is farther away must have more in common.
+            size = max(same, size) + 1
+            where = text.rfind(text[end - size : end], floor, end - period - 1)
             if where < 0:
-                return
+                break
+        if same:
+            self.start = at - self.period - same
+            self.measured_to = at
+            self.weighed = False
+            self.due = self.start + max(2 * self.period, SHORTEST_LOOP)
 
     def _weigh(self, text: str, base: int, at: int) -> tuple[int, int] | None:
         end = at - base
@@ -106,9 +116,14 @@ class ExactSearch:
             # The copy that was found first may be several cycles away.
             self.period = (unit + unit).index(unit, 1)
             start = max(self.start - base, low)
-            self.due = self.start + _chars_needed(unit[: self.period], before=text[max(start - 96, low) : start])
+            self.due = self.start + chars_needed(unit[: self.period], before=text[max(start - 96, low) : start])
             if at < self.due:
                 return None
+        return self._found(text, base, at)
+
+    def _found(self, text: str, base: int, at: int) -> tuple[int, int]:
+        end = at - base
+        low = max(end - WINDOW, 0)
         self.loop = text[end - self.period : end] * (2 + TAIL // self.period)
         self.followed_to = at
         start = self.start - base
@@ -140,54 +155,6 @@ class ExactSearch:
             start = where - common_suffix(text, part, part - where, 0)
             start -= common_suffix(text, start + period, period, 0)
         return start
-
-
-def _chars_needed(unit: str, before: str) -> int:
-    """How long a run of `unit` must be to be a loop; `before` is the text in front of the run.
-
-    The less a unit says, the more often it comes back in texts that are meant.
-    """
-    period = len(unit)
-    sample = unit[:: 1 + period // SAMPLE]
-    letters = sum(map(str.isalpha, sample)) or sum(map(_is_pictograph, sample))
-    digits = sum(map(str.isdigit, sample))
-    markup = sum(map(sample.count, _MARKUP))
-    # Zeros in binary data that is written as base64.
-    if " " not in sample and ("base64," in before or is_blob(before[-24:]) or is_blob(before)):
-        return max(8_000, 4 * period)
-    # Rules, leaders, blanks; in a table a cell may be as wide as the longest text in its column.
-    if letters == digits == 0 and period < 32:
-        return 1_200 if unit in " -" and "|" in before else 400
-    # Numbers and bytes: in columns they come back row by row.
-    if not letters or (period > 1 and not sample.strip(_DATA)):
-        return 400 if period < 12 else max(2_000, 4 * period)
-    # Short values in a wide layout, one to a line.
-    if letters < 12 <= period and 4 * letters < len(sample):
-        return max(2_000, 4 * period)
-    # Lines of a log within the same second.
-    if 8 * digits > len(sample) and period >= 12:
-        return max(400, 7 * period)
-    # Nulls: in a row, and in rows.
-    if "," in sample and len("".join(sample.split())) < 12:
-        return 400
-    if period >= 24 and len(set(sample)) < 12:
-        return max(2_000, 4 * period)
-    # Words and half sentences: a song has four or five of them, a list of names and values more.
-    if period < 60:
-        return max(220 if markup or "," in sample else 156, period * 9 // 2)
-    # Three cycles, and a fourth that has begun: code and data have three of a kind before something else.
-    return 3 * period + (64 if markup * 25 > len(sample) else 12)
-
-
-def _is_pictograph(char: str) -> bool:
-    return "\u2600" <= char <= "\u27bf" or char >= "\U0001f000"
-
-
-def is_blob(text: str) -> bool:
-    """Base64 and the like: digits or letters of both cases, and nothing between them."""
-    if not _BLOB.fullmatch(text):
-        return False
-    return not (text.islower() or text.isupper()) or any(map(str.isdigit, text))
 
 
 def common_suffix(text: str | bytearray, end: int, period: int, low: int) -> int:

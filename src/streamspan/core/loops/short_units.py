@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from operator import eq
 
-from .exact import is_blob
+from .units import is_blob
 
 # A sign is so many chars, and it comes back at the latest after so many.
 SIGN = 3
@@ -18,6 +18,9 @@ STRETCH = 320
 GLITCHLESS = 6
 # How many signs such a stretch consists of.
 SIGNS = 12
+WORDS_SIGNS = 6
+# The copies of a word with blanks between them stand on a few lines.
+LINES = 8
 # The share of the chars that equal those a period earlier.
 EQUAL_SHARE = 0.86
 # It has more glitches while it begins: it began with the first of so many chars of which so many are.
@@ -64,12 +67,17 @@ def _comes_back(text: str, end: int) -> bool:
 def _is_meant(said: str) -> bool:
     """A table, numbers, a rule or a leader, binary data."""
     return (
-        " " in said
-        or len(signs := set(said)) > SIGNS
+        len(signs := set(said)) > (WORDS_SIGNS if " " in said else SIGNS)
+        or (" " in said and not _is_one_word(said, signs))
         or not signs.isdisjoint(_COLUMNS)
         or max(map(said.count, said[-SIGN:])) > COMMONEST * STRETCH
         or is_blob(said.replace("\n", ""))
     )
+
+
+def _is_one_word(said: str, signs: set[str]) -> bool:
+    """With blanks between its copies, and no table, drawing or list."""
+    return any(map(str.isalpha, signs)) and signs.isdisjoint("|+-=_.") and said.count("\n") <= LINES
 
 
 def _likeness(text: str, start: int, end: int, period: int) -> float:
