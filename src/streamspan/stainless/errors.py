@@ -59,8 +59,8 @@ def error_word(given: Any) -> str | None:
 
 
 def is_torn_connection(error: BaseException) -> bool:
-    """Whether `error` is what a read meets whose connection was closed meanwhile."""
-    return bool(_class_names(error) & {"TransportError", "StreamError"})
+    """Whether `error` is what a read meets whose connection was closed meanwhile, or what an SDK makes of that."""
+    return bool(_class_names(error) & {"TransportError", "StreamError", "APIConnectionError"})
 
 
 def is_closed_stream(error: BaseException) -> bool:

@@ -97,6 +97,8 @@ class Reading:
     def cause_of_close(self, is_ours: Callable[[Any], bool]) -> Cause:
         """Why the stream is being closed. `is_ours`: whether an object of the SDK reads this very stream."""
         error = sys.exc_info()[1]
+        while isinstance(error, (StopIteration, StopAsyncIteration)):  # that something has ended is no reason
+            error = error.__context__
         if self.is_cancelled:
             return "cancelled"
         if error is None or _identity(error) == self._handled:
