@@ -157,9 +157,9 @@ class Api:
             pass
 
 
-def at_once(script: Script) -> Script:
+def body_of(script: Script) -> bytes:
     """The whole body in one piece."""
-    return [b"".join(step.encoded() if isinstance(step, Event) else step for step in script if is_of_the_body(step))]
+    return b"".join(step.encoded() if isinstance(step, Event) else step for step in script if is_of_the_body(step))
 
 
 def is_of_the_body(step: Step) -> TypeGuard[bytes | Event]:

@@ -6,6 +6,9 @@ from tests.stainless.api import Api
 
 ROWS = {
     "messages": "tests.anthropic.messages.MESSAGES",
+    "chat": "tests.openai.apis.CHAT",
+    "responses": "tests.openai.apis.RESPONSES",
+    "completions": "tests.openai.apis.COMPLETIONS",
 }
 """Where the record of each API is."""
 
@@ -18,3 +21,8 @@ def api_named(name: str) -> Api:
 
 def apis() -> list[Api]:
     return [api_named(name) for name in ROWS]
+
+
+def first_apis() -> list[Api]:
+    """One of each SDK, for what is the SDK's and not the API's."""
+    return [api_named(name) for name in ("messages", "chat")]

@@ -1,4 +1,4 @@
-"""What the tests of this folder share: they are about every API in `apis.py`, unless a module says otherwise."""
+"""What the tests of this folder share: one API of each SDK, unless a module says otherwise."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,10 +10,10 @@ from opentelemetry.sdk.trace import TracerProvider
 from streamspan import guard
 from streamspan.cli.demo.server import MessagesServer
 from tests.stainless.api import Api
-from tests.stainless.apis import apis
+from tests.stainless.apis import first_apis
 
 
-@pytest.fixture(params=apis(), ids=lambda api: api.name)
+@pytest.fixture(params=first_apis(), ids=lambda api: api.name)
 def api(request: pytest.FixtureRequest) -> Api:
     return request.param
 

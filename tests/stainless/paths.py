@@ -15,12 +15,15 @@ from tests.stainless.api import Api, Sdk, Seen
 
 @dataclass(frozen=True)
 class Path:
-    """A way to read a stream; `sees_events` false: the application reads bytes, and no `Stream` is made."""
+    """A way to read a stream.
+
+    is_common  whether every API has it, and it is not the simplest
+    """
 
     sdk: Sdk
     name: str
     read: Callable[[Any, Seen], Any]
-    sees_events: bool = True
+    is_common: bool = False
 
     @property
     def is_async(self) -> bool:
@@ -230,9 +233,12 @@ READS_OF_BYTES: Sequence[Callable[[Api, Any, Seen], Any]] = (
 
 def event_paths(api: Api) -> list[Path]:
     """Those of every API, and those that this API alone has."""
-    common = [Path(api.sdk, read.__name__, partial(read, api)) for read in READS_OF_EVENTS]
+    common = [
+        Path(api.sdk, read.__name__, partial(read, api), is_common=read not in {create_for, create_for_async})
+        for read in READS_OF_EVENTS
+    ]
     return [*common, *(Path(api.sdk, read.__name__, read) for read in api.reads)]
 
 
 def bytes_paths(api: Api) -> list[Path]:
-    return [Path(api.sdk, read.__name__, partial(read, api), sees_events=False) for read in READS_OF_BYTES]
+    return [Path(api.sdk, read.__name__, partial(read, api)) for read in READS_OF_BYTES]

@@ -12,13 +12,19 @@ import anyio
 import pytest
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from streamspan.cli.demo.script import Ending, Pause
+from streamspan.cli.demo.script import Ending, Pause, Wait
 from streamspan.cli.demo.server import MessagesServer
 from tests.stainless.api import Api
+from tests.stainless.apis import apis
 from tests.stainless.readers import ReaderError, read_events, read_events_async, read_to_true, read_to_true_async
 from tests.stainless.spans import abort_of, attributes, ended_spans
 
 pytestmark = pytest.mark.usefixtures("instrumented", "quick_collection")
+
+
+@pytest.fixture(params=[api for api in apis() if api.helper], ids=lambda api: api.name)
+def api(request: pytest.FixtureRequest) -> Api:
+    return request.param
 
 
 def one_abort(exporter: InMemorySpanExporter) -> tuple[object, ...]:
@@ -115,9 +121,15 @@ def test_close_from_another_thread(
     api: Api, client: Any, server: MessagesServer, exporter: InMemorySpanExporter, close: Any
 ) -> None:
     """What the waiting reader meets then is a part of the abort, not an error of the connection."""
-    stream = api.opened(client, server, [*api.hangs[:-1], Pause(0.3), Ending.CUT])
+    is_closed = threading.Event()
+    stream = api.opened(client, server, [*api.hangs[:-1], Wait(is_closed), Ending.CUT])
     api.read_to_text(stream)
-    closer = threading.Timer(0.1, close, (stream,))
+
+    def close_it() -> None:
+        close(stream)
+        is_closed.set()
+
+    closer = threading.Timer(0.1, close_it)
     closer.start()
     with suppress(Exception):
         list(stream)

@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode
 
 from streamspan.cli.demo.server import MessagesServer
-from tests.stainless.api import Api, at_once
+from tests.stainless.api import Api, body_of
 from tests.stainless.paths import plain
 from tests.stainless.spans import abort_of, attributes, ended_spans, ending_of
 
@@ -105,7 +105,7 @@ def test_a_hook_reads_the_body_and_so_does_the_application(
     del response
     (span,) = ended_spans(exporter)
 
-    assert [body] == at_once(api.text)
+    assert body == body_of(api.text)
     assert ending_of(span) == {
         "llm_stream.outcome": None,
         "error.type": None,

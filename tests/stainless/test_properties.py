@@ -15,7 +15,9 @@ from streamspan.cli.demo.script import Ending, Script
 from streamspan.cli.demo.server import MessagesServer
 from streamspan.runtime import finish_ends, open_streams
 from tests.anthropic import any_messages
+from tests.openai import any_bodies
 from tests.stainless.api import Api, Sdk, Seen
+from tests.stainless.apis import apis
 from tests.stainless.paths import Path, bytes_paths, event_paths, plain_error
 from tests.stainless.spans import attributes, blame
 
@@ -25,6 +27,9 @@ OUTCOMES = {"complete", "truncated", "error", "aborted"}
 
 ANY: Mapping[str, tuple[st.SearchStrategy[bytes], st.SearchStrategy[bytes]]] = {
     "messages": (any_messages.ANSWERS, any_messages.EVENTS),
+    "chat": (any_bodies.CHAT_ANSWERS, any_bodies.CHAT_EVENTS),
+    "responses": (any_bodies.RESPONSE_ANSWERS, any_bodies.RESPONSE_EVENTS),
+    "completions": (any_bodies.COMPLETION_ANSWERS, any_bodies.COMPLETION_EVENTS),
 }
 """By API, whole answers and single events."""
 
@@ -41,6 +46,11 @@ def scripts(draw: st.DrawFn, api: Api) -> Script:
     cuts = sorted(draw(st.sets(st.integers(1, max(1, len(content) - 1)), max_size=6)))
     pieces = [content[a:b] for a, b in zip([0, *cuts], [*cuts, len(content)], strict=True) if content[a:b]]
     return [*pieces, *draw(st.sampled_from([(), (Ending.CUT,)]))]
+
+
+@pytest.fixture(params=apis(), ids=lambda api: api.name)
+def api(request: pytest.FixtureRequest) -> Api:
+    return request.param
 
 
 class Application:
