@@ -68,15 +68,16 @@ def test_the_wheel_carries_its_licence(wheel: dict[str, str], metadata: Message)
     assert metadata["License-Expression"] == "Apache-2.0"
 
 
-def test_the_entry_points_are_the_instrumentor_and_the_command(wheel: dict[str, str]) -> None:
-    """Auto-launch finds the instrumentor under a name that no other package has."""
+def test_the_entry_points_are_the_instrumentors_and_the_command(wheel: dict[str, str]) -> None:
+    """Auto-launch finds the instrumentors under names that no other package has."""
     entry_points = ConfigParser()
     entry_points.read_string(wheel[f"{DIST_INFO}/entry_points.txt"])
 
     assert {section: dict(entry_points[section]) for section in entry_points.sections()} == {
         "console_scripts": {"streamspan": "streamspan.cli:main"},
         "opentelemetry_instrumentor": {
-            "anthropic_stream": "streamspan.anthropic.instrumentor:AnthropicStreamInstrumentor"
+            "anthropic_stream": "streamspan.anthropic.instrumentor:AnthropicStreamInstrumentor",
+            "openai_stream": "streamspan.openai.instrumentor:OpenAIStreamInstrumentor",
         },
     }
 

@@ -24,5 +24,6 @@ def test_every_entry_point_can_be_loaded() -> None:
 
     assert {name: target.__name__ for name, target in loaded.items()} == {
         "anthropic_stream": "AnthropicStreamInstrumentor",
+        "openai_stream": "OpenAIStreamInstrumentor",
         "streamspan": "main",
     }

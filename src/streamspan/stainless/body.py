@@ -20,7 +20,7 @@ from streamspan.guard import contained
 from streamspan.observer import Incoming, Observer
 
 from .errors import error_message, error_type
-from .last_bytes import BYTES_AT_MOST
+from .last_bytes import BYTES_AT_MOST, ENOUGH_BYTES
 from .leaving import Reading
 
 
@@ -238,7 +238,7 @@ def event_bytes(chunks: Iterator[bytes], incoming: Incoming) -> Iterator[bytes]:
     """The bytes of a body that the SDK makes events of. The reader waits from here until it has an event."""
     for chunk in chunks:
         size = len(chunk)
-        incoming.earlier_bytes = incoming.last_bytes
+        incoming.earlier_bytes = incoming.last_bytes if size < ENOUGH_BYTES else b""
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         yield chunk
         if incoming.waiting_since is None:
@@ -268,7 +268,7 @@ class AsyncEventBytes:
             incoming.brought_no_event(self._size)
         chunk = await self._chunks.__anext__()
         self._size = size = len(chunk)
-        incoming.earlier_bytes = incoming.last_bytes
+        incoming.earlier_bytes = incoming.last_bytes if size < ENOUGH_BYTES else b""
         incoming.last_bytes = chunk if size <= BYTES_AT_MOST else chunk[-BYTES_AT_MOST:]
         return chunk
 

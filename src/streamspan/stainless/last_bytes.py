@@ -8,6 +8,7 @@ from .errors import error_word
 from .values import field
 
 BYTES_AT_MOST = 4096
+ENOUGH_BYTES = 1024  # of one read; of a shorter one, the bytes before it are kept as well
 _ERROR = b'"error"'
 _CONTINUES_A_CHARACTER = bytes(range(0x80, 0xC0))  # of UTF-8
 
