@@ -386,6 +386,7 @@ def test_what_may_follow_is_added_0(app: Metered) -> None:
     assert {point.attributes["llm_stream.anomaly"] for point in app.points["llm_stream.anomalies"]} == {
         "stall",
         "repetition",
+        "rumination",
         "buffered",
         "incomplete_tool_call",
         "invalid_tool_json",
@@ -456,7 +457,7 @@ def test_what_may_follow_is_added_0_once_the_model_is_known(app: Metered) -> Non
     assert {"llm_stream.outcome": "complete", "llm_stream.stop_reason": "end_turn"} in zeros_of(app, answered=True)
     assert _ended("aborted", "llm_stream.abort.reason", "closed") in zeros_of(app, answered=True)
     assert not [labels for labels in zeros_of(app, answered=True) if labels.get("llm_stream.phase") == "opening"]
-    assert len(zeros_of(app, "llm_stream.anomalies", answered=True)) == 7
+    assert len(zeros_of(app, "llm_stream.anomalies", answered=True)) == 8
     assert len(zeros_of(app, "llm_stream.tokens", answered=True)) == 8
     assert app.values("llm_stream.streams") == []
 
