@@ -56,7 +56,7 @@ def plain_error(error: Exception) -> tuple[str, str]:
 
 def plain(value: Any) -> object:
     """A value that the SDK gave, as data."""
-    return value.model_dump() if hasattr(value, "model_dump") else value
+    return value.model_dump(warnings=False) if hasattr(value, "model_dump") else value
 
 
 def read_all(values: Iterable[Any], seen: Seen) -> None:
