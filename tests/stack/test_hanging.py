@@ -190,7 +190,7 @@ def test_the_alert_counts_them(told: Told) -> None:
     at_once = promql.silent_for(slo.SILENCE_SECONDS), promql.silent_for(THRESHOLDS[-1])
 
     assert told.asked(alert.expression.replace(*at_once)) == {
-        (model, "chat"): count for model, count in HANGING.items()
+        ("anthropic", model, "chat"): count for model, count in HANGING.items()
     }
 
 
