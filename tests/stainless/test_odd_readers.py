@@ -166,8 +166,8 @@ def test_a_double_that_is_read(
 
 def kept_events(api: Api, client: Any, server: MessagesServer) -> list[bool]:
     """Of each event, whether it lives on when the application has let go of it."""
-    stream = api.opened(client, server)
-    return [weakref.ref(next(stream))() is not None for _ in range(api.events)]
+    with api.opened(client, server) as stream:
+        return [weakref.ref(next(stream))() is not None for _ in range(api.events)]
 
 
 async def kept_events_async(api: Api, server: MessagesServer) -> list[bool]:
